@@ -1,0 +1,126 @@
+import { Command, CommanderError, Option } from "commander";
+
+import type { CommandContext, CommandInput, CommandSpec } from "./command.ts";
+import { COMMANDS } from "./command-list.ts";
+import { exitCodeOf } from "./exit-code.ts";
+import { renderFailure } from "./failure.ts";
+import { type Format, GLOBAL_OPTIONS, readGlobalOptions } from "./global-options.ts";
+import { onSignals } from "./signals.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** What the command line reads from and writes to; `process` has them. */
+export interface CliStreams {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Runs one command. Resolves to the exit code; never rejects. */
+export async function runCli(argv: readonly string[], streams: CliStreams): Promise<number> {
+  using signals = onSignals();
+  // A reader that has seen enough is no failure of ours.
+  streams.stdout.on("error", () => signals.abort("SIGPIPE"));
+  let exitCode = 0;
+  const program = createProgram(streams, async (spec, input) => {
+    const context = createContext(input.flags, streams, signals.signal);
+    const run = await spec.load();
+    exitCode = (await run(context, input)) ?? 0;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return signals.exitCode ?? exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (signals.exitCode !== undefined) {
+      if (signals.exitCode !== 141) streams.stderr.write("stowage: interrupted\n");
+      return signals.exitCode;
+    }
+    const failure = error instanceof CommanderError ? asUsageError(error) : error;
+    streams.stderr.write(renderFailure(failure, formatOf(argv, streams.env)));
+    return exitCodeFrom(failure);
+  }
+}
+
+function createProgram(
+  streams: CliStreams,
+  run: (spec: CommandSpec, input: CommandInput) => Promise<void>,
+): Command {
+  const program = new Command("stowage")
+    .description("Pull, keep, mount and run container images")
+    .exitOverride()
+    .showSuggestionAfterError(false)
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: () => {},
+    });
+  for (const [flags, env, words] of GLOBAL_OPTIONS)
+    program.addOption(new Option(flags, `${words} (${env})`));
+  program.option("--quiet", "tell only results (STOWAGE_QUIET)");
+  program.option("--no-progress", "do not show progress (STOWAGE_NO_PROGRESS)");
+  const groups = new Map<string, Command>();
+  for (const spec of COMMANDS) {
+    const words = spec.name.split(" ");
+    const name = words.pop() ?? "";
+    const parent = words[0] === undefined ? program : groupOf(program, groups, words[0]);
+    const command = parent.command(`${name} ${spec.args}`.trim()).description(spec.summary);
+    command.exitOverride().configureOutput(program.configureOutput()).allowExcessArguments(false);
+    for (const [flags, text] of spec.flags ?? []) command.option(flags, text);
+    command.action(async () => {
+      await run(spec, { args: command.args, flags: command.optsWithGlobals() });
+    });
+  }
+  return program;
+}
+
+function groupOf(program: Command, groups: Map<string, Command>, name: string): Command {
+  const known = groups.get(name);
+  if (known) return known;
+  const group = program.command(name).description(`commands about a ${name}`).exitOverride();
+  group.configureOutput(program.configureOutput());
+  groups.set(name, group);
+  return group;
+}
+
+function createContext(
+  flags: Readonly<Record<string, unknown>>,
+  streams: CliStreams,
+  signal: AbortSignal,
+): CommandContext {
+  const { env, stdin, stdout, stderr } = streams;
+  const options = readGlobalOptions(flags, env);
+  return {
+    options,
+    env,
+    stdin,
+    stderr,
+    signal,
+    print(value, text) {
+      stdout.write(`${options.format === "json" ? JSON.stringify(value, null, 2) : text}\n`);
+    },
+    tell(text) {
+      if (!options.quiet) stderr.write(`${text}\n`);
+    },
+  };
+}
+
+function asUsageError(error: CommanderError): UsageError {
+  const isHelp = error.code === "commander.help";
+  const message = isHelp ? "a command is missing" : error.message.replace(/^error: /, "").trim();
+  return new UsageError(message, {
+    cause: undefined,
+    hint: "stowage --help lists the commands; stowage COMMAND --help its options.",
+  });
+}
+
+function exitCodeFrom(error: unknown): number {
+  const { exitCode } = (error ?? {}) as { exitCode?: unknown };
+  return typeof exitCode === "number" ? exitCode : exitCodeOf(error);
+}
+
+// The options may be what could not be read, yet a failure must still be in the form asked for.
+function formatOf(argv: readonly string[], env: CliStreams["env"]): Format {
+  const at = argv.indexOf("--format");
+  const text = at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith("--format="))?.slice(9);
+  return (text ?? env["STOWAGE_FORMAT"]) === "json" ? "json" : "text";
+}

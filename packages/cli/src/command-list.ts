@@ -1,0 +1,166 @@
+import type { CommandSpec } from "./command.ts";
+
+const SOURCE_FLAGS = [
+  ["--platform <platform>", "os/architecture[/variant] instead of this host's"],
+  ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
+  ["--creds-stdin", "read user:password from standard input"],
+] as const;
+
+const RUN_FLAGS = [
+  ["--env <name=value...>", "set in the process's environment"],
+  ["--workdir <dir>", "the process's working directory"],
+  ["--user <user[:group]>", "whom the process runs as"],
+] as const;
+
+/** Every command, in the order that help shows them in. */
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "pull",
+    args: "<ref>",
+    summary: "pull an image; prints its canonical reference",
+    flags: SOURCE_FLAGS,
+    load: async () => (await import("./commands/pull.ts")).pull,
+  },
+  {
+    name: "images",
+    args: "[filter]",
+    summary: "list images",
+    load: async () => (await import("./commands/images.ts")).images,
+  },
+  {
+    name: "inspect",
+    args: "<image>",
+    summary: "tell all about an image, as JSON",
+    load: async () => (await import("./commands/inspect.ts")).inspect,
+  },
+  {
+    name: "tag",
+    args: "<image> <name>",
+    summary: "give an image one more name",
+    load: async () => (await import("./commands/names.ts")).tag,
+  },
+  {
+    name: "untag",
+    args: "<name>",
+    summary: "take a name away, and the image with its last one",
+    load: async () => (await import("./commands/names.ts")).untag,
+  },
+  {
+    name: "rmi",
+    args: "<image>",
+    summary: "remove an image with all its names",
+    load: async () => (await import("./commands/names.ts")).rmi,
+  },
+  {
+    name: "pod create",
+    args: "<name>",
+    summary: "make a pod; prints its ID",
+    flags: [
+      ["--image <ref>", "the image of the infra container"],
+      ["--namespace <name>", "remembered with the pod"],
+      ["--uid <uid>", "remembered with the pod"],
+    ],
+    load: async () => (await import("./commands/pod.ts")).podCreate,
+  },
+  {
+    name: "pod ls",
+    args: "",
+    summary: "list pods",
+    load: async () => (await import("./commands/pod.ts")).podList,
+  },
+  {
+    name: "pod inspect",
+    args: "<pod>",
+    summary: "tell about a pod, as JSON",
+    load: async () => (await import("./commands/pod.ts")).podInspect,
+  },
+  {
+    name: "pod rm",
+    args: "<pod>",
+    summary: "remove a pod with its containers",
+    load: async () => (await import("./commands/pod.ts")).podRemove,
+  },
+  {
+    name: "create",
+    args: "<image> [cmd...]",
+    summary: "make a container in a pod; prints its ID",
+    flags: [
+      ["--pod <pod>", "the pod that it belongs to"],
+      ["--name <name>", "its name"],
+      ...RUN_FLAGS,
+    ],
+    load: async () => (await import("./commands/create.ts")).create,
+  },
+  {
+    name: "start",
+    args: "<container>",
+    summary: "mount a container; prints the bundle directory for an OCI runtime",
+    load: async () => (await import("./commands/container.ts")).start,
+  },
+  {
+    name: "stop",
+    args: "<container>",
+    summary: "unmount a container",
+    load: async () => (await import("./commands/container.ts")).stop,
+  },
+  {
+    name: "rm",
+    args: "<container>",
+    summary: "remove a container",
+    load: async () => (await import("./commands/container.ts")).remove,
+  },
+  {
+    name: "ps",
+    args: "",
+    summary: "list containers",
+    load: async () => (await import("./commands/container.ts")).list,
+  },
+  {
+    name: "status",
+    args: "<container>",
+    summary: "tell about a container, as JSON",
+    load: async () => (await import("./commands/container.ts")).status,
+  },
+  {
+    name: "run",
+    args: "<image> [cmd...]",
+    summary: "run a process in a container of its own",
+    flags: [["--runtime <name>", "crun, runc, … or a path"], ...RUN_FLAGS],
+    load: async () => (await import("./commands/run.ts")).run,
+  },
+  {
+    name: "mount",
+    args: "<image>",
+    summary: "mount an image to be read; prints the mount point",
+    load: async () => (await import("./commands/mount.ts")).mount,
+  },
+  {
+    name: "umount",
+    args: "<image>",
+    summary: "unmount an image",
+    load: async () => (await import("./commands/mount.ts")).umount,
+  },
+  {
+    name: "policy init",
+    args: "",
+    summary: "write a first signature policy",
+    flags: [
+      ["--trust <scope...>", "accept what comes from here: a registry or a repository"],
+      ["--trust-all", "accept everything"],
+      ["--force", "replace a policy that is there"],
+    ],
+    load: async () => (await import("./commands/policy.ts")).policyInit,
+  },
+  {
+    name: "info",
+    args: "",
+    summary: "tell about the store and this host",
+    load: async () => (await import("./commands/info.ts")).info,
+  },
+  {
+    name: "version",
+    args: "",
+    summary: "print the version",
+    load: async () => (await import("./commands/version.ts")).version,
+  },
+];

@@ -1,0 +1,33 @@
+import type { GlobalOptions } from "./global-options.ts";
+
+/** What a command is given beside its own arguments. */
+export interface CommandContext {
+  readonly options: GlobalOptions;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: NodeJS.ReadStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly signal: AbortSignal;
+  /** Prints a result: the value with `--format json`, else the text; a line end is added. */
+  print(value: unknown, text: string): void;
+  /** Tells something beside the result, on stderr; not with `--quiet`. */
+  tell(text: string): void;
+}
+
+/** What the parser has read of a command. */
+export interface CommandInput {
+  readonly args: readonly string[];
+  readonly flags: Readonly<Record<string, unknown>>;
+}
+
+/** Does the work; what it resolves to is the exit code, 0 if nothing. */
+export type RunCommand = (context: CommandContext, input: CommandInput) => Promise<number | void>;
+
+/** A command as the parser knows it. Its work is loaded only when it is called. */
+export interface CommandSpec {
+  readonly name: string;
+  /** As the parser writes arguments: `<ref>`, `[filter]`, `[cmd...]`. */
+  readonly args: string;
+  readonly summary: string;
+  readonly flags?: readonly (readonly [flags: string, words: string])[];
+  readonly load: () => Promise<RunCommand>;
+}

@@ -1,0 +1,42 @@
+import { createInterface } from "node:readline/promises";
+import { join } from "node:path";
+
+import type { CommandContext, RunCommand } from "../command.ts";
+import { UsageError } from "../usage-error.ts";
+
+export const policyInit: RunCommand = async (context, { flags }) => {
+  const { createPolicyDocument, writePolicy } = await import("@stowage/runtime-shim");
+  const { trust: given, trustAll, force } = flags;
+  const flagged = (given ?? []) as readonly string[];
+  const trust = flagged.length === 0 && trustAll !== true ? await askWhom(context) : flagged;
+  const path = context.options.policy ?? usualPath(context.env);
+  const text = createPolicyDocument({ trust, trustAll: trustAll === true });
+  await writePolicy(path, text, { overwrite: force === true, signal: context.signal });
+  context.print({ path }, path);
+};
+
+async function askWhom(context: CommandContext): Promise<readonly string[]> {
+  if (!context.stdin.isTTY) {
+    throw new UsageError("policy init needs to be told whom to trust", {
+      hint: "--trust registry.example.com/team, once or several times; or --trust-all for everybody.",
+    });
+  }
+  const lines = createInterface({ input: context.stdin, output: context.stderr });
+  try {
+    const answer = await lines.question(
+      "Registries or repositories to trust, separated by spaces (docker.io/library …): ",
+      { signal: context.signal },
+    );
+    const trust = answer.split(/\s+/).filter((scope) => scope !== "");
+    if (trust.length === 0) throw new UsageError("nobody was named, so no policy was written");
+    return trust;
+  } finally {
+    lines.close();
+  }
+}
+
+function usualPath(env: CommandContext["env"]): string {
+  return process.getuid?.() === 0
+    ? "/etc/containers/policy.json"
+    : join(env["HOME"] ?? "/", ".config/containers/policy.json");
+}

@@ -1,0 +1,25 @@
+import type { RunCommand } from "../command.ts";
+import { openRuntime } from "../open-runtime.ts";
+import { readProcessFlags } from "../process-flags.ts";
+
+export const run: RunCommand = async (context, { args: [image = "", ...command], flags }) => {
+  const { runtime: name } = flags;
+  const process = readProcessFlags(command, flags);
+  const { explain, runFailureExitCode } = await import("@stowage/runtime-shim");
+  try {
+    await using runtime = await openRuntime(context);
+    return await runtime.runContainer({
+      image,
+      run: process,
+      runtime: typeof name === "string" ? name : undefined,
+      signal: context.signal,
+      onRuntime: (found) => {
+        for (const passedOver of found.passedOver) context.tell(explain(passedOver));
+      },
+    });
+  } catch (error) {
+    context.signal.throwIfAborted();
+    // As podman: the process's own codes begin where ours end.
+    throw Object.assign(error as Error, { exitCode: runFailureExitCode(error) });
+  }
+};

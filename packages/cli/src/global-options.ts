@@ -1,0 +1,81 @@
+import { join, resolve } from "node:path";
+
+import { UsageError } from "./usage-error.ts";
+
+/** What every command takes; each has an environment variable `STOWAGE_…`. */
+export interface GlobalOptions {
+  readonly root: string;
+  readonly runRoot: string;
+  readonly policy: string | undefined;
+  readonly authfile: string | undefined;
+  readonly certDir: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly format: Format;
+  readonly quiet: boolean;
+  readonly progress: boolean;
+}
+
+export type Format = "json" | "text";
+export type LogLevel = "debug" | "error" | "info" | "warn";
+
+/** Flag, environment variable and words of each global option, for the parser. */
+export const GLOBAL_OPTIONS: readonly (readonly [flags: string, env: string, words: string])[] = [
+  ["--root <dir>", "STOWAGE_ROOT", "where images and containers are kept"],
+  ["--run-root <dir>", "STOWAGE_RUN_ROOT", "where mounts and run directories are"],
+  ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
+  ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
+  ["--cert-dir <dir>", "STOWAGE_CERT_DIR", "certificates of registries"],
+  ["--log-level <level>", "STOWAGE_LOG_LEVEL", "error, warn, info or debug"],
+  ["--format <format>", "STOWAGE_FORMAT", "text or json"],
+];
+
+type Values = Readonly<Record<string, unknown>>;
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settles the global options: flag, then environment, then what is usual for this user. */
+export function readGlobalOptions(values: Values, env: Environment): GlobalOptions {
+  const given = (name: string, variable: string): string | undefined => {
+    const value = values[name];
+    if (typeof value === "string") return value;
+    return env[variable] || undefined;
+  };
+  const usual = usualRoots(env);
+  return {
+    root: folder(given("root", "STOWAGE_ROOT") ?? usual.root, "--root"),
+    runRoot: folder(given("runRoot", "STOWAGE_RUN_ROOT") ?? usual.runRoot, "--run-root"),
+    policy: given("policy", "STOWAGE_POLICY"),
+    authfile: given("authfile", "STOWAGE_AUTHFILE"),
+    certDir: given("certDir", "STOWAGE_CERT_DIR"),
+    logLevel: oneOf(
+      given("logLevel", "STOWAGE_LOG_LEVEL") ?? "warn",
+      ["error", "warn", "info", "debug"],
+      "--log-level",
+    ),
+    format: oneOf(given("format", "STOWAGE_FORMAT") ?? "text", ["text", "json"], "--format"),
+    quiet: values["quiet"] === true || isOn(env["STOWAGE_QUIET"]),
+    progress: values["progress"] !== false && !isOn(env["STOWAGE_NO_PROGRESS"]),
+  };
+}
+
+function usualRoots(env: Environment): { readonly root: string; readonly runRoot: string } {
+  if (process.getuid?.() === 0) return { root: "/var/lib/stowage", runRoot: "/run/stowage" };
+  const home = env["HOME"] ?? "/";
+  const data = env["XDG_DATA_HOME"] || join(home, ".local/share");
+  const run = env["XDG_RUNTIME_DIR"] || join(home, ".cache");
+  return { root: join(data, "stowage"), runRoot: join(run, "stowage-run") };
+}
+
+function folder(text: string, flag: string): string {
+  if (text === "") throw new UsageError(`${flag} is empty`);
+  return resolve(text);
+}
+
+function oneOf<Value extends string>(text: string, values: readonly Value[], flag: string): Value {
+  const found = values.find((value) => value === text);
+  if (found === undefined) throw new UsageError(`${flag} takes ${values.join(", ")}`);
+  return found;
+}
+
+function isOn(text: string | undefined): boolean {
+  return text !== undefined && text !== "" && text !== "0" && text !== "false";
+}

@@ -1,0 +1,137 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { createMemoryContentStore, type Descriptor } from "@stowage/content";
+import { createMemoryTagStore, createRegistryServer } from "@stowage/registry-server";
+import { hostShellEntries, putImage, tempDir } from "@stowage/testkit";
+
+/** What came of a command. */
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A store, a policy and a registry of their own, and the command line over them. */
+export interface CliWorld extends AsyncDisposable {
+  readonly path: string;
+  readonly host: string;
+  /** `HOST/shell:1`, which is there from the start. */
+  readonly image: string;
+  readonly digest: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Runs a command to its end. */
+  run(args: readonly string[], options?: RunOptions): Promise<Outcome>;
+  /** As {@link run}, and fails unless the command ends with 0. Resolves to stdout without its end. */
+  ok(...args: string[]): Promise<string>;
+  start(args: readonly string[]): Running;
+  put(name: string, tag: string, spec: Parameters<typeof putImage>[1]): Promise<Descriptor>;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** A command on its way. */
+export interface Running {
+  readonly kill: (signal: NodeJS.Signals) => void;
+  readonly outcome: Promise<Outcome>;
+  /** Resolves when stderr has shown `text`. */
+  readonly shown: (text: string) => Promise<void>;
+}
+
+const MAIN = join(import.meta.dirname, "../../src/main.ts");
+
+export async function openCliWorld(): Promise<CliWorld> {
+  const folder = await tempDir("stowage-cli-");
+  const { path } = folder;
+  const content = createMemoryContentStore();
+  const tags = createMemoryTagStore();
+  const server = createRegistryServer({ content, tags });
+  const { host } = await server.listen();
+  const put: CliWorld["put"] = async (name, tag, spec) => {
+    const descriptor = await putImage(content, spec);
+    await tags.put(name, descriptor, tag);
+    return descriptor;
+  };
+  const { digest } = await put("shell", "1", {
+    layers: [{ entries: hostShellEntries() }],
+    config: { Cmd: ["/bin/sh", "-c", "echo hello from the image"], Env: ["PATH=/bin"] },
+  });
+  await writeFile(join(path, "policy.json"), '{"default":[{"type":"insecureAcceptAnything"}]}');
+  await writeFile(join(path, "auth.json"), "{}");
+  const env = {
+    PATH: process.env["PATH"] ?? "",
+    HOME: path,
+    STOWAGE_ROOT: join(path, "root"),
+    STOWAGE_RUN_ROOT: join(path, "run"),
+    STOWAGE_POLICY: join(path, "policy.json"),
+    STOWAGE_AUTHFILE: join(path, "auth.json"),
+  };
+  const start = (args: readonly string[], options: RunOptions = {}) =>
+    spawnCli(args, { ...env, ...options.env }, options.input);
+  const run: CliWorld["run"] = (args, options) => start(args, options).outcome;
+  return {
+    path,
+    host,
+    image: `${host}/shell:1`,
+    digest,
+    env,
+    run,
+    start,
+    put,
+    async ok(...args) {
+      const { code, stdout, stderr } = await run(args);
+      if (code !== 0) throw new Error(`stowage ${args.join(" ")} ended with ${code}: ${stderr}`);
+      return stdout.trimEnd();
+    },
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      for (const point of (await mountsBelow(path)).toReversed())
+        await once(spawn("umount", ["-l", point]), "close");
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Mount points below a folder, as the kernel has them. */
+export async function mountsBelow(path: string): Promise<readonly string[]> {
+  const table = await readFile("/proc/self/mountinfo", "utf8");
+  return table.split("\n").flatMap((line) => {
+    const point = line.split(" ")[4];
+    return point?.startsWith(`${path}/`) ? [point] : [];
+  });
+}
+
+function spawnCli(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  input = "",
+): Running {
+  const child = spawn(process.execPath, ["--conditions=@stowage/source", MAIN, ...args], { env });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdin.on("error", () => {});
+  child.stdin.end(input);
+  const outcome = once(child, "close").then(([code]) => ({
+    code: code as number | null,
+    stdout,
+    stderr,
+  }));
+  return {
+    kill: (signal) => void child.kill(signal),
+    outcome,
+    shown: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => stderr.includes(text) && resolve();
+        child.stderr.on("data", look);
+        child.on("close", () => reject(new Error(`never shown: ${text}; but: ${stderr}`)));
+        look();
+      }),
+  };
+}

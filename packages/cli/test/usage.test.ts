@@ -1,0 +1,85 @@
+import { exitCodeOf } from "stowage";
+import { describe, expect, test } from "vitest";
+
+import { openCliWorld } from "./support/cli-world.ts";
+
+const BAD: readonly (readonly [code: number, errorCode: string, args: readonly string[]])[] = [
+  [2, "ERR_STOWAGE_USAGE", []],
+  [2, "ERR_STOWAGE_USAGE", ["launch"]],
+  [2, "ERR_STOWAGE_USAGE", ["--frob", "images"]],
+  [2, "ERR_STOWAGE_USAGE", ["--root"]],
+  [2, "ERR_STOWAGE_USAGE", ["--log-level", "loud", "images"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "a", "b"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "--tls-verify=maybe", "a"]],
+  [2, "ERR_CONTENT_INVALID_PLATFORM", ["pull", "--platform", "linux", "a"]],
+  [2, "ERR_REFERENCE_INVALID", ["pull", ""]],
+  [2, "ERR_REFERENCE_UPPERCASE", ["pull", "UPPER/case"]],
+  [2, "ERR_REFERENCE_INVALID", ["pull", "a//b"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "docker://x"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "dir:/etc"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "--", `sha256:${"a".repeat(64)}`]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "-x"]],
+  [2, "ERR_REFERENCE_INVALID", ["pull", "--", "-x"]],
+  [5, "ERR_REGISTRY_UNAVAILABLE", ["pull", "--tls-verify=false", "127.0.0.1:1/a"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["inspect", "none"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["tag", "none", "other"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["untag", "none"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["rmi", "none"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["mount", "none"]],
+  [3, "ERR_IMAGE_NOT_FOUND", ["umount", "none"]],
+  [2, "ERR_STOWAGE_USAGE", ["create", "none"]],
+  [3, "ERR_POD_SANDBOX_NOT_FOUND", ["create", "--pod", "none", "none"]],
+  [3, "ERR_POD_CONTAINER_NOT_FOUND", ["start", "none"]],
+  [3, "ERR_POD_CONTAINER_NOT_FOUND", ["status", "none"]],
+  [3, "ERR_POD_SANDBOX_NOT_FOUND", ["pod", "inspect", "none"]],
+  [2, "ERR_STOWAGE_USAGE", ["pod"]],
+  [2, "ERR_STOWAGE_USAGE", ["run"]],
+  [2, "ERR_STOWAGE_USAGE", ["run", "--env", "novalue", "none"]],
+  [2, "ERR_STOWAGE_USAGE", ["policy", "init"]],
+  [10, "ERR_POLICY_FILE_EXISTS", ["policy", "init", "--trust-all"]],
+];
+
+describe("bad input", () => {
+  test.for(BAD)("ends with %i and %s: %j", async ([code, errorCode, args]) => {
+    await using world = await openCliWorld();
+    const json = await world.run(["--format", "json", ...args]);
+    const failure = JSON.parse(json.stderr);
+    expect([json.code, failure.error.code, json.stdout]).toEqual([code, errorCode, ""]);
+    expect(failure.error).toMatchObject({
+      message: expect.stringMatching(/\S/),
+      causes: expect.any(Array),
+    });
+    const text = await world.run(args);
+    expect([text.code, text.stdout]).toEqual([code, ""]);
+    expect(text.stderr).toMatch(/^stowage: \S/);
+    expect(text.stderr).not.toMatch(/\n\s+at |node:internal/);
+  });
+});
+
+test("version and help are results", async () => {
+  await using world = await openCliWorld();
+  expect(await world.ok("version")).toMatch(/^\d+\.\d+\.\d+$/);
+  expect(await world.ok("--help")).toContain("pull");
+  expect(await world.ok("pull", "--help")).toContain("--tls-verify");
+});
+
+test("info tells where things are", async () => {
+  await using world = await openCliWorld();
+  const info = JSON.parse(await world.ok("--format", "json", "info"));
+  expect(info).toMatchObject({
+    root: world.env["STOWAGE_ROOT"],
+    runRoot: world.env["STOWAGE_RUN_ROOT"],
+    platform: expect.stringMatching(/\//),
+  });
+});
+
+test("exit codes follow the kind", () => {
+  const failure = (kind: string) => Object.assign(new Error("x"), { code: "ERR_X", kind });
+  expect(
+    ["NoSpace", "RateLimited", "DigestMismatch", "PolicyRejected", "Internal"].map((kind) =>
+      exitCodeOf(failure(kind)),
+    ),
+  ).toEqual([9, 6, 8, 7, 1]);
+  expect(exitCodeOf(Object.assign(new Error("x"), { code: "ENOSPC" }))).toBe(9);
+});

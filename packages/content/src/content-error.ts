@@ -1,0 +1,44 @@
+import { CodedError, type CodedErrorOptions, type ErrorKind } from "./errors.ts";
+
+/** The codes of {@link ContentError}; the package's README says when each is thrown. */
+export type ContentErrorCode =
+  | "ERR_CONTENT_AMBIGUOUS_MANIFEST"
+  | "ERR_CONTENT_DIGEST_MISMATCH"
+  | "ERR_CONTENT_DUPLICATE_KEY"
+  | "ERR_CONTENT_INVALID_CONFIG"
+  | "ERR_CONTENT_INVALID_DIGEST"
+  | "ERR_CONTENT_INVALID_JSON"
+  | "ERR_CONTENT_INVALID_MANIFEST"
+  | "ERR_CONTENT_INVALID_PLATFORM"
+  | "ERR_CONTENT_NOT_FOUND"
+  | "ERR_CONTENT_PLATFORM_NOT_FOUND"
+  | "ERR_CONTENT_SIZE_MISMATCH"
+  | "ERR_CONTENT_TOO_LARGE"
+  | "ERR_CONTENT_UNSUPPORTED_DIGEST"
+  | "ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE";
+
+const KINDS: Readonly<Record<ContentErrorCode, ErrorKind>> = {
+  ERR_CONTENT_AMBIGUOUS_MANIFEST: "ManifestAmbiguous",
+  ERR_CONTENT_DIGEST_MISMATCH: "DigestMismatch",
+  ERR_CONTENT_DUPLICATE_KEY: "ManifestAmbiguous",
+  ERR_CONTENT_INVALID_CONFIG: "ConfigInvalid",
+  ERR_CONTENT_INVALID_DIGEST: "DigestInvalid",
+  ERR_CONTENT_INVALID_JSON: "ManifestInvalid",
+  ERR_CONTENT_INVALID_MANIFEST: "ManifestInvalid",
+  ERR_CONTENT_INVALID_PLATFORM: "InvalidArgument",
+  ERR_CONTENT_NOT_FOUND: "StoreCorrupt",
+  ERR_CONTENT_PLATFORM_NOT_FOUND: "PlatformNotFound",
+  ERR_CONTENT_SIZE_MISMATCH: "SizeMismatch",
+  ERR_CONTENT_TOO_LARGE: "LimitExceeded",
+  ERR_CONTENT_UNSUPPORTED_DIGEST: "DigestUnsupported",
+  ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE: "MediaTypeUnsupported",
+};
+
+/** Thrown when bytes are not what their name says, or when a document is not what it claims. */
+export class ContentError extends CodedError<ContentErrorCode> {
+  override readonly name = "ContentError";
+
+  constructor(code: ContentErrorCode, message: string, options?: CodedErrorOptions) {
+    super(code, KINDS[code], message, options);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * Holds bytes to the {@link Descriptor} that names them.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#verification
+ * @module
+ */
+import { ContentError } from "./content-error.ts";
+import type { ByteSource, ContentProvider } from "./content-provider.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { algorithmOf, createDigester } from "./digest.ts";
+
+/** How {@link readContent} reads. */
+export interface ReadContentOptions {
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * The most bytes to hold in memory.
+   *
+   * @defaultValue 4_194_304 (4 MiB, the manifest length that registries should accept)
+   */
+  readonly maxBytes?: number | undefined;
+}
+
+const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Passes on the chunks of `source`, and fails unless they add up to what `descriptor` names.
+ *
+ * The last chunk is passed on before the digest is known, so show the bytes to nobody until the
+ * iteration has ended without an error. No byte past the size is ever passed on.
+ *
+ * @throws {@link ContentError} `ERR_CONTENT_SIZE_MISMATCH` at the first byte too many, or at the
+ *   end if some are missing; `ERR_CONTENT_DIGEST_MISMATCH` at the end.
+ */
+export async function* verifyContent(
+  source: ByteSource,
+  descriptor: Pick<Descriptor, "digest" | "size">,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { digest, size } = descriptor;
+  const digester = createDigester(algorithmOf(digest));
+  let received = 0;
+  for await (const chunk of source) {
+    received += chunk.byteLength;
+    if (received > size) {
+      throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: more than ${size} bytes`);
+    }
+    digester.update(chunk);
+    yield chunk;
+  }
+  if (received < size) {
+    throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: ${received} of ${size} bytes`);
+  }
+  const actual = digester.digest();
+  if (actual !== digest) {
+    throw new ContentError("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
+  }
+}
+
+/**
+ * Reads small content, such as a manifest, whole and verified.
+ *
+ * @throws {@link ContentError} `ERR_CONTENT_TOO_LARGE` before anything is opened, or as
+ *   {@link verifyContent} does.
+ */
+export async function readContent(
+  provider: ContentProvider,
+  descriptor: Descriptor,
+  options: ReadContentOptions = {},
+): Promise<Uint8Array> {
+  const { maxBytes = DEFAULT_MAX_BYTES, signal } = options;
+  const { digest, size } = descriptor;
+  if (size > maxBytes) {
+    throw new ContentError("ERR_CONTENT_TOO_LARGE", `${digest}: ${size} bytes, over ${maxBytes}`);
+  }
+  signal?.throwIfAborted();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of verifyContent(
+    provider.openContent(descriptor, { signal }),
+    descriptor,
+  )) {
+    chunks.push(chunk);
+  }
+  // The size is a stranger's claim: memory is taken for what has come, not for what was announced.
+  const bytes = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}

@@ -1,0 +1,83 @@
+import { parseJsonDocument } from "@stowage/content";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+describe("parseJsonDocument", () => {
+  test("reads what JSON.stringify writes, as JSON.parse does", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = JSON.stringify(value);
+        fc.pre(!text.includes("e+") && !/[0-9]{16,}/.test(text));
+        expect(JSON.stringify(parseJsonDocument(Buffer.from(text)))).toBe(
+          JSON.stringify(JSON.parse(text)),
+        );
+      }),
+    );
+  });
+
+  test.for([
+    ["nothing", ""],
+    ["a byte order mark", "\ufeff{}"],
+    ["text behind the document", "{} x"],
+    ["two documents", "{}{}"],
+    ["NaN", '{"a":NaN}'],
+    ["single quotes", "{'a':1}"],
+    ["a comment", "{/* a */}"],
+    ["a comma too many", '{"a":1,}'],
+    ["a comma too many in an array", "[1,]"],
+    ["a leading zero", "[01]"],
+    ["a leading plus", "[+1]"],
+    ["an infinite number", "[1e400]"],
+    ["an integer that a double cannot hold", "[9007199254740993]"],
+    ["a control character in a string", '"\n"'],
+    ["an unknown escape", String.raw`"\x41"`],
+    ["half a string", '"a'],
+    ["half an object", '{"a":1'],
+  ] as const)("M01, V34: refuses %s", ([, text]) => {
+    expect(() => parseJsonDocument(Buffer.from(text))).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_INVALID_JSON" }),
+    );
+  });
+
+  test("M01: refuses UTF-16 and malformed UTF-8", () => {
+    for (const bytes of [Buffer.from('{"a":1}', "utf16le"), Buffer.of(0x22, 0xff, 0x22)]) {
+      expect(() => parseJsonDocument(bytes)).toThrow(
+        expect.objectContaining({ code: "ERR_CONTENT_INVALID_JSON" }),
+      );
+    }
+  });
+
+  test.for(['{"a":1,"a":1}', String.raw`{"a":1,"\u0061":2}`, '[{"x":{"b":1,"b":2}}]'])(
+    "M03: refuses the repeated key of %s",
+    (text) => {
+      expect(() => parseJsonDocument(Buffer.from(text))).toThrow(
+        expect.objectContaining({ code: "ERR_CONTENT_DUPLICATE_KEY" }),
+      );
+    },
+  );
+
+  test("M08: stops at the caps, and reads what is exactly at them", () => {
+    const nested = (depth: number) => Buffer.from("[".repeat(depth) + "]".repeat(depth));
+    expect(() => parseJsonDocument(nested(65))).not.toThrow();
+    expect(() => parseJsonDocument(nested(66))).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_TOO_LARGE" }),
+    );
+    expect(() => parseJsonDocument(nested(100_000))).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_TOO_LARGE" }),
+    );
+    const wide = (count: number) => Buffer.from(`[${Array(count).fill(0).join()}]`);
+    expect(parseJsonDocument(wide(9), { maxNodes: 10 })).toHaveLength(9);
+    expect(() => parseJsonDocument(wide(10), { maxNodes: 10 })).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_TOO_LARGE" }),
+    );
+    expect(() => parseJsonDocument(wide(9), { maxBytes: 18 })).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_TOO_LARGE" }),
+    );
+  });
+
+  test("M09, V33: keys such as __proto__ are only data", () => {
+    const read = parseJsonDocument(Buffer.from('{"__proto__":{"polluted":1},"constructor":2}'));
+    expect(Object.keys(read as object)).toEqual(["__proto__", "constructor"]);
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  });
+});

@@ -1,0 +1,145 @@
+import {
+  type Digest,
+  type ImageConfig,
+  MAX_CONFIG_BYTES,
+  parseImageConfig,
+  type Platform,
+  readContent,
+} from "@stowage/content";
+import type { Reference } from "@stowage/reference";
+import type { ImageRecord, Store } from "@stowage/store";
+
+import { type FoundImage, findImage } from "./find-image.ts";
+import { ImageError } from "./image-error.ts";
+import { canonicalNames, readNames, repoDigests, tagNames } from "./image-names.ts";
+import { type ImageUser, imageUser } from "./image-user.ts";
+import type { PinnedMatcher } from "./pinned-images.ts";
+import { quoteName } from "./quote-name.ts";
+import { findLayers } from "./unpack-layers.ts";
+
+/** What is known of an image in the store. */
+export interface ImageStatus {
+  /** The digest of the config. */
+  readonly id: Digest;
+  /** All names, the latest first. */
+  readonly names: readonly string[];
+  /** The names that are tags, sorted. */
+  readonly tags: readonly string[];
+  /** Each repository of the names with each digest of the image, sorted. */
+  readonly digests: readonly string[];
+  /**
+   * `repository@digest` of the manifest: exactly this image, for ever. An image that has lost all
+   * its names tells where it was pulled from.
+   */
+  readonly canonical?: string;
+  /** The same with the digest of the index that was asked for. */
+  readonly indexCanonical?: string;
+  /** Bytes: manifests, config and uncompressed layers, each counted once. */
+  readonly size: number;
+  /** When the image was made, as its config says it; absent if that is no time. */
+  readonly created?: string;
+  readonly user: ImageUser;
+  readonly labels: Readonly<Record<string, string>>;
+  /** What the config says; `unknown` where it says nothing. */
+  readonly platform: Platform;
+  /** Whether a pattern keeps it from garbage collectors. */
+  readonly pinned: boolean;
+}
+
+/** What the answers about images need. */
+export interface StatusContext {
+  readonly store: Store;
+  readonly platform: Platform;
+  readonly isPinned: PinnedMatcher;
+  readonly onWarning: (warning: ImageWarning) => void;
+}
+
+/** Something in the store that is damaged, and was left out or left blank. */
+export interface ImageWarning {
+  readonly message: string;
+  readonly cause?: unknown;
+}
+
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/i;
+
+/** Tells about the image that `text` names; `undefined` if there is none. */
+export async function imageStatus(
+  context: StatusContext,
+  text: string,
+): Promise<ImageStatus | undefined> {
+  const found = await findImage(context.store, text, context.platform);
+  return found && (await statusOf(context, found.record, found.asked));
+}
+
+/** @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND` */
+export async function requireFound(context: StatusContext, text: string): Promise<FoundImage> {
+  const found = await findImage(context.store, text, context.platform);
+  if (found !== undefined) return found;
+  throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no such image here`);
+}
+
+/**
+ * Tells about one image, as seen from the name that led to it.
+ *
+ * @param known - its names, if they have been read already.
+ */
+export async function statusOf(
+  context: StatusContext,
+  record: ImageRecord,
+  asked?: Reference,
+  known?: readonly string[],
+): Promise<ImageStatus> {
+  const { store, onWarning } = context;
+  const { id } = record;
+  const names = readNames(known ?? (await store.images.namesOf(id)));
+  for (const name of names.unreadable) {
+    onWarning({ message: `${id}: ${quoteName(name)} is no full name, and is left out` });
+  }
+  const config = await readConfig(context, record);
+  const created = config?.created;
+  return {
+    id,
+    names: names.all,
+    tags: tagNames(names),
+    digests: repoDigests(names, record),
+    ...canonicalNames(names, record, asked),
+    size: await sizeOf(store, record),
+    ...(created && TIME.test(created) && !Number.isNaN(Date.parse(created)) && { created }),
+    user: imageUser(config?.config?.User),
+    labels: config?.config?.Labels ?? {},
+    platform: platformOf(config),
+    pinned: context.isPinned(names.all),
+  };
+}
+
+async function readConfig(
+  { store, onWarning }: StatusContext,
+  { id, config }: ImageRecord,
+): Promise<ImageConfig | undefined> {
+  try {
+    return parseImageConfig(await readContent(store.blobs, config, { maxBytes: MAX_CONFIG_BYTES }));
+  } catch (cause) {
+    onWarning({ message: `${id}: its config can not be read; pull the image again`, cause });
+    return undefined;
+  }
+}
+
+async function sizeOf(store: Store, record: ImageRecord): Promise<number> {
+  const blobs = new Map<Digest, number>([[record.config.digest, record.config.size]]);
+  for (const { manifest, index } of record.manifests) {
+    blobs.set(manifest.digest, manifest.size);
+    if (index) blobs.set(index.digest, index.size);
+  }
+  const layers = await findLayers(store, record.layers);
+  const sizes = [...blobs.values(), ...[...layers.values()].map(({ diffSize }) => diffSize)];
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+function platformOf(config: ImageConfig | undefined): Platform {
+  const { os, architecture, variant } = config ?? {};
+  return {
+    os: os || "unknown",
+    architecture: architecture || "unknown",
+    ...(variant && { variant }),
+  };
+}

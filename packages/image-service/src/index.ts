@@ -1,0 +1,23 @@
+/**
+ * Pull, list, inspect, tag and remove images.
+ *
+ * @packageDocumentation
+ */
+export type { Transferred } from "./blob-transfer.ts";
+export { ImageError, type ImageErrorCode } from "./image-error.ts";
+export {
+  createImageService,
+  type ImageQueryOptions,
+  type ImageService,
+  type ImageServiceOptions,
+} from "./image-service.ts";
+export type { ImageStatus, ImageWarning } from "./image-status.ts";
+export { type ImageUser, imageUser } from "./image-user.ts";
+export type { InspectedImage, InspectedLayer } from "./inspect-image.ts";
+export { createPinnedMatcher, type PinnedMatcher } from "./pinned-images.ts";
+export type { ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
+export type { PulledImage } from "./pull-image.ts";
+export type { PullOptions } from "./pull-options.ts";
+export type { PullProgress } from "./pull-progress.ts";
+export type { RemovedImage } from "./remove-image.ts";
+export type { RequireAllowedOptions } from "./require-allowed.ts";

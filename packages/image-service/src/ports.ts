@@ -1,0 +1,48 @@
+/**
+ * What this package needs of the world, for whoever composes it to supply.
+ *
+ * @module
+ */
+import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import type { Reference, Tag } from "@stowage/reference";
+
+import type { PullOptions } from "./pull-options.ts";
+
+/** Where images come from; usually a registry client. */
+export interface ImageSource {
+  /**
+   * Opens the repository of `reference` with the settings in `options.source`, never with others.
+   * The caller owns what is returned, and disposes of it exactly once.
+   */
+  open(reference: Reference, options: PullOptions): Promise<OpenedImage>;
+}
+
+/** One repository, opened on behalf of one caller. */
+export interface OpenedImage extends ContentProvider, AsyncDisposable {
+  /** Asks the registry, every time. */
+  fetchManifest(
+    target: Tag | Digest,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<FetchedManifest>;
+}
+
+/** Refuses what the policy does not allow. */
+export interface PolicyGate {
+  /** Rejects unless `subject` is allowed: whoever forgets to look at a verdict fails closed. */
+  requireAllowed(
+    subject: PolicySubject,
+    options?: { readonly signal?: AbortSignal | undefined; readonly source?: unknown },
+  ): Promise<void>;
+}
+
+/** What a policy judges. */
+export interface PolicySubject {
+  /** The name that was asked for: a policy is about names as people use them. */
+  readonly reference: Reference;
+  /** The manifest of the image, never an index. */
+  readonly manifest: Descriptor;
+  /** The index that it was chosen from. */
+  readonly index?: Descriptor;
+  /** Whether the image is in the store already, so that no registry need be asked. */
+  readonly stored?: boolean;
+}

@@ -1,0 +1,51 @@
+import type { Digest } from "@stowage/content";
+
+/**
+ * What happens during a pull, as it happens. Sizes and counts are bytes.
+ *
+ * A blob is announced once, by `blob-start` or `blob-exists`; a layer that is here already is
+ * announced once, by `layer-exists`, and its blob not at all. `blob-done` and `unpack-done` follow
+ * only what has succeeded.
+ */
+export type PullProgress =
+  | {
+      readonly type: "resolved";
+      /** `host/path@digest` of the manifest that was chosen. */
+      readonly canonical: string;
+      readonly layers: number;
+      /** The config and the layers as they are transferred. */
+      readonly bytes: number;
+    }
+  | { readonly type: "blob-exists"; readonly digest: Digest; readonly size: number }
+  | {
+      readonly type: "blob-start";
+      readonly digest: Digest;
+      readonly size: number;
+      readonly mediaType: string;
+    }
+  | {
+      readonly type: "blob-progress";
+      readonly digest: Digest;
+      readonly received: number;
+      readonly size: number;
+    }
+  | { readonly type: "blob-done"; readonly digest: Digest; readonly size: number }
+  | {
+      readonly type: "layer-exists";
+      readonly digest: Digest;
+      readonly diffID: Digest;
+      readonly size: number;
+    }
+  | { readonly type: "unpack-start"; readonly digest: Digest; readonly diffID: Digest }
+  | {
+      readonly type: "unpack-progress";
+      readonly digest: Digest;
+      readonly diffID: Digest;
+      /** Compressed bytes read, of `size`. */
+      readonly read: number;
+      readonly size: number;
+    }
+  | { readonly type: "unpack-done"; readonly digest: Digest; readonly diffID: Digest }
+  /** Something odd that does not stop the pull. */
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "stored"; readonly id: Digest; readonly name: string };

@@ -1,0 +1,175 @@
+import { statfs } from "node:fs/promises";
+
+import {
+  type ByteSource,
+  type ContentProvider,
+  type Descriptor,
+  hasErrorCode,
+  type ImageConfig,
+  type ImageManifest,
+  MAX_CONFIG_BYTES,
+  parseImageConfig,
+  type Platform,
+  readContent,
+} from "@stowage/content";
+import { formatRepository, type Reference } from "@stowage/reference";
+import { type ImageRecord, type LayerID, layerIDs, type Store } from "@stowage/store";
+
+import { createBlobTransfer } from "./blob-transfer.ts";
+import { checkImageConfig } from "./image-config-check.ts";
+import { ImageError } from "./image-error.ts";
+import { canonicalName, storedName } from "./image-names.ts";
+import type { PulledImage } from "./pull-image.ts";
+import type { PullProgress } from "./pull-progress.ts";
+import type { ResolvedManifest } from "./resolve-manifest.ts";
+import type { TurnQueue } from "./turn-queue.ts";
+import { findLayers, unpackLayers } from "./unpack-layers.ts";
+
+/** How {@link storeImage} goes about it. */
+export interface StoreImageOptions {
+  readonly platform: Platform;
+  readonly isPlatformAsked: boolean;
+  readonly turns: TurnQueue;
+  readonly signal: AbortSignal;
+  readonly emit: (event: PullProgress) => void;
+}
+
+const MAX_ATTEMPTS = 3;
+
+/**
+ * Takes into the store what is missing of an image, and then names it: blobs, layers from the base
+ * up, manifests, record, name. Whatever is visible is whole, wherever this stops.
+ */
+export async function storeImage(
+  store: Store,
+  opened: ContentProvider,
+  reference: Reference,
+  resolved: ResolvedManifest,
+  options: StoreImageOptions,
+): Promise<PulledImage> {
+  const { signal, emit, turns, platform, isPlatformAsked } = options;
+  const { manifest, fetched, index } = resolved;
+  const id = manifest.config.digest;
+  await using _lease = await store.createLease({ signal });
+  const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, turns, emit });
+  const configBytes = await readConfig(store, transfer.source, manifest.config, signal);
+  const config = parseImageConfig(configBytes);
+  for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {
+    emit({ type: "warning", message });
+  }
+  await requireSpace(store, manifest, config);
+  const layers = await unpackLayers(manifest, config.rootfs.diff_ids, {
+    store,
+    turns,
+    emit,
+    signal,
+    transfer,
+  });
+  await writeBytes(store, manifest.config, configBytes, signal);
+  await writeBytes(store, fetched.descriptor, fetched.bytes, signal);
+  if (index) await writeBytes(store, index.descriptor, index.bytes, signal);
+  const name = storedName(reference);
+  await record(store, reference, resolved, layers, name, signal);
+  emit({ type: "stored", id, name });
+  const repository = formatRepository(reference.repository);
+  return {
+    canonical: canonicalName(repository, fetched.descriptor),
+    ...(index && { indexCanonical: canonicalName(repository, index.descriptor) }),
+    id,
+    name,
+    names: await store.images.namesOf(id),
+    transferred: transfer.transferred(),
+  };
+}
+
+/** The config that is here already, if it is sound; else the registry's. */
+async function readConfig(
+  store: Store,
+  source: ContentProvider,
+  config: Descriptor,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const options = { maxBytes: MAX_CONFIG_BYTES, signal };
+  if ((await store.blobs.stat(config.digest))?.size === config.size) {
+    try {
+      return await readContent(store.blobs, config, options);
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+  }
+  return await readContent(source, config, options);
+}
+
+/** @throws {@link ImageError} `ERR_IMAGE_NO_SPACE` before a transfer that cannot end well. */
+async function requireSpace(
+  store: Store,
+  manifest: ImageManifest,
+  config: ImageConfig,
+): Promise<void> {
+  const ids = layerIDs(config.rootfs.diff_ids);
+  const known = await findLayers(store, ids);
+  const missing = new Map<string, number>();
+  for (const [index, { digest, size }] of manifest.layers.entries()) {
+    if (known.has(ids[index] as LayerID)) continue;
+    if ((await store.blobs.stat(digest))?.size !== size) missing.set(digest, size);
+  }
+  const bytes = [...missing.values()].reduce((sum, size) => sum + size, 0);
+  const { bavail, bsize } = await statfs(store.root);
+  if (bytes <= bavail * bsize) return;
+  throw new ImageError(
+    "ERR_IMAGE_NO_SPACE",
+    `${manifest.config.digest}: ${bytes} bytes to download, ${bavail * bsize} are free`,
+    { hint: `Make room on the file system of ${store.root}.` },
+  );
+}
+
+async function writeBytes(
+  store: Store,
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> {
+  await store.blobs.write(descriptor, once(bytes), { signal });
+}
+
+async function* once(bytes: Uint8Array): ByteSource {
+  yield bytes;
+}
+
+async function record(
+  store: Store,
+  reference: Reference,
+  resolved: ResolvedManifest,
+  layers: readonly LayerID[],
+  name: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { manifest, fetched, index, platform } = resolved;
+  const { config } = manifest;
+  signal.throwIfAborted();
+  const image: ImageRecord = {
+    version: 1,
+    id: config.digest,
+    config,
+    manifests: [
+      {
+        manifest: { ...fetched.descriptor, ...(platform && { platform }) },
+        ...(index && { index: index.descriptor }),
+        repository: formatRepository(reference.repository),
+      },
+    ],
+    layers,
+    created: new Date().toISOString(),
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    await store.images.put(image, { signal });
+    try {
+      await store.images.setName(name, config.digest, { signal });
+      return;
+    } catch (error) {
+      // Somebody removed the image in between; what it is made of is still leased.
+      if (attempt === MAX_ATTEMPTS || !hasErrorCode(error, "ERR_STORE_IMAGE_NOT_FOUND"))
+        throw error;
+    }
+  }
+}

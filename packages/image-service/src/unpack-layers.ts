@@ -1,0 +1,120 @@
+import { availableParallelism } from "node:os";
+
+import { type Descriptor, type DiffID, hasErrorCode, type ImageManifest } from "@stowage/content";
+import { type LayerID, layerIDs, type LayerRecord, type Store } from "@stowage/store";
+
+import type { BlobTransfer } from "./blob-transfer.ts";
+import type { PullProgress } from "./pull-progress.ts";
+import { createSlots, type Slots, type TurnQueue } from "./turn-queue.ts";
+
+/** What {@link unpackLayers} works with. */
+export interface UnpackLayersOptions {
+  readonly store: Store;
+  /** One unpacking per layer in the process. */
+  readonly turns: TurnQueue;
+  readonly emit: (event: PullProgress) => void;
+  readonly transfer: BlobTransfer;
+  readonly signal: AbortSignal;
+}
+
+interface LayerJob {
+  readonly blob: Descriptor;
+  readonly diffID: DiffID;
+  readonly id: LayerID;
+  readonly parent: LayerID | undefined;
+}
+
+/**
+ * Sees to it that every layer of an image is in the store: blobs arrive side by side, each is
+ * unpacked as soon as it is there, and layers are committed base first.
+ *
+ * The first failure stops the rest, and is what this rejects with once nothing is running any more.
+ *
+ * @returns the layers' IDs, base first.
+ */
+export async function unpackLayers(
+  manifest: ImageManifest,
+  diffIDs: readonly DiffID[],
+  options: UnpackLayersOptions,
+): Promise<readonly LayerID[]> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([options.signal, stop.signal]);
+  // Each unpacking keeps a thread busy, and each pull should get on.
+  const slots = createSlots(availableParallelism());
+  const ids = layerIDs(diffIDs);
+  const jobs: Promise<void>[] = [];
+  for (const [index, blob] of manifest.layers.entries()) {
+    const diffID = diffIDs[index] as DiffID;
+    const job = { blob, diffID, id: ids[index] as LayerID, parent: ids[index - 1] };
+    const below = jobs.at(-1) ?? Promise.resolve();
+    const done = obtainLayer(job, below, { ...options, signal, slots });
+    done.catch((error: unknown) => stop.abort(error));
+    jobs.push(done);
+  }
+  await Promise.allSettled(jobs);
+  signal.throwIfAborted();
+  return ids;
+}
+
+/** The layers that are whole in the store, by ID. */
+export async function findLayers(
+  store: Store,
+  ids: readonly LayerID[],
+): Promise<ReadonlyMap<LayerID, LayerRecord>> {
+  const found = new Map<LayerID, LayerRecord>();
+  for (const id of new Set(ids)) {
+    const record = await findSoundLayer(store, id);
+    if (record !== undefined) found.set(id, record);
+  }
+  return found;
+}
+
+async function obtainLayer(
+  job: LayerJob,
+  below: Promise<void>,
+  options: UnpackLayersOptions & { readonly slots: Slots },
+): Promise<void> {
+  const { store, transfer, signal, emit } = options;
+  const { blob, diffID, id, parent } = job;
+  const { digest, size } = blob;
+  const isCommitted = async (): Promise<boolean> => {
+    const record = await findSoundLayer(store, id);
+    if (record === undefined) return false;
+    // Only the blob itself is missing: the root would be no OCI layout without it.
+    if (record.blob.digest === digest && (await store.blobs.stat(digest))?.size !== size) {
+      await transfer.fetch(blob, signal);
+    }
+    emit({ type: "layer-exists", digest, diffID, size });
+    return true;
+  };
+  if (await isCommitted()) return await below;
+  await transfer.fetch(blob, signal);
+  await options.turns.run(
+    id,
+    async () => {
+      if (await isCommitted()) return;
+      await using staged = await options.slots.run(async () => {
+        emit({ type: "unpack-start", digest, diffID });
+        const onProgress = (read: number): void =>
+          emit({ type: "unpack-progress", digest, diffID, read, size });
+        return await store.layers.stage(blob, diffID, { signal, onProgress });
+      }, signal);
+      await below;
+      signal.throwIfAborted();
+      await store.layers.commit(staged, parent);
+      emit({ type: "unpack-done", digest, diffID });
+    },
+    signal,
+  );
+  await below;
+}
+
+async function findSoundLayer(store: Store, id: LayerID): Promise<LayerRecord | undefined> {
+  try {
+    return await store.layers.find(id);
+  } catch (error) {
+    // Unpacking it again is what mends it.
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,29 @@
+import { findImageID, readName } from "./find-image.ts";
+import { ImageError } from "./image-error.ts";
+import type { StatusContext } from "./image-status.ts";
+import { quoteName } from "./quote-name.ts";
+import { type RemovedImage, removeByID } from "./remove-image.ts";
+
+/**
+ * Removes a name, and the image when that was its last; given an ID, removes the image.
+ *
+ * Only a name that is stored can be removed: one that merely leads to an image, as each of its
+ * digests does, is not found.
+ *
+ * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`; `ERR_IMAGE_IN_USE` or `ERR_IMAGE_PINNED` if the
+ *   image would go.
+ */
+export async function untagImage(context: StatusContext, text: string): Promise<RemovedImage> {
+  const { store } = context;
+  const byId = await findImageID(store, text);
+  if (byId !== undefined) return await removeByID(context, byId);
+  const name = readName(text);
+  const id = name === undefined ? undefined : await store.images.resolveName(name);
+  if (name === undefined || id === undefined) {
+    throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no image has this name`);
+  }
+  const others = (await store.images.namesOf(id)).filter((other) => other !== name);
+  if (others.length === 0) return await removeByID(context, id);
+  await store.images.removeName(name);
+  return { names: [name] };
+}

@@ -1,0 +1,63 @@
+/**
+ * Who may be trusted: the signature policy of containers tools.
+ *
+ * @packageDocumentation
+ */
+export {
+  createPolicyEvaluator,
+  type EvaluatePolicyOptions,
+  type PolicyEvaluator,
+  type PolicyEvaluatorOptions,
+} from "./evaluate-policy.ts";
+export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
+export {
+  type LoadedPolicy,
+  loadPolicy,
+  type LoadPolicyOptions,
+  MAX_POLICY_BYTES,
+  policyPaths,
+  SYSTEM_POLICY_PATH,
+} from "./load-policy.ts";
+export { PolicyError, type PolicyErrorCode, type PolicyErrorOptions } from "./policy-error.ts";
+export {
+  type ChosenRequirements,
+  chooseRequirements,
+  directoryScopes,
+  dockerScopes,
+  type ImageScopes,
+  ociLayoutScopes,
+  type PolicyScope,
+  scopesOf,
+} from "./policy-scope.ts";
+export type {
+  ArchiveSubject,
+  DockerSubject,
+  PathSubject,
+  PolicySubject,
+} from "./policy-subject.ts";
+export {
+  parsePolicy,
+  type ParsePolicyOptions,
+  type Policy,
+  type PolicyRequirement,
+  type PolicyScopes,
+} from "./policy.ts";
+export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
+export type { RejectRequirement } from "./requirement-reject.ts";
+export type { SignedBaseLayerRequirement } from "./requirement-signed-base-layer.ts";
+export type {
+  SignedByKeys,
+  SignedByKeyType,
+  SignedByRequirement,
+} from "./requirement-signed-by.ts";
+export type {
+  SigstoreFulcio,
+  SigstorePki,
+  SigstoreRekor,
+  SigstoreSignedRequirement,
+  SigstoreTrust,
+} from "./requirement-sigstore-signed.ts";
+export type { SignedIdentity } from "./signed-identity.ts";
+export { findUnreachableScopes, type UnreachableScope } from "./transport-scope.ts";
+export type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
+export { writePolicy, type WritePolicyOptions } from "./write-policy.ts";

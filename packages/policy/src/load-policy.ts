@@ -1,0 +1,144 @@
+import { constants } from "node:fs";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { dirname, isAbsolute, join } from "node:path";
+
+import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/content";
+
+import { parsePolicy, type Policy } from "./policy.ts";
+import { PolicyError } from "./policy-error.ts";
+import { findUnreachableScopes } from "./transport-scope.ts";
+
+/** Where {@link loadPolicy} looks. */
+export interface LoadPolicyOptions {
+  /** The one file to read; without it the user's file is read if it exists, else the system's. */
+  readonly path?: string | undefined;
+  /** Its `HOME` says where the user's file is. @defaultValue `process.env` */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** @defaultValue `/etc/containers/policy.json` */
+  readonly systemPath?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One policy as it was when its file was read. */
+export interface LoadedPolicy {
+  readonly file: string;
+  /** Of the file's bytes: a verdict kept for later is stale once this differs. */
+  readonly digest: Digest;
+  readonly policy: Policy;
+  /** What is allowed but not meant: scopes that match nothing, files that anybody may change. */
+  readonly warnings: readonly string[];
+}
+
+/** The policy of the machine, unless told otherwise. */
+export const SYSTEM_POLICY_PATH = "/etc/containers/policy.json";
+
+/** The most bytes of a policy that are read. */
+export const MAX_POLICY_BYTES: number = 4 * 1024 * 1024;
+
+const USER_POLICY_PATH = ".config/containers/policy.json";
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
+const CREATE_HINT = "Run `stowage policy init` to write one that trusts what you name.";
+
+/**
+ * Reads the policy that is in force. There is none built in: without a file nothing is allowed.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_NOT_FOUND` if there is no file; `ERR_POLICY_UNREADABLE` if
+ *   it cannot be read or is no plain file; `ERR_POLICY_INVALID_CONFIG` as {@link parsePolicy} does, or
+ *   if it is over {@link MAX_POLICY_BYTES}.
+ */
+export async function loadPolicy(options: LoadPolicyOptions = {}): Promise<LoadedPolicy> {
+  const { signal } = options;
+  const candidates = policyPaths(options);
+  for (const file of candidates) {
+    signal?.throwIfAborted();
+    await using handle = await openIfExists(file);
+    if (handle === undefined) continue;
+    const bytes = await readWhole(handle, file, signal);
+    const policy = parsePolicy(bytes, { source: file });
+    return { file, digest: digestOf(bytes), policy, warnings: await warn(handle, file, policy) };
+  }
+  throw new PolicyError(
+    "ERR_POLICY_NOT_FOUND",
+    `no signature policy: there is no ${candidates.map((path) => escapeText(path)).join(", and no ")}`,
+    { hint: CREATE_HINT },
+  );
+}
+
+/** The files that {@link loadPolicy} looks for; the first that exists is the only one read. */
+export function policyPaths(options: LoadPolicyOptions = {}): readonly string[] {
+  const { path, env = process.env, systemPath = SYSTEM_POLICY_PATH } = options;
+  if (path !== undefined) return [path];
+  const home = env["HOME"];
+  const user = home !== undefined && isAbsolute(home) ? [join(home, USER_POLICY_PATH)] : [];
+  return [...user, systemPath];
+}
+
+async function openIfExists(file: string): Promise<FileHandle | undefined> {
+  try {
+    // Without O_NONBLOCK, opening a FIFO waits for a writer, who may never come.
+    return await open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return undefined;
+    throw unreadable(file, "cannot be opened", cause);
+  }
+}
+
+async function readWhole(
+  handle: FileHandle,
+  file: string,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  const status = await handle.stat();
+  if (!status.isFile()) throw unreadable(file, "is not a plain file");
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for (;;) {
+    signal?.throwIfAborted();
+    const chunk = await readChunk(handle, file);
+    if (chunk.byteLength === 0) return Buffer.concat(chunks);
+    chunks.push(chunk);
+    size += chunk.byteLength;
+    if (size > MAX_POLICY_BYTES) {
+      throw new PolicyError(
+        "ERR_POLICY_INVALID_CONFIG",
+        `${escapeText(file)}: more than ${MAX_POLICY_BYTES} bytes`,
+      );
+    }
+  }
+}
+
+const CHUNK_BYTES = 64 * 1024;
+
+async function readChunk(handle: FileHandle, file: string): Promise<Uint8Array> {
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES);
+    return buffer.subarray(0, bytesRead);
+  } catch (cause) {
+    throw unreadable(file, "cannot be read", cause);
+  }
+}
+
+function unreadable(file: string, problem: string, cause?: unknown): PolicyError {
+  return new PolicyError("ERR_POLICY_UNREADABLE", `${escapeText(file)}: ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: "Until it can be read, every image is refused.",
+  });
+}
+
+async function warn(handle: FileHandle, file: string, policy: Policy): Promise<readonly string[]> {
+  const name = escapeText(file);
+  const warnings = findUnreachableScopes(policy).map(
+    ({ transport, scope }) =>
+      `${name}: transports.${transport}["${escapeText(scope, 160)}"] can match no image`,
+  );
+  const { mode } = await handle.stat();
+  if ((mode & WRITABLE_BY_OTHERS) !== 0) warnings.push(`${name}: anybody may change this file`);
+  const parent = await stat(dirname(file)).catch((cause: unknown) => {
+    throw unreadable(file, "lies in a directory that cannot be examined", cause);
+  });
+  if ((parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
+    warnings.push(`${name}: anybody may replace this file`);
+  }
+  return warnings;
+}

@@ -1,0 +1,125 @@
+/**
+ * Which list of requirements is for an image: the most specific one, and that one only.
+ *
+ * @module
+ */
+import { escapeText } from "@stowage/content";
+import {
+  type Reference,
+  scopeIdentity,
+  scopeNamespaces,
+  withoutTagIfDigested,
+} from "@stowage/reference";
+
+import type { Policy, PolicyRequirement } from "./policy.ts";
+import { PolicyError } from "./policy-error.ts";
+import type { PolicySubject } from "./policy-subject.ts";
+import { isCleanPath } from "./transport-scope.ts";
+
+/** The names under which requirements for an image may stand. */
+export interface ImageScopes {
+  readonly transport: string;
+  /** Empty if the transport names no single image. */
+  readonly identity: string;
+  /** Less specific ones, nearest first. */
+  readonly namespaces: readonly string[];
+}
+
+/** Where the requirements were found. */
+export interface PolicyScope {
+  readonly kind: "identity" | "namespace" | "transport" | "default";
+  /** The key in the document; empty for a whole transport and for the default. */
+  readonly text: string;
+}
+
+/** What {@link chooseRequirements} found. */
+export interface ChosenRequirements {
+  readonly scope: PolicyScope;
+  readonly requirements: readonly PolicyRequirement[];
+}
+
+/** Nothing is inherited: once a scope is found, no wider one is looked at. */
+export function chooseRequirements(policy: Policy, image: ImageScopes): ChosenRequirements {
+  const { transport, identity, namespaces } = image;
+  const scopes = ownValue(policy.transports, transport) ?? {};
+  const candidates: readonly PolicyScope[] = [
+    ...(identity === "" ? [] : [{ kind: "identity", text: identity } as const]),
+    ...namespaces.map((text) => ({ kind: "namespace", text }) as const),
+    { kind: "transport", text: "" },
+  ];
+  for (const scope of candidates) {
+    const requirements = ownValue(scopes, scope.text);
+    if (requirements !== undefined) return { scope, requirements };
+  }
+  return { scope: { kind: "default", text: "" }, requirements: policy.default };
+}
+
+/**
+ * The names of any subject.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if a path is not absolute and clean.
+ */
+export function scopesOf(subject: PolicySubject): ImageScopes {
+  switch (subject.transport) {
+    case "docker":
+      return dockerScopes(withoutTagIfDigested(subject.reference));
+    case "dir":
+      return directoryScopes(subject.path);
+    case "oci":
+      return ociLayoutScopes(subject.path);
+    case "docker-archive":
+      return { transport: "docker-archive", identity: "", namespaces: [] };
+  }
+}
+
+/**
+ * The names of an image in a registry: always those of the reference that the user gave, never of
+ * the mirror that it came from.
+ *
+ * @throws {@link InvalidReferenceError} `ERR_REFERENCE_TAG_AND_DIGEST` if there are both.
+ */
+export function dockerScopes(reference: Reference): ImageScopes {
+  return {
+    transport: "docker",
+    identity: scopeIdentity(reference),
+    namespaces: scopeNamespaces(reference.repository),
+  };
+}
+
+/**
+ * The names of an image in a plain directory.
+ *
+ * @param path - Absolute and clean, links resolved.
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if it is not.
+ */
+export function directoryScopes(path: string): ImageScopes {
+  return { transport: "dir", identity: path, namespaces: pathsUpFrom(path).slice(1) };
+}
+
+/**
+ * The names of an OCI layout. The image inside it is not part of them.
+ *
+ * @param path - As for {@link directoryScopes}.
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if it is not absolute and clean.
+ */
+export function ociLayoutScopes(path: string): ImageScopes {
+  return { transport: "oci", identity: path, namespaces: pathsUpFrom(path) };
+}
+
+function pathsUpFrom(path: string): readonly string[] {
+  if (!isCleanPath(path)) {
+    throw new PolicyError(
+      "ERR_POLICY_INVALID_ARGUMENT",
+      `"${escapeText(path, 160)}" is not a clean absolute path below /`,
+    );
+  }
+  const paths: string[] = [];
+  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+    paths.push(path.slice(0, end));
+  }
+  return paths;
+}
+
+function ownValue<T>(record: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}

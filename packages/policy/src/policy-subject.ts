@@ -1,0 +1,28 @@
+import type { Digest } from "@stowage/content";
+import type { Reference } from "@stowage/reference";
+
+/** An image in a registry. */
+export interface DockerSubject {
+  readonly transport: "docker";
+  /** As the user gave it; of tag and digest the digest decides, and neither means `latest`. */
+  readonly reference: Reference;
+  /** The manifest of the one image, not of an index: what a signature has to be for. */
+  readonly manifestDigest?: Digest;
+}
+
+/** An image in a directory of this machine. */
+export interface PathSubject {
+  readonly transport: "dir" | "oci";
+  /** Absolute and clean, links resolved, without the name of an image in it. */
+  readonly path: string;
+  readonly manifestDigest?: Digest;
+}
+
+/** An image in a file that `docker save` wrote. */
+export interface ArchiveSubject {
+  readonly transport: "docker-archive";
+  readonly manifestDigest?: Digest;
+}
+
+/** What a policy is asked about. */
+export type PolicySubject = DockerSubject | PathSubject | ArchiveSubject;

@@ -1,0 +1,135 @@
+/**
+ * The signature policy of containers tools, read with its own strictness.
+ *
+ * @see https://github.com/containers/image/blob/v5.36.2/docs/containers-policy.json.5.md
+ * @module
+ */
+import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
+
+import { PolicyShape } from "./internal/policy-shape.ts";
+import { PolicyError } from "./policy-error.ts";
+import {
+  type InsecureAcceptAnythingRequirement,
+  parseInsecureAcceptAnything,
+} from "./requirement-insecure-accept-anything.ts";
+import { parseReject, type RejectRequirement } from "./requirement-reject.ts";
+import {
+  parseSignedBaseLayer,
+  type SignedBaseLayerRequirement,
+} from "./requirement-signed-base-layer.ts";
+import { parseSignedBy, type SignedByRequirement } from "./requirement-signed-by.ts";
+import {
+  parseSigstoreSigned,
+  type SigstoreSignedRequirement,
+} from "./requirement-sigstore-signed.ts";
+import { scopeProblem } from "./transport-scope.ts";
+
+/** One condition that an image has to meet. */
+export type PolicyRequirement =
+  | InsecureAcceptAnythingRequirement
+  | RejectRequirement
+  | SignedByRequirement
+  | SignedBaseLayerRequirement
+  | SigstoreSignedRequirement;
+
+/** Scope to requirements; the key `""` is the whole transport. Has no prototype. */
+export type PolicyScopes = Readonly<Record<string, readonly PolicyRequirement[]>>;
+
+/** A whole policy. Every list of requirements has at least one, and all of one have to allow. */
+export interface Policy {
+  /** For images that no scope of their transport covers. */
+  readonly default: readonly PolicyRequirement[];
+  /** Transport to scopes. Has no prototype, so that any name is only data. */
+  readonly transports: Readonly<Record<string, PolicyScopes>>;
+}
+
+/** How {@link parsePolicy} speaks of the document. */
+export interface ParsePolicyOptions {
+  /** Where the document is from; messages begin with it. */
+  readonly source?: string | undefined;
+}
+
+/**
+ * Reads a policy. A key that is unknown, repeated or of another case is an error: what a reader
+ * skips might have been the requirement that keeps an image out.
+ *
+ * Key files are not opened.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_CONFIG` with the JSON path of the first mistake.
+ */
+export function parsePolicy(
+  document: Uint8Array | string,
+  options: ParsePolicyOptions = {},
+): Policy {
+  const bytes = typeof document === "string" ? new TextEncoder().encode(document) : document;
+  const source = options.source === undefined ? "policy" : escapeText(options.source);
+  try {
+    return readPolicy(new PolicyShape(parseJsonDocument(bytes), ""));
+  } catch (error) {
+    if (!hasErrorCode(error, ...DOCUMENT_CODES)) throw error;
+    const cause = error.code === "ERR_POLICY_INVALID_CONFIG" ? error.cause : error;
+    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", `${source}: ${error.message}`, {
+      cause,
+      hint: "Correct the policy; until then every image is refused.",
+    });
+  }
+}
+
+const DOCUMENT_CODES = [
+  "ERR_POLICY_INVALID_CONFIG",
+  "ERR_CONTENT_DUPLICATE_KEY",
+  "ERR_CONTENT_INVALID_JSON",
+  "ERR_CONTENT_TOO_LARGE",
+] as const;
+
+function readPolicy(shape: PolicyShape): Policy {
+  shape.allow("default", "transports");
+  const transports: Record<string, PolicyScopes> = Object.create(null);
+  if (shape.has("transports")) {
+    const named = new PolicyShape(shape.value("transports"), shape.pathOf("transports"));
+    for (const transport of named.keys) {
+      const scopes = new PolicyShape(named.value(transport), named.pathOf(transport));
+      transports[transport] = readScopes(transport, scopes);
+    }
+  }
+  if (!shape.has("default")) shape.fail("is missing", "default");
+  return { default: readRequirements(shape, "default"), transports };
+}
+
+function readScopes(transport: string, shape: PolicyShape): PolicyScopes {
+  const scopes: Record<string, readonly PolicyRequirement[]> = Object.create(null);
+  for (const scope of shape.keys) {
+    const problem = scope === "" ? undefined : scopeProblem(transport, scope);
+    if (problem !== undefined) shape.fail(`is no scope of ${transport}: ${problem}`, scope);
+    scopes[scope] = readRequirements(shape, scope);
+  }
+  return scopes;
+}
+
+function readRequirements(shape: PolicyShape, key: string): readonly PolicyRequirement[] {
+  const list = shape.value(key);
+  if (!Array.isArray(list)) shape.fail("is not a list of requirements", key);
+  const items = list as readonly JsonValue[];
+  if (items.length === 0) shape.fail("is a list of no requirements", key);
+  return items.map((item, index) =>
+    readRequirement(new PolicyShape(item, shape.pathOf(key, index))),
+  );
+}
+
+function readRequirement(shape: PolicyShape): PolicyRequirement {
+  const type = shape.string("type");
+  switch (type) {
+    case "insecureAcceptAnything":
+      return parseInsecureAcceptAnything(shape);
+    case "reject":
+      return parseReject(shape);
+    case "signedBy":
+      return parseSignedBy(shape);
+    case "signedBaseLayer":
+      return parseSignedBaseLayer(shape);
+    case "sigstoreSigned":
+      return parseSigstoreSigned(shape);
+    default:
+      return shape.fail(`is "${escapeText(type, 80)}", which is no type of requirement`, "type");
+  }
+}

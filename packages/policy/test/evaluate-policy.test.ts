@@ -1,0 +1,126 @@
+import { createPolicyEvaluator, parsePolicy, type PolicyEvaluator } from "@stowage/policy";
+import { parseReference } from "@stowage/reference";
+import { describe, expect, test } from "vitest";
+
+const ACCEPT = { type: "insecureAcceptAnything" };
+const REJECT = { type: "reject" };
+const UNCHECKED = [
+  { type: "signedBy", keyType: "GPGKeys", keyPath: "/k" },
+  { type: "signedBaseLayer", baseLayerIdentity: { type: "matchExact" } },
+  { type: "sigstoreSigned", keyPath: "/k" },
+] as const;
+const DIGEST = `sha256:${"0".repeat(64)}`;
+
+describe("evaluate", () => {
+  test("allows by insecureAcceptAnything, and says by which scope", async () => {
+    const { evaluate } = evaluator({ "q.io": [ACCEPT] });
+    expect(await evaluate(docker("q.io/a"))).toEqual({
+      allowed: true,
+      transport: "docker",
+      image: "q.io/a:latest",
+      scope: { kind: "namespace", text: "q.io" },
+      file: "/etc/policy.json",
+      requirements: [{ type: "insecureAcceptAnything", allowed: true, reason: expect.any(String) }],
+    });
+  });
+
+  test("denies by reject, also by the default", async () => {
+    const { evaluate } = evaluator({});
+    expect(await evaluate(docker("q.io/a"))).toMatchObject({
+      allowed: false,
+      scope: { kind: "default", text: "" },
+      requirements: [{ type: "reject", allowed: false }],
+    });
+  });
+
+  test.for(UNCHECKED)(
+    "R19 never allows by $type, and says that it is not checked",
+    async (kind) => {
+      const verdict = await evaluator({ "": [kind] }).evaluate(docker("q.io/a"));
+      expect(verdict.allowed).toBe(false);
+      expect(verdict.requirements[0]?.reason).toMatch(/cannot be checked/);
+    },
+  );
+
+  test("P10 asks every requirement, and says what each says", async () => {
+    const { evaluate } = evaluator({ "": [ACCEPT, UNCHECKED[0], ACCEPT] });
+    const verdict = await evaluate(docker("q.io/a"));
+    expect(verdict.allowed).toBe(false);
+    expect(verdict.requirements.map(({ allowed }) => allowed)).toEqual([true, false, true]);
+  });
+
+  test("R3 with tag and digest the digest decides", async () => {
+    const { evaluate } = evaluator({ "q.io/a:1": [ACCEPT], [`q.io/a@${DIGEST}`]: [REJECT] });
+    expect(await evaluate(docker(`q.io/a:1@${DIGEST}`))).toMatchObject({
+      allowed: false,
+      image: `q.io/a@${DIGEST}`,
+      scope: { kind: "identity" },
+    });
+  });
+
+  test("judges images in files by their paths", async () => {
+    const policy = parsePolicy(
+      JSON.stringify({
+        default: [REJECT],
+        transports: { oci: { "/srv": [ACCEPT] }, "docker-archive": { "": [ACCEPT] } },
+      }),
+    );
+    const { evaluate } = createPolicyEvaluator({ policy });
+    expect((await evaluate({ transport: "oci", path: "/srv/a" })).allowed).toBe(true);
+    expect((await evaluate({ transport: "dir", path: "/srv/a" })).allowed).toBe(false);
+    expect(await evaluate({ transport: "docker-archive" })).toMatchObject({
+      allowed: true,
+      image: "",
+      scope: { kind: "transport" },
+    });
+  });
+
+  test("rejects with the reason of its signal", async () => {
+    const reason = new Error("shutting down");
+    const signal = AbortSignal.abort(reason);
+    const { evaluate } = evaluator({});
+    await expect(evaluate(docker("q.io/a"), { signal })).rejects.toBe(reason);
+  });
+});
+
+describe("requireAllowed", () => {
+  test("resolves to nothing if the image may be used", async () => {
+    const { requireAllowed } = evaluator({ "q.io/a": [ACCEPT] });
+    expect(await requireAllowed(docker("q.io/a:1"))).toBeUndefined();
+  });
+
+  test("R19 says which file, which scope, which requirement, and what would pass", async () => {
+    const { requireAllowed } = evaluator({ "q.io/a": [ACCEPT, REJECT] });
+    await expect(requireAllowed(docker("q.io/a/b:1"))).rejects.toMatchObject({
+      name: "PolicyError",
+      code: "ERR_POLICY_REJECTED",
+      kind: "PolicyRejected",
+      message:
+        'q.io/a/b:1 is rejected by policy (/etc/policy.json, scope "q.io/a" of docker, requirement 2 of 2, reject: it denies every image)',
+      hint: expect.stringContaining('transports.docker["q.io/a/b"]'),
+      verdict: { allowed: false, scope: { kind: "namespace", text: "q.io/a" } },
+    });
+  });
+
+  test.for(UNCHECKED)("fails closed on $type", async (kind) => {
+    const { requireAllowed } = evaluator({ "": [kind] });
+    await expect(requireAllowed(docker("q.io/a"))).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+    });
+  });
+
+  test("says so where no scope covers the image", async () => {
+    const { requireAllowed } = evaluator({});
+    await expect(requireAllowed(docker("q.io/a"))).rejects.toThrow(/the default, because no scope/);
+  });
+});
+
+function evaluator(scopes: Readonly<Record<string, readonly object[]>>): PolicyEvaluator {
+  const document = { default: [REJECT], transports: { docker: scopes } };
+  const policy = parsePolicy(JSON.stringify(document));
+  return createPolicyEvaluator({ policy, file: "/etc/policy.json" });
+}
+
+function docker(text: string) {
+  return { transport: "docker", reference: parseReference(text) } as const;
+}

@@ -1,0 +1,132 @@
+import {
+  type Descriptor,
+  digestOf,
+  algorithmOf,
+  type FetchedManifest,
+  isDigest,
+  MAX_MANIFEST_BYTES,
+  parseManifest,
+  readContent,
+} from "@stowage/content";
+import { parseTag } from "@stowage/reference";
+
+import { type Exchange, sendEmpty } from "./exchange.ts";
+import { ProtocolError } from "./protocol-error.ts";
+import type { ManifestEntry } from "./tag-store.ts";
+
+/** `GET` and `HEAD` of a manifest by tag or digest. */
+export async function getManifest(exchange: Exchange): Promise<void> {
+  const { request, response, content, signal } = exchange;
+  const entry = await requireManifest(exchange);
+  response.writeHead(200, {
+    "content-type": entry.mediaType,
+    "content-length": String(entry.size),
+    "docker-content-digest": entry.digest,
+    etag: `"${entry.digest}"`,
+  });
+  response.end(
+    request.method === "HEAD" ? undefined : await readContent(content, entry, { signal }),
+  );
+}
+
+/** `PUT` of a manifest: what it refers to must be here already, a subject excepted. */
+export async function putManifest(exchange: Exchange): Promise<void> {
+  const { request, repository, target, content, tags, signal } = exchange;
+  const bytes = await readBody(request);
+  const digest = isDigest(target) ? digestOf(bytes, algorithmOf(target)) : digestOf(bytes);
+  if (isDigest(target) && digest !== target) {
+    throw new ProtocolError(400, "DIGEST_INVALID", `the manifest is ${digest}`);
+  }
+  if (!isDigest(target)) checkTag(target);
+  const manifest = readManifest(bytes, request.headers["content-type"], digest);
+  for (const { digest: needed } of referredBy(manifest)) {
+    if (!(await content.stat(needed, { signal }))) {
+      throw new ProtocolError(404, "MANIFEST_BLOB_UNKNOWN", `${needed} has not been pushed`);
+    }
+  }
+  const { descriptor, document } = manifest;
+  await content.write(descriptor, single(bytes), { signal });
+  await tags.put(repository, descriptor, isDigest(target) ? undefined : target);
+  const { subject } = document.kind === "index" ? document.index : document.manifest;
+  sendEmpty(exchange, 201, {
+    location: `/v2/${repository}/manifests/${digest}`,
+    "docker-content-digest": digest,
+    ...(subject && { "oci-subject": subject.digest }),
+  });
+}
+
+/** `DELETE` of a tag or of a manifest. The bytes stay, as others may refer to them. */
+export async function deleteManifest(exchange: Exchange): Promise<void> {
+  const { repository, target, tags } = exchange;
+  if (!(await tags.remove(repository, target))) throw unknownManifest(target);
+  sendEmpty(exchange, 202);
+}
+
+/** The parsed form of a manifest that the repository has. */
+export async function readStoredManifest(
+  { content, signal }: Pick<Exchange, "content" | "signal">,
+  entry: ManifestEntry,
+): Promise<FetchedManifest> {
+  const bytes = await readContent(content, entry, { signal });
+  return parseManifest(bytes, entry.mediaType, entry.digest);
+}
+
+async function requireManifest({ repository, target, tags }: Exchange): Promise<ManifestEntry> {
+  const entry = await tags.resolve(repository, target);
+  if (entry === undefined) throw unknownManifest(target);
+  return entry;
+}
+
+function unknownManifest(target: string): ProtocolError {
+  return new ProtocolError(404, "MANIFEST_UNKNOWN", `no manifest ${target}`);
+}
+
+function checkTag(target: string): void {
+  try {
+    parseTag(target);
+  } catch {
+    throw new ProtocolError(400, "MANIFEST_INVALID", "not a tag");
+  }
+}
+
+function readManifest(
+  bytes: Uint8Array,
+  type: string | undefined,
+  digest: Descriptor["digest"],
+): FetchedManifest {
+  try {
+    return parseManifest(bytes, type, digest);
+  } catch (error) {
+    throw new ProtocolError(
+      400,
+      "MANIFEST_INVALID",
+      error instanceof Error ? error.message : "invalid",
+    );
+  }
+}
+
+function referredBy({ document }: FetchedManifest): readonly Descriptor[] {
+  return document.kind === "index"
+    ? document.index.manifests
+    : [document.manifest.config, ...document.manifest.layers];
+}
+
+async function readBody(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of source) {
+    length += chunk.byteLength;
+    if (length > MAX_MANIFEST_BYTES)
+      throw new ProtocolError(
+        413,
+        "SIZE_INVALID",
+        `a manifest has at most ${MAX_MANIFEST_BYTES} bytes`,
+      );
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

@@ -1,0 +1,158 @@
+import { randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type Digest, hasErrorCode, isDigest } from "@stowage/content";
+
+import { type Exchange, sendEmpty } from "./exchange.ts";
+import { ProtocolError } from "./protocol-error.ts";
+
+interface Upload {
+  readonly repository: string;
+  readonly path: string;
+  received: number;
+  /** One request at a time may add to an upload. */
+  busy: boolean;
+}
+
+/** Blobs that are on their way in; they lie in temporary files until their digest is known. */
+export interface Uploads extends AsyncDisposable {
+  start(repository: string): Promise<string>;
+  get(repository: string, id: string): Upload | undefined;
+  end(id: string): Promise<void>;
+}
+
+const MAX_UPLOADS = 1000;
+
+export function createUploads(): Uploads {
+  const uploads = new Map<string, Upload>();
+  let folder: Promise<string> | undefined;
+  return {
+    async start(repository) {
+      if (uploads.size >= MAX_UPLOADS) throw new ProtocolError(429, "DENIED", "too many uploads");
+      folder ??= mkdtemp(join(tmpdir(), "stowage-uploads-"));
+      const id = randomUUID();
+      const path = join(await folder, id);
+      await (await open(path, "wx", 0o600)).close();
+      uploads.set(id, { repository, path, received: 0, busy: false });
+      return id;
+    },
+    get(repository, id) {
+      const upload = uploads.get(id);
+      return upload?.repository === repository ? upload : undefined;
+    },
+    async end(id) {
+      const upload = uploads.get(id);
+      uploads.delete(id);
+      if (upload) await rm(upload.path, { force: true });
+    },
+    async [Symbol.asyncDispose]() {
+      if (folder) await rm(await folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** `POST`: begins an upload, takes a whole blob at once, or mounts one that is here. */
+export async function startUpload(exchange: Exchange): Promise<void> {
+  const { url, repository, content, uploads, signal } = exchange;
+  const mounted = url.searchParams.get("mount");
+  if (mounted !== null && isDigest(mounted) && (await content.stat(mounted, { signal }))) {
+    sendCreated(exchange, mounted);
+    return;
+  }
+  const id = await uploads.start(repository);
+  if (url.searchParams.has("digest")) {
+    await finishUpload({ ...exchange, target: id });
+    return;
+  }
+  sendProgress(exchange, 202, id, 0);
+}
+
+/** `PATCH`: adds to an upload, where it ends. */
+export async function continueUpload(exchange: Exchange): Promise<void> {
+  const upload = requireUpload(exchange);
+  checkStart(exchange, upload);
+  await append(exchange, upload);
+  sendProgress(exchange, 202, exchange.target, upload.received);
+}
+
+/** `PUT`: adds what is left and keeps the blob, if it is what it is called. */
+export async function finishUpload(exchange: Exchange): Promise<void> {
+  const { url, target, content, uploads, signal } = exchange;
+  const upload = requireUpload(exchange);
+  const digest = url.searchParams.get("digest") ?? "";
+  if (!isDigest(digest)) throw new ProtocolError(400, "DIGEST_INVALID", "not a digest");
+  checkStart(exchange, upload);
+  await append(exchange, upload);
+  try {
+    await content.write({ digest, size: upload.received }, createReadStream(upload.path), {
+      signal,
+    });
+  } catch (error) {
+    if (!hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH"))
+      throw error;
+    throw new ProtocolError(400, "DIGEST_INVALID", error.message);
+  } finally {
+    await uploads.end(target);
+  }
+  sendCreated(exchange, digest);
+}
+
+/** `GET`: how far an upload is. */
+export async function getUpload(exchange: Exchange): Promise<void> {
+  sendProgress(exchange, 204, exchange.target, requireUpload(exchange).received);
+}
+
+/** `DELETE`: gives an upload up. */
+export async function cancelUpload(exchange: Exchange): Promise<void> {
+  requireUpload(exchange);
+  await exchange.uploads.end(exchange.target);
+  sendEmpty(exchange, 204);
+}
+
+function requireUpload({ repository, target, uploads }: Exchange): Upload {
+  const upload = uploads.get(repository, target);
+  if (upload === undefined) throw new ProtocolError(404, "BLOB_UPLOAD_UNKNOWN", "no such upload");
+  return upload;
+}
+
+function checkStart({ request, repository, target }: Exchange, upload: Upload): void {
+  const [, from] = /^(\d+)-\d+$/.exec(request.headers["content-range"] ?? "") ?? [];
+  if (from === undefined || Number(from) === upload.received) return;
+  throw new ProtocolError(416, "BLOB_UPLOAD_INVALID", "not where the upload ends", {
+    location: `/v2/${repository}/blobs/uploads/${target}`,
+    range: `0-${Math.max(upload.received - 1, 0)}`,
+  });
+}
+
+async function append({ request }: Exchange, upload: Upload): Promise<void> {
+  if (upload.busy) throw new ProtocolError(409, "BLOB_UPLOAD_INVALID", "another request is at it");
+  upload.busy = true;
+  const file = await open(upload.path, "r+");
+  try {
+    for await (const chunk of request as AsyncIterable<Uint8Array>) {
+      await file.write(chunk, 0, chunk.byteLength, upload.received);
+      upload.received += chunk.byteLength;
+    }
+  } finally {
+    upload.busy = false;
+    await file.close();
+  }
+}
+
+function sendProgress(exchange: Exchange, status: number, id: string, received: number): void {
+  sendEmpty(exchange, status, {
+    location: `/v2/${exchange.repository}/blobs/uploads/${id}`,
+    range: `0-${Math.max(received - 1, 0)}`,
+    "docker-upload-uuid": id,
+  });
+}
+
+function sendCreated(exchange: Exchange, digest: Digest): void {
+  sendEmpty(exchange, 201, {
+    location: `/v2/${exchange.repository}/blobs/${digest}`,
+    "docker-content-digest": digest,
+  });
+}

@@ -1,0 +1,16 @@
+import type { TransportMethod } from "../transport.ts";
+
+/** The scope that a request to a repository needs, and no more. */
+export function scopeOf(method: TransportMethod, repository: string): string {
+  const actions = method === "GET" || method === "HEAD" ? "pull" : "pull,push";
+  return `repository:${repository}:${method === "DELETE" ? "delete" : actions}`;
+}
+
+/**
+ * Whether a server that asks for `asked` means what we want to do anyway. We ask only for the scope
+ * that we computed, whatever it says; this tells when that would be in vain.
+ */
+export function isSameResource(asked: string, wanted: string): boolean {
+  const resource = wanted.slice(0, wanted.lastIndexOf(":") + 1);
+  return asked.split(/\s+/u).some((scope) => scope.startsWith(resource));
+}

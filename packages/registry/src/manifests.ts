@@ -1,0 +1,80 @@
+import {
+  algorithmOf,
+  ContentError,
+  type Digest,
+  digestOf,
+  type FetchedManifest,
+  hasErrorCode,
+  isDigest,
+  MAX_MANIFEST_BYTES,
+  MEDIA_TYPE,
+  parseDigest,
+  parseManifest,
+} from "@stowage/content";
+import type { Tag } from "@stowage/reference";
+
+import { readBody } from "./read-body.ts";
+import type { RegistryConnection } from "./registry-connection.ts";
+import { responseError } from "./response-error.ts";
+import {
+  protocolError,
+  singleHeader,
+  type TransportOptions,
+  type TransportRequest,
+  type TransportResponse,
+} from "./transport.ts";
+
+// Schema 1 is asked for so that its error says what it is; without it a registry says "not found".
+const ACCEPT = [
+  MEDIA_TYPE.imageManifest,
+  MEDIA_TYPE.dockerManifest,
+  MEDIA_TYPE.imageIndex,
+  MEDIA_TYPE.dockerManifestList,
+  "application/vnd.docker.distribution.manifest.v1+prettyjws",
+  "application/vnd.docker.distribution.manifest.v1+json",
+].join(", ");
+
+/**
+ * Fetches a manifest and holds it to its digest. Without one the server's own claim
+ * (`Docker-Content-Digest`) is compared, never adopted.
+ */
+export async function fetchManifest(
+  connection: RegistryConnection,
+  target: Tag | Digest,
+  { signal }: TransportOptions,
+): Promise<FetchedManifest> {
+  const headers = { accept: ACCEPT };
+  const request = await connection.request("GET", `manifests/${target}`, headers, signal);
+  const response = await connection.send(request, { signal });
+  if (response.status !== 200) throw await responseError(request, response, { signal });
+  const mediaType = singleHeader(request, response, "content-type");
+  const claimed = claimOf(request, response);
+  const bytes = await readBody(request, response, MAX_MANIFEST_BYTES);
+  const wanted = isDigest(target) ? target : claimed;
+  if (wanted !== undefined) requireDigest(bytes, wanted);
+  return parseManifest(bytes, mediaType, isDigest(target) ? target : digestOf(bytes));
+}
+
+function claimOf(request: TransportRequest, response: TransportResponse): Digest | undefined {
+  const header = singleHeader(request, response, "docker-content-digest");
+  if (header === undefined) return undefined;
+  if (isDigest(header)) return header;
+  try {
+    return parseDigest(header);
+  } catch (error) {
+    // Nothing can be said about an algorithm that we do not know.
+    if (hasErrorCode(error, "ERR_CONTENT_UNSUPPORTED_DIGEST")) {
+      return undefined;
+    }
+    throw protocolError(request, response, "a malformed Docker-Content-Digest");
+  }
+}
+
+function requireDigest(bytes: Uint8Array, digest: Digest): void {
+  const actual = digestOf(bytes, algorithmOf(digest));
+  if (actual !== digest) {
+    throw new ContentError("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`, {
+      hint: "The registry, or something on the way to it, altered the manifest. Do not use it.",
+    });
+  }
+}

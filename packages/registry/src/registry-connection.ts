@@ -1,0 +1,132 @@
+import { registryEndpointHost, type Repository } from "@stowage/reference";
+
+import type { Credentials } from "./auth/credentials.ts";
+import { SingleFlight } from "./single-flight.ts";
+import type { Slots } from "./slots.ts";
+import type { TlsOptions } from "./tls-options.ts";
+import type { Transport, TransportMethod, TransportRequest } from "./transport.ts";
+import { withAuth } from "./transport-auth.ts";
+import { withRedirect } from "./transport-redirect.ts";
+import { type RetryEvent, withRetry } from "./transport-retry.ts";
+
+/** What a {@link RegistryConnection} is made of. */
+export interface RegistryConnectionOptions {
+  /** By its physical name. */
+  readonly repository: Repository;
+  readonly transport: Transport;
+  /** The TLS settings for a host; `own` tells the registry from where it redirects to. */
+  readonly tls: (host: string, own: boolean) => Promise<TlsOptions | undefined>;
+  /** What to speak; `either` is TLS where there is any, else plain HTTP. */
+  readonly scheme: () => Promise<"http:" | "https:" | "either">;
+  readonly credentials: () => Promise<Credentials | undefined>;
+  readonly files?: readonly string[] | undefined;
+  readonly userAgent: string;
+  readonly blobSlots: Slots;
+  readonly attempts?: number | undefined;
+  readonly retryDelay?: number | undefined;
+  readonly onEvent?: ((event: RetryEvent) => void) | undefined;
+}
+
+interface Wrapped {
+  readonly origin: URL;
+  readonly transport: Transport;
+}
+
+/** One repository at one registry: where it is, and the transport with all its wrappers. */
+export class RegistryConnection {
+  readonly repository: Repository;
+  readonly blobSlots: Slots;
+  readonly #options: RegistryConnectionOptions;
+  readonly #host: string;
+  readonly #opening = new SingleFlight<Wrapped>();
+  #wrapped: Wrapped | undefined;
+
+  constructor(options: RegistryConnectionOptions) {
+    this.repository = options.repository;
+    this.blobSlots = options.blobSlots;
+    this.#options = options;
+    this.#host = registryEndpointHost(options.repository.host);
+  }
+
+  /** A request below `/v2/<repository>/`. */
+  async request(
+    method: TransportMethod,
+    path: string,
+    headers: Readonly<Record<string, string>> = {},
+    signal?: AbortSignal,
+  ): Promise<TransportRequest> {
+    const { origin } = await this.#wrap(signal);
+    return {
+      method,
+      url: new URL(`/v2/${this.repository.path}/${path}`, origin),
+      headers: { "user-agent": this.#options.userAgent, ...headers },
+    };
+  }
+
+  readonly send: Transport = async (request, options) =>
+    (await this.#wrap(options.signal)).transport(request, options);
+
+  async #wrap(signal?: AbortSignal): Promise<Wrapped> {
+    return (this.#wrapped ??= await this.#opening.run((shared) => this.#open(shared), signal));
+  }
+
+  async #open(signal: AbortSignal): Promise<Wrapped> {
+    const { repository, credentials, files, userAgent } = this.#options;
+    const { attempts, retryDelay, onEvent } = this.#options;
+    const secured = this.#withTls(this.#options.transport);
+    const scheme = await this.#options.scheme();
+    const origin = await this.#findOrigin(secured, scheme, signal);
+    const authorized = withAuth(secured, {
+      registry: origin,
+      host: repository.host,
+      repository: repository.path,
+      insecure: scheme !== "https:",
+      userAgent,
+      credentials,
+      files,
+    });
+    // Retry is outermost: a redirect's target may be signed for minutes only, so that a further
+    // attempt begins at the registry again.
+    const transport = withRetry(withRedirect(authorized), { attempts, delay: retryDelay, onEvent });
+    return { origin, transport };
+  }
+
+  #withTls(next: Transport): Transport {
+    return async (request, options) => {
+      if (request.url.protocol === "http:") return next(request, options);
+      const own = request.url.host === this.#host;
+      const host = own ? this.repository.host : request.url.host;
+      const tls = await this.#options.tls(host, own);
+      return next(tls === undefined ? request : { ...request, tls }, options);
+    };
+  }
+
+  async #findOrigin(
+    transport: Transport,
+    scheme: "http:" | "https:" | "either",
+    signal: AbortSignal,
+  ): Promise<URL> {
+    if (scheme !== "either") return new URL(`${scheme}//${this.#host}`);
+    const https = new URL(`https://${this.#host}`);
+    const http = new URL(`http://${this.#host}`);
+    try {
+      await this.#probe(transport, https, signal);
+      return https;
+    } catch (error) {
+      signal.throwIfAborted();
+      try {
+        await this.#probe(transport, http, signal);
+        return http;
+      } catch {
+        signal.throwIfAborted();
+        throw error;
+      }
+    }
+  }
+
+  async #probe(transport: Transport, origin: URL, signal: AbortSignal): Promise<void> {
+    const headers = { "user-agent": this.#options.userAgent };
+    const request = { method: "GET", url: new URL("/v2/", origin), headers } as const;
+    (await transport(request, { signal })).cancel();
+  }
+}

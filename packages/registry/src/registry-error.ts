@@ -1,0 +1,87 @@
+import { CodedError, type CodedErrorOptions, type ErrorKind } from "@stowage/content";
+
+/** The codes of {@link RegistryError}; the package's README says when each is thrown. */
+export type RegistryErrorCode =
+  | "ERR_REGISTRY_AUTH_FAILED"
+  | "ERR_REGISTRY_CLOSED"
+  | "ERR_REGISTRY_DENIED"
+  | "ERR_REGISTRY_HELPER_UNSUPPORTED"
+  | "ERR_REGISTRY_INVALID_AUTH_FILE"
+  | "ERR_REGISTRY_INVALID_CERTIFICATE"
+  | "ERR_REGISTRY_NOT_FOUND"
+  | "ERR_REGISTRY_PROTOCOL"
+  | "ERR_REGISTRY_RATE_LIMITED"
+  | "ERR_REGISTRY_REALM_REFUSED"
+  | "ERR_REGISTRY_REDIRECT_REFUSED"
+  | "ERR_REGISTRY_STALLED"
+  | "ERR_REGISTRY_TLS"
+  | "ERR_REGISTRY_TOO_LARGE"
+  | "ERR_REGISTRY_UNAVAILABLE";
+
+const KINDS: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
+  ERR_REGISTRY_AUTH_FAILED: "AuthFailed",
+  ERR_REGISTRY_CLOSED: "InvalidArgument",
+  ERR_REGISTRY_DENIED: "AuthFailed",
+  ERR_REGISTRY_HELPER_UNSUPPORTED: "CredHelperFailed",
+  ERR_REGISTRY_INVALID_AUTH_FILE: "ConfigFileInvalid",
+  ERR_REGISTRY_INVALID_CERTIFICATE: "ConfigFileInvalid",
+  ERR_REGISTRY_NOT_FOUND: "RegistryNotFound",
+  ERR_REGISTRY_PROTOCOL: "RegistryProtocol",
+  ERR_REGISTRY_RATE_LIMITED: "RateLimited",
+  ERR_REGISTRY_REALM_REFUSED: "AuthRealmRefused",
+  ERR_REGISTRY_REDIRECT_REFUSED: "RedirectRefused",
+  ERR_REGISTRY_STALLED: "PullStalled",
+  ERR_REGISTRY_TLS: "TlsFailed",
+  ERR_REGISTRY_TOO_LARGE: "LimitExceeded",
+  ERR_REGISTRY_UNAVAILABLE: "RegistryUnavailable",
+};
+
+const TRANSIENT: ReadonlySet<ErrorKind> = new Set([
+  "PullStalled",
+  "RateLimited",
+  "RegistryUnavailable",
+]);
+
+/** One entry of the `errors` that a registry answers with, made fit for a message. */
+export interface RegistryDiagnostic {
+  /** As the registry wrote it: `MANIFEST_UNKNOWN`, … */
+  readonly code: string;
+  readonly message?: string;
+}
+
+/** What a {@link RegistryError} may carry beside its message. */
+export interface RegistryErrorOptions extends CodedErrorOptions {
+  readonly status?: number | undefined;
+  readonly method?: string | undefined;
+  /** Without query and user information. */
+  readonly url?: string | undefined;
+  readonly diagnostics?: readonly RegistryDiagnostic[] | undefined;
+  readonly retryAfter?: number | undefined;
+}
+
+/** Thrown when a registry, its token server or the way to them fails. It never holds a secret. */
+export class RegistryError extends CodedError<RegistryErrorCode> {
+  override readonly name = "RegistryError";
+  /** The HTTP status, if there was an answer. */
+  declare readonly status?: number;
+  declare readonly method?: string;
+  /** What was asked for, without query and user information. */
+  declare readonly url?: string;
+  /** What the registry itself said. */
+  readonly diagnostics: readonly RegistryDiagnostic[];
+  /** Whether the same request may succeed later, with nothing changed on this side. */
+  readonly retryable: boolean;
+  /** Milliseconds that the server asked to be left alone for. */
+  declare readonly retryAfter?: number;
+
+  constructor(code: RegistryErrorCode, message: string, options: RegistryErrorOptions = {}) {
+    const { status, method, url, diagnostics = [], retryAfter, ...rest } = options;
+    super(code, KINDS[code], message, rest);
+    this.diagnostics = diagnostics;
+    this.retryable = TRANSIENT.has(this.kind);
+    if (status !== undefined) this.status = status;
+    if (method !== undefined) this.method = method;
+    if (url !== undefined) this.url = url;
+    if (retryAfter !== undefined) this.retryAfter = retryAfter;
+  }
+}

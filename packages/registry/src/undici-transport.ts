@@ -1,0 +1,174 @@
+import type { ByteSource } from "@stowage/content";
+import { type Dispatcher, Pool } from "undici";
+
+import { guardedLookup } from "./guarded-lookup.ts";
+import { networkError } from "./network-failure.ts";
+import { RegistryError } from "./registry-error.ts";
+import { redactUrl } from "./redact.ts";
+import { secureContextOf, type TlsOptions } from "./tls-options.ts";
+import {
+  protocolError,
+  type Transport,
+  type TransportOptions,
+  type TransportRequest,
+  type TransportResponse,
+} from "./transport.ts";
+
+/** How an {@link UndiciTransport} connects and how long it waits. */
+export interface UndiciTransportOptions {
+  /** Connections to one host. @defaultValue 10 */
+  readonly connections?: number | undefined;
+  /** Milliseconds. @defaultValue 10_000 */
+  readonly connectTimeout?: number | undefined;
+  /** Milliseconds to the headers, and in which `stallBytes` must come. @defaultValue 60_000 */
+  readonly stallTimeout?: number | undefined;
+  /** @defaultValue 16_384 */
+  readonly stallBytes?: number | undefined;
+}
+
+type Body = Dispatcher.ResponseData["body"];
+
+/** The default transport: a pool of connections per host and TLS settings. */
+export class UndiciTransport implements AsyncDisposable {
+  readonly #connections: number;
+  readonly #connectTimeout: number;
+  readonly #stallTimeout: number;
+  readonly #stallBytes: number;
+  readonly #pools = new Map<string, Pool>();
+  readonly #tlsKeys = new WeakMap<TlsOptions, number>();
+  #nextTlsKey = 1;
+  #closed = false;
+
+  constructor(options: UndiciTransportOptions = {}) {
+    this.#connections = options.connections ?? 10;
+    this.#connectTimeout = options.connectTimeout ?? 10_000;
+    this.#stallTimeout = options.stallTimeout ?? 60_000;
+    this.#stallBytes = options.stallBytes ?? 16_384;
+  }
+
+  readonly request: Transport = async (request, options) => {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#closed) throw new RegistryError("ERR_REGISTRY_CLOSED", "the client was closed");
+    try {
+      const answer = await this.#poolOf(request).request({
+        method: request.method,
+        path: `${request.url.pathname}${request.url.search}`,
+        headers: { "accept-encoding": "identity", ...request.headers },
+        headersTimeout: this.#stallTimeout,
+        // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
+        bodyTimeout: 0,
+        ...(request.body !== undefined && { body: request.body }),
+        ...(signal !== undefined && { signal }),
+      });
+      return this.#toResponse(request, answer, options);
+    } catch (error) {
+      throw failureOf(error, request, options);
+    }
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    const pools = [...this.#pools.values()];
+    this.#pools.clear();
+    await Promise.all(pools.map((pool) => pool.destroy()));
+  }
+
+  #poolOf({ url, tls, namedBy }: TransportRequest): Pool {
+    const key = `${url.origin} ${tls === undefined ? 0 : this.#tlsKeyOf(tls)} ${namedBy ?? ""}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Pool(url.origin, {
+        connections: this.#connections,
+        pipelining: 1,
+        allowH2: false,
+        connect: {
+          timeout: this.#connectTimeout,
+          ...(namedBy !== undefined && { lookup: guardedLookup(namedBy) }),
+          ...(url.protocol === "https:" && {
+            secureContext: secureContextOf(tls),
+            rejectUnauthorized: tls?.verify !== false,
+          }),
+        },
+      });
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  #tlsKeyOf(tls: TlsOptions): number {
+    let key = this.#tlsKeys.get(tls);
+    if (key === undefined) {
+      key = this.#nextTlsKey++;
+      this.#tlsKeys.set(tls, key);
+    }
+    return key;
+  }
+
+  #toResponse(
+    request: TransportRequest,
+    answer: Dispatcher.ResponseData,
+    options: TransportOptions,
+  ): TransportResponse {
+    const { body } = answer;
+    // Someone must listen, or giving a body up would end the process.
+    body.on("error", () => {});
+    const response: TransportResponse = {
+      status: answer.statusCode,
+      headers: answer.headers,
+      body: this.#read(request, body, options),
+      cancel: () => body.destroy(),
+    };
+    const encoding = answer.headers["content-encoding"];
+    if (encoding === undefined || encoding === "identity") return response;
+    if (response.status < 300) {
+      throw protocolError(request, response, "a Content-Encoding that was not asked for");
+    }
+    body.destroy();
+    return { ...response, body: nothing() };
+  }
+
+  async *#read(request: TransportRequest, body: Body, options: TransportOptions): ByteSource {
+    const url = redactUrl(request.url);
+    const iterator = body.iterator();
+    let waited = 0;
+    let arrived = 0;
+    try {
+      for (;;) {
+        const started = performance.now();
+        const stall = setTimeout(
+          () =>
+            body.destroy(
+              new RegistryError(
+                "ERR_REGISTRY_STALLED",
+                `${request.method} ${url}: ${arrived} bytes in ${this.#stallTimeout} ms`,
+                { method: request.method, url },
+              ),
+            ),
+          Math.max(this.#stallTimeout - waited, 0),
+        );
+        let next: IteratorResult<Uint8Array>;
+        try {
+          next = await iterator.next();
+        } finally {
+          clearTimeout(stall);
+        }
+        if (next.done === true) return;
+        waited += performance.now() - started;
+        arrived += next.value.byteLength;
+        if (arrived >= this.#stallBytes) waited = arrived = 0;
+        yield next.value;
+      }
+    } catch (error) {
+      throw failureOf(error, request, options);
+    } finally {
+      body.destroy();
+    }
+  }
+}
+
+function failureOf(error: unknown, request: TransportRequest, options: TransportOptions): unknown {
+  return options.signal?.aborted === true ? options.signal.reason : networkError(error, request);
+}
+
+async function* nothing(): ByteSource {}

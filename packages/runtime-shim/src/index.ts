@@ -1,0 +1,40 @@
+/**
+ * All of Stowage composed: images pulled, checked and kept; containers mounted, configured and run.
+ *
+ * @packageDocumentation
+ */
+export {
+  type OciRuntime,
+  explain,
+  findOciRuntime,
+  type FindOciRuntimeOptions,
+  type FoundRuntime,
+  type UnusableRuntime,
+} from "./run-config/oci-runtime.ts";
+export {
+  createOciConfig,
+  type OciConfig,
+  type OciLinux,
+  type OciMount,
+  type OciProcess,
+  type OciUser,
+  type RunOptions,
+  USER_ANNOTATION,
+} from "./run-config/oci-config.ts";
+export type { ProcessOptions } from "./run-config/oci-process.ts";
+export { resolveUser } from "./run-config/container-user.ts";
+export { type BundleRun, runBundle, type RunBundleOptions } from "./run-config/run-bundle.ts";
+export { type BundleInit, CONFIG_FILE, writeBundle, writeTemplate } from "./run-config/template.ts";
+export type {
+  CreateRunnableOptions,
+  RunContainerOptions,
+  StartedBundle,
+} from "./run-config/run-container.ts";
+export { RuntimeError, type RuntimeErrorCode, runFailureExitCode } from "./runtime-error.ts";
+export { createRuntime, type Runtime } from "./runtime.ts";
+export type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+
+// What a front end needs of the packages below, so that it depends on this one alone.
+export type { ImageStatus, PullProgress } from "@stowage/image-service";
+export { createPolicyDocument, loadPolicy, policyPaths, writePolicy } from "@stowage/policy";
+export type { ContainerStatus, PodStatus } from "@stowage/pod-service";

@@ -1,0 +1,92 @@
+import type { ImageService, InspectedImage } from "@stowage/image-service";
+import type {
+  ImageLookup,
+  LocalImage,
+  PodService,
+  PodStore,
+  WaitOptions,
+} from "@stowage/pod-service";
+import type { Store } from "@stowage/store";
+
+import { endProcesses } from "./run-config/runtime-state.ts";
+import { RuntimeError } from "./runtime-error.ts";
+import type { RuntimeOptions } from "./runtime-options.ts";
+
+/** A pod service that looks its images up in `images`. */
+export async function wirePodService(
+  store: Store,
+  images: ImageService,
+  options: RuntimeOptions,
+): Promise<PodService> {
+  const { createPodService } = await import("@stowage/pod-service");
+  const { pauseImage, onWarning } = options;
+  return createPodService({
+    store: endingProcesses(store, options),
+    images: imageLookup(images),
+    pauseImage,
+    onWarning,
+  });
+}
+
+// A process that outlived whoever ran it would go on in a root that is no longer there.
+function endingProcesses(store: Store, { env = process.env }: RuntimeOptions): PodStore {
+  const { containers, mounts, runRoot } = store;
+  return {
+    containers: {
+      ...containers,
+      async remove(id, wait) {
+        await endProcesses(runRoot, id, env);
+        await containers.remove(id, wait);
+      },
+    },
+    mounts: {
+      ...mounts,
+      async unmountContainer(id, how) {
+        if (how?.force) await endProcesses(runRoot, id, env);
+        return mounts.unmountContainer(id, how);
+      },
+    },
+  };
+}
+
+function imageLookup(images: ImageService): ImageLookup {
+  const requireImage = async (nameOrId: string, wait?: WaitOptions): Promise<LocalImage> => {
+    const image = await images.inspect(nameOrId, wait);
+    const { id, config, topLayer, canonical } = image;
+    return {
+      id,
+      name: await nameOf(image, nameOrId),
+      config,
+      ...(topLayer && { topLayer }),
+      ...(canonical && { canonical }),
+    };
+  };
+  return {
+    requireImage,
+    async ensureImage(name, wait) {
+      if ((await images.imageStatus(name, wait)) === undefined) await images.pull(name, wait);
+      return requireImage(name, wait);
+    },
+    async requireAllowed({ id, name }, wait) {
+      await images.requireAllowed(name, wait);
+      // What was allowed is what the name meant then.
+      if ((await images.imageStatus(name, wait))?.id === id) return;
+      throw new RuntimeError("ERR_RUNTIME_IMAGE_MOVED", `${name}: no longer names ${id}`, {
+        hint: "try again",
+      });
+    },
+  } satisfies ImageLookup;
+}
+
+// Policy is about names as people use them: that which was asked for, before others of the image.
+async function nameOf(image: InspectedImage, asked: string): Promise<string> {
+  const { formatReference, parseReference, withDefaultTag } = await import("@stowage/reference");
+  try {
+    const reference = withDefaultTag(parseReference(asked));
+    const full = formatReference(reference);
+    if (reference.digest !== undefined || image.names.includes(full)) return full;
+  } catch {
+    // An ID is no reference.
+  }
+  return image.names[0] ?? image.id;
+}

@@ -1,0 +1,394 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { CONFIG_FILE, type OciConfig, runFailureExitCode } from "@stowage/runtime-shim";
+import { describe, expect, test } from "vitest";
+
+import { isInstalled, runWhereCrunWorks } from "./support/private-mounts.ts";
+import {
+  CAN_MOUNT,
+  mountsUnder,
+  openRuntimeWorld,
+  type RuntimeWorld,
+} from "./support/runtime-world.ts";
+import { serveShellImage } from "./support/served-image.ts";
+
+const SUPPORT = join(import.meta.dirname, "support");
+const RUNNABLE = CAN_MOUNT && isInstalled("runc");
+const WHY_NOT = RUNNABLE ? "" : " (needs root and runc)";
+
+describe("pull", () => {
+  test("R2 R4: gives the canonical reference, and lists the image under the tag asked for", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const { canonical } = await world.runtime.images.pull(served.name, {});
+    expect(canonical).toBe(`${served.host}/shell@${served.digest}`);
+    const images = await world.runtime.images.listImages();
+    expect(images.map(({ names, digests }) => ({ names, digests }))).toEqual([
+      { names: [served.name], digests: [canonical] },
+    ]);
+  });
+
+  test("R1: asks with the caller's own credentials, never with the runtime's", async () => {
+    const right = { username: "me", password: "secret" };
+    const wrong = { username: "me", password: "wrong" };
+    await using served = await serveShellImage({ auth: right });
+    await using world = await openRuntimeWorld({ credentials: right });
+    const { images } = world.runtime;
+    expect(await images.canPull(served.name, {})).toBe(true);
+    const refused = { kind: "AuthFailed" };
+    const asked = images.canPull(served.name, { source: { credentials: wrong } });
+    await expect(asked).rejects.toMatchObject(refused);
+    const fromFile = { source: { authfile: join(world.path, "auth.json") } };
+    await expect(images.pull(served.name, fromFile)).rejects.toMatchObject(refused);
+    await images.pull(served.name, {});
+    const again = images.pull(served.name, { source: { credentials: wrong } });
+    await expect(again).rejects.toMatchObject(refused);
+  });
+
+  test("R19: without any policy nothing is pulled, and the error says what to do", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld({ policyPath: "/nowhere/policy.json" });
+    await expect(world.runtime.images.pull(served.name, {})).rejects.toMatchObject({
+      hint: expect.stringContaining("stowage policy init"),
+    });
+    expect(await world.runtime.images.listImages()).toEqual([]);
+  });
+
+  test("R19: a policy that rejects keeps the image out", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await reject(world);
+    await expect(world.runtime.images.pull(served.name, {})).rejects.toMatchObject({
+      kind: "PolicyRejected",
+    });
+    expect(await world.runtime.images.listImages()).toEqual([]);
+  });
+
+  test("two processes pull the same image at once: both succeed, one copy", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const pulls = await Promise.all([
+      pullElsewhere(world, served.name),
+      pullElsewhere(world, served.name),
+    ]);
+    const line = `${served.host}/shell@${served.digest}\n`;
+    expect(pulls).toEqual([
+      { code: 0, stdout: line, stderr: "" },
+      { code: 0, stdout: line, stderr: "" },
+    ]);
+    expect(await world.runtime.images.listImages()).toHaveLength(1);
+    expect(await readdir(join(world.path, "root/layers"))).toHaveLength(2);
+    expect(await readdir(join(world.path, "root/blobs/sha256"))).toHaveLength(4);
+  });
+
+  test("cancelled anywhere, leaves nothing half-visible, and the next pull works", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    for (const type of ["resolved", "blob-start", "blob-done", "unpack-start", "unpack-done"]) {
+      const controller = new AbortController();
+      const reason = new Error(`cancelled at ${type}`);
+      const pull = world.runtime.images.pull(served.name, {
+        signal: controller.signal,
+        onProgress: (event) => event.type === type && controller.abort(reason),
+      });
+      const end = await pull.then(
+        () => "pulled",
+        (error: unknown) => error,
+      );
+      // What earlier rounds fetched is not fetched again, so a late event may not come.
+      expect([reason, "pulled"]).toContain(end);
+      if (end === "pulled") await world.runtime.images.removeImage(served.name);
+      expect(await world.runtime.images.listImages()).toEqual([]);
+    }
+    await world.runtime.images.pull(served.name, {});
+    expect(await world.runtime.images.listImages()).toHaveLength(1);
+  });
+});
+
+describe.skipIf(!RUNNABLE)(`startContainer${WHY_NOT}`, () => {
+  test("R14 PM-31 PM-32: twice, after the run root was wiped: same template, fresh mount", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const { id, workDir } = await createShell(world, served.name);
+    const template = await readFile(join(workDir, CONFIG_FILE));
+    const first = await world.runtime.startContainer(id);
+    expect((await readConfig(first.bundle)).root.path).toBe(first.mountPoint);
+    expect(await world.mounts()).toEqual([first.mountPoint]);
+    await world.reboot();
+    expect(await world.mounts()).toEqual([]);
+    const second = await world.runtime.startContainer(id);
+    expect(second.count).toBe(1);
+    expect((await readConfig(second.bundle)).root.path).toBe(second.mountPoint);
+    expect(await world.mounts()).toEqual([second.mountPoint]);
+    expect(await readFile(join(workDir, CONFIG_FILE))).toEqual(template);
+    expect(await readdir(join(second.mountPoint, "etc"))).toContain("passwd");
+  });
+
+  test("R12: the status has the canonical reference and the mount point", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const { id } = await createShell(world, served.name);
+    const { mountPoint } = await world.runtime.startContainer(id);
+    expect(await world.runtime.pods.containerStatus("shell")).toMatchObject({
+      imageRef: `${served.host}/shell@${served.digest}`,
+      imageName: served.name,
+      state: "running",
+      mountPoint,
+    });
+  });
+
+  test("V63: an image that links /dev elsewhere is refused, and nothing stays mounted", async () => {
+    await using served = await serveShellImage({ links: { dev: "/etc" } });
+    await using world = await openRuntimeWorld();
+    const { id } = await createShell(world, served.name);
+    await expect(world.runtime.startContainer(id)).rejects.toMatchObject({
+      code: "ERR_RUNTIME_UNSAFE_ROOT",
+    });
+    expect(await world.mounts()).toEqual([]);
+  });
+
+  test("a user that the image does not have is a named error, and nothing stays mounted", async () => {
+    await using served = await serveShellImage({ config: { User: "nobody-here" } });
+    await using world = await openRuntimeWorld();
+    const { id } = await createShell(world, served.name);
+    await expect(world.runtime.startContainer(id)).rejects.toMatchObject({
+      code: "ERR_RUNTIME_USER_NOT_FOUND",
+    });
+    expect(await world.mounts()).toEqual([]);
+  });
+});
+
+describe("createContainer", () => {
+  test("R11: a command that cannot be leaves no container", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    await world.runtime.createPodSandbox({ podName: "p" });
+    const options = { podId: "p", containerName: "c", imageName: served.name };
+    const made = world.runtime.createContainer({ ...options, run: { cwd: "/proc/self/fd/7" } });
+    await expect(made).rejects.toMatchObject({ code: "ERR_RUNTIME_INVALID_PROCESS" });
+    expect(await world.runtime.pods.listContainers()).toHaveLength(1);
+  });
+
+  test("R19: policy is asked again before a container is made from what is here", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    await world.runtime.createPodSandbox({ podName: "p" });
+    await reject(world);
+    const made = world.runtime.createContainer({
+      podId: "p",
+      containerName: "c",
+      imageName: served.name,
+    });
+    await expect(made).rejects.toMatchObject({ kind: "PolicyRejected" });
+    expect(await world.runtime.pods.listContainers()).toHaveLength(1);
+  });
+
+  test("R11: pulls the pause image for a pod, and nothing for a container", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld({ pauseImage: served.name });
+    await world.runtime.createPodSandbox({ podName: "p" });
+    expect(await world.runtime.pods.containerStatus("p")).toMatchObject({
+      imageRef: `${served.host}/shell@${served.digest}`,
+    });
+    await using bare = await openRuntimeWorld();
+    await bare.runtime.createPodSandbox({ podName: "p" });
+    const options = { podId: "p", containerName: "c", imageName: served.name };
+    await expect(bare.runtime.createContainer(options)).rejects.toMatchObject({
+      kind: "ImageNotFound",
+    });
+  });
+});
+
+describe.skipIf(!RUNNABLE)(`runContainer${WHY_NOT}`, () => {
+  test("with runc: the process's output and exit code, and nothing is left", async () => {
+    await using served = await serveShellImage({ config: { Env: ["GREETING=hello"] } });
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const { code, output } = await run(world, served.name, [
+      "/bin/sh",
+      "-c",
+      "echo $GREETING; exit 5",
+    ]);
+    expect({ code, output }).toEqual({ code: 5, output: "hello\n" });
+    await expectNothingLeft(world);
+  });
+
+  test.skipIf(!isInstalled("crun"))("with crun: the same", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const ended = runWhereCrunWorks(
+      join(SUPPORT, "run-image.ts"),
+      JSON.stringify(world.options),
+      JSON.stringify({
+        image: served.name,
+        runtime: "crun",
+        run: { command: ["/bin/sh", "-c", "echo from crun; exit 6"], user: "www" },
+      }),
+    );
+    expect(ended).toEqual({ status: 6, stdout: "from crun\n", stderr: "" });
+    await expectNothingLeft(world);
+  });
+
+  test("runs the image's own command as the user that the image names", async () => {
+    const script =
+      "while read a b; do case $a in Uid:|Groups:) echo $b;; esac; done < /proc/self/status; echo > /mine || echo refused";
+    await using served = await serveShellImage({
+      config: { User: "www", Cmd: ["/bin/sh", "-c", script] },
+    });
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const { output } = await run(world, served.name);
+    expect(output.replaceAll("\t", " ")).toBe("33 33 33 33\n4 34\nrefused\n");
+  });
+
+  test.for([
+    ["not found", ["nope"], 127],
+    ["not executable", ["/etc"], 126],
+  ] as const)(
+    "a command that is %s: podman's exit code, and nothing is left",
+    async ([, command, code]) => {
+      await using served = await serveShellImage();
+      await using world = await openRuntimeWorld();
+      await world.runtime.images.pull(served.name, {});
+      const error: unknown = await run(world, served.name, command).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(runFailureExitCode(error)).toBe(code);
+      await expectNothingLeft(world);
+    },
+  );
+
+  test("cancelled while it runs: the reason, and nothing is left", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const command = ["/bin/sh", "-c", "echo up; while :; do :; done"];
+    const ended = run(world, served.name, command, {
+      signal: controller.signal,
+      onOutput: () => controller.abort(reason),
+    });
+    await expect(ended).rejects.toBe(reason);
+    await expectNothingLeft(world);
+  });
+
+  test("a runner that is killed leaves what removing the pod ends", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const script = join(SUPPORT, "run-image.ts");
+    const command = ["/bin/sh", "-c", "echo up; while :; do :; done"];
+    const runner = spawn(process.execPath, [
+      "--conditions=@stowage/source",
+      script,
+      JSON.stringify(world.options),
+      JSON.stringify({ image: served.name, runtime: "runc", run: { command } }),
+    ]);
+    const closed = once(runner, "close");
+    await once(runner.stdout, "data");
+    runner.kill("SIGKILL");
+    const [pod] = await world.runtime.pods.listPods();
+    expect(await readdir(join(world.path, "run/oci/runc"))).toHaveLength(1);
+    await world.runtime.pods.removePod(pod?.id ?? "");
+    // The pipes close when the last process that has them is gone: the container's.
+    await closed;
+    expect(await readdir(join(world.path, "run/oci/runc"))).toEqual([]);
+    await expectNothingLeft(world);
+  });
+
+  test("R12: in a pod that is there, which stays", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    await world.runtime.createPodSandbox({ podName: "p" });
+    const { code } = await run(world, served.name, ["/bin/sh", "-c", ":"], { pod: "p" });
+    expect(code).toBe(0);
+    expect((await world.runtime.pods.podStatus("p")).containerIds).toHaveLength(1);
+  });
+
+  test("two containers of one image at once, each with its own files", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const command = (text: string): readonly string[] => [
+      "/bin/sh",
+      "-c",
+      `echo ${text} > /mine; read got < /mine; echo $got`,
+    ];
+    const runs = await Promise.all([
+      run(world, served.name, command("a")),
+      run(world, served.name, command("b")),
+    ]);
+    expect(runs.map(({ output }) => output)).toEqual(["a\n", "b\n"]);
+    await expectNothingLeft(world);
+  });
+});
+
+async function createShell(world: RuntimeWorld, imageName: string) {
+  await world.runtime.images.pull(imageName, {});
+  await world.runtime.createPodSandbox({ podName: "p" });
+  return world.runtime.createContainer({ podId: "p", containerName: "shell", imageName });
+}
+
+async function run(
+  world: RuntimeWorld,
+  image: string,
+  command?: readonly string[],
+  options: {
+    readonly signal?: AbortSignal;
+    readonly pod?: string;
+    readonly onOutput?: () => void;
+  } = {},
+) {
+  let output = "";
+  const code = await world.runtime.runContainer({
+    image,
+    run: { command },
+    runtime: "runc",
+    stdio: ["ignore", "pipe", "pipe"],
+    signal: options.signal,
+    pod: options.pod,
+    onSpawn: (child) => {
+      child.stdout?.on("data", (chunk: Buffer) => {
+        output += chunk.toString();
+        options.onOutput?.();
+      });
+      child.stderr?.resume();
+    },
+  });
+  return { code, output };
+}
+
+async function expectNothingLeft(world: RuntimeWorld): Promise<void> {
+  expect(await mountsUnder(world.path)).toEqual([]);
+  expect(await world.runtime.pods.listContainers()).toEqual([]);
+  expect(await readdir(join(world.path, "root/containers"))).toEqual([]);
+  expect(world.warnings).toEqual([]);
+}
+
+function pullElsewhere(world: RuntimeWorld, name: string) {
+  const args = ["--conditions=@stowage/source", join(SUPPORT, "pull-once.ts")];
+  const child = spawn(process.execPath, [...args, JSON.stringify(world.options), name]);
+  const ended = { code: -1, stdout: "", stderr: "" };
+  child.stdout.on("data", (chunk: Buffer) => (ended.stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (ended.stderr += chunk.toString()));
+  return new Promise<typeof ended>((resolve) => {
+    child.once("close", (code) => resolve({ ...ended, code: code ?? -1 }));
+  });
+}
+
+async function reject(world: RuntimeWorld): Promise<void> {
+  const policy = JSON.stringify({ default: [{ type: "reject" }] });
+  await writeFile(join(world.path, "policy.json"), policy);
+}
+
+async function readConfig(bundle: string): Promise<OciConfig> {
+  return JSON.parse(await readFile(join(bundle, CONFIG_FILE), "utf8")) as OciConfig;
+}

@@ -1,0 +1,187 @@
+import { constants } from "node:fs";
+import { lstat, open, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+import {
+  type ByteSource,
+  ContentError,
+  type ContentInfo,
+  type ContentProvider,
+  type ContentStore,
+  type Descriptor,
+  type Digest,
+  hasErrorCode,
+  isDigest,
+  verifyContent,
+} from "@stowage/content";
+
+import { type Ingest, openPrivateIngest, openResumableIngest } from "./ingest.ts";
+import { syncDirectory } from "./publish-file.ts";
+import type { StoreContext } from "./store-context.ts";
+import { blobPath } from "./store-layout.ts";
+import { asStoreError, reportFailures } from "./system-failure.ts";
+
+/** How {@link BlobStore.ingest} takes in a blob. */
+export interface IngestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Is told how many bytes are here, beginning with what an earlier process left. */
+  readonly onProgress?: ((received: number) => void) | undefined;
+}
+
+/** The blobs of a store: immutable files under their digest. */
+export interface BlobStore extends ContentStore {
+  /** Where the file of a blob is, or would be. */
+  path(digest: Digest): string;
+  /**
+   * Takes in a blob from `provider`, beginning where an earlier call was interrupted. Where the blob
+   * is here already and whole, nothing is opened.
+   *
+   * @throws {@link ContentError} as `verifyContent` does; nothing is kept then.
+   * @throws {@link StoreError} `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
+   */
+  ingest(descriptor: Descriptor, provider: ContentProvider, options?: IngestOptions): Promise<void>;
+}
+
+const READ_BYTES = 256 * 1024;
+
+export function createBlobStore(context: StoreContext): BlobStore {
+  const { layout } = context;
+  const store: BlobStore = {
+    path: (digest) => blobPath(layout, digest),
+    async stat(digest, options) {
+      options?.signal?.throwIfAborted();
+      const size = await sizeOf(blobPath(layout, digest));
+      return size === undefined ? undefined : { digest, size };
+    },
+    async write(descriptor, source, options) {
+      await reportFailures(`blob ${descriptor.digest} can not be stored`, async () => {
+        options?.signal?.throwIfAborted();
+        if (await isWhole(store, descriptor)) return;
+        await using ingest = await openPrivateIngest(context, descriptor);
+        await copy(source, ingest, options);
+      });
+    },
+    async ingest(descriptor, provider, options) {
+      const { signal } = options ?? {};
+      await reportFailures(`blob ${descriptor.digest} can not be stored`, async () => {
+        signal?.throwIfAborted();
+        if (await isWhole(store, descriptor)) return;
+        await using ingest =
+          (await openResumableIngest(context, descriptor)) ??
+          (await openPrivateIngest(context, descriptor));
+        const { offset } = ingest;
+        options?.onProgress?.(offset);
+        await copy(provider.openContent(descriptor, { signal, offset }), ingest, options);
+      });
+    },
+    async remove(digest, options) {
+      options?.signal?.throwIfAborted();
+      return await reportFailures(`blob ${digest} can not be removed`, async () => {
+        const path = blobPath(layout, digest);
+        const trashed = context.moveToTrash(path);
+        if (trashed === undefined) return false;
+        await syncDirectory(dirname(path));
+        await context.emptyTrash([trashed]);
+        return true;
+      });
+    },
+    async *walk(options) {
+      for (const algorithm of ["sha256", "sha512"]) {
+        yield* walkDirectory(join(layout.blobs, algorithm), algorithm, options?.signal);
+      }
+    },
+    async *openContent(descriptor, options) {
+      const { signal, offset = 0 } = options ?? {};
+      signal?.throwIfAborted();
+      yield* readBlob(blobPath(layout, descriptor.digest), descriptor.digest, offset, signal);
+    },
+  };
+  return store;
+}
+
+async function copy(
+  source: ByteSource,
+  ingest: Ingest,
+  options: IngestOptions | undefined,
+): Promise<void> {
+  let received = ingest.offset;
+  for await (const chunk of source) {
+    options?.signal?.throwIfAborted();
+    await ingest.write(chunk);
+    received += chunk.byteLength;
+    options?.onProgress?.(received);
+  }
+  options?.signal?.throwIfAborted();
+  await ingest.commit();
+}
+
+/** Reads what is here: a damaged file is to be replaced, not trusted for its name. */
+async function isWhole(
+  store: BlobStore,
+  descriptor: Pick<Descriptor, "digest" | "size">,
+): Promise<boolean> {
+  const info = await store.stat(descriptor.digest);
+  if (info?.size !== descriptor.size) return false;
+  try {
+    const source = readBlob(store.path(descriptor.digest), descriptor.digest, 0, undefined);
+    for await (const _ of verifyContent(source, descriptor));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const stat = await lstat(path);
+    return stat.isFile() ? stat.size : undefined;
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw asStoreError(error, path);
+  }
+}
+
+async function* walkDirectory(
+  directory: string,
+  algorithm: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ContentInfo, void, undefined> {
+  for (const name of await readdir(directory)) {
+    signal?.throwIfAborted();
+    const digest = `${algorithm}:${name}`;
+    if (!isDigest(digest)) continue;
+    const size = await sizeOf(join(directory, name));
+    if (size !== undefined) yield { digest, size };
+  }
+}
+
+async function* readBlob(
+  path: string,
+  digest: Digest,
+  offset: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  await using file = await openBlob(path, digest);
+  for (let position = offset; ;) {
+    signal?.throwIfAborted();
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function openBlob(path: string, digest: Digest): ReturnType<typeof open> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  try {
+    const file = await open(path, flags);
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
+  } catch (error) {
+    if (!hasErrorCode(error, "ENOENT", "ELOOP", "ENXIO")) {
+      throw asStoreError(error, `blob ${digest} can not be read`);
+    }
+  }
+  throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not in the store`);
+}

@@ -1,0 +1,82 @@
+/**
+ * Keeps `index.json`, by which other tools read the store's root as an OCI image layout.
+ *
+ * It is a view: it follows from the records, and nothing of ours reads it.
+ *
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+ * @module
+ */
+import { lstatSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { type Descriptor, hasErrorCode, MEDIA_TYPE } from "@stowage/content";
+
+import type { ImageManifestRecord, ImageRecord } from "./image-record.ts";
+import { listImages } from "./image-records.ts";
+import { listNames } from "./name-index.ts";
+import { publishFile } from "./publish-file.ts";
+import type { StoreContext } from "./store-context.ts";
+import { blobPath, type StoreLayout } from "./store-layout.ts";
+
+const REF_NAME = "org.opencontainers.image.ref.name";
+
+/** Writes `index.json` anew, if it says anything else than the records. */
+export async function refreshIndex(context: StoreContext): Promise<void> {
+  // Two processes that write it at once could each miss the other's name.
+  using _index = await context.lock("index", "exclusive");
+  const path = indexPath(context.layout);
+  const text = await formatIndex(context);
+  if ((await readIndex(path)) === text) return;
+  await publishFile({ path, bytes: text, stagingDir: context.stagingDir() });
+}
+
+/** Whether names or images may have changed since `index.json` was written. */
+export function isIndexStale(layout: StoreLayout): boolean {
+  const index = statSync(indexPath(layout), { bigint: true, throwIfNoEntry: false });
+  if (index === undefined || index.size === 0n) return true;
+  const newest = [layout.names, layout.images].map((path) => lstatSync(path, { bigint: true }));
+  return newest.some((stat) => stat.mtimeNs >= index.mtimeNs);
+}
+
+async function formatIndex(context: StoreContext): Promise<string> {
+  const { records: images } = await listImages(context);
+  const byId = new Map(images.map((image) => [image.id, image]));
+  const manifests: Descriptor[] = [];
+  for (const { name, imageId } of (await listNames(context)).records) {
+    const image = byId.get(imageId);
+    const manifest = image && manifestFor(image, name);
+    if (manifest === undefined || !isStored(context.layout, manifest)) continue;
+    const annotations = { ...manifest.annotations, [REF_NAME]: name };
+    manifests.push({ ...manifest, annotations });
+  }
+  const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests };
+  return `${JSON.stringify(index, undefined, 2)}\n`;
+}
+
+/** What a name means: a digest in it names exact bytes, a tag the latest that were pulled. */
+function manifestFor(image: ImageRecord, name: string): Descriptor | undefined {
+  const { manifests } = image;
+  const digest = name.split("@")[1];
+  const isNamed = ({ manifest, index }: ImageManifestRecord): boolean =>
+    manifest.digest === digest || index?.digest === digest;
+  return (manifests.find(isNamed) ?? manifests[0])?.manifest;
+}
+
+function isStored(layout: StoreLayout, { digest, size }: Descriptor): boolean {
+  const stat = lstatSync(blobPath(layout, digest), { throwIfNoEntry: false });
+  return stat?.size === size;
+}
+
+async function readIndex(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+function indexPath(layout: StoreLayout): string {
+  return join(layout.root, "index.json");
+}

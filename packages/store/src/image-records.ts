@@ -1,0 +1,97 @@
+/**
+ * The files of the image records.
+ *
+ * @module
+ */
+import { lstatSync, utimesSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { algorithmOf, encodedOf, escapeText } from "@stowage/content";
+
+import {
+  type ImageID,
+  type ImageManifestRecord,
+  type ImageRecord,
+  parseImageRecord,
+} from "./image-record.ts";
+import { renameNoReplace } from "./linux/file-calls.ts";
+import { publishFile, randomName, syncDirectory, writeSyncedFile } from "./publish-file.ts";
+import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
+import type { StoreContext } from "./store-context.ts";
+import { StoreError } from "./store-error.ts";
+import { imagePath } from "./store-layout.ts";
+
+/** All images of a store, the latest stored first. */
+export async function listImages(context: StoreContext): Promise<RecordList<ImageRecord>> {
+  const { records, damaged } = await readRecords(
+    context.layout.images,
+    (entry) => (/^[0-9a-f]{64}$/.test(entry) ? join(entry, "image.json") : undefined),
+    readImage,
+  );
+  const byAge = records.toSorted((one, other) => (one.created < other.created ? 1 : -1));
+  return { records: byAge, damaged };
+}
+
+/** @throws {@link StoreError} `ERR_STORE_CORRUPT` */
+export async function findImage(
+  context: StoreContext,
+  id: ImageID,
+): Promise<ImageRecord | undefined> {
+  if (algorithmOf(id) !== "sha256") return undefined;
+  return await readImage(join(imagePath(context.layout, id), "image.json"), encodedOf(id));
+}
+
+/** Writes a record that is new, or that stands for one that can not be read. */
+export async function writeImage(context: StoreContext, record: ImageRecord): Promise<void> {
+  const { layout } = context;
+  const directory = imagePath(layout, record.id);
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    const path = join(directory, "image.json");
+    const bytes = formatRecord(record);
+    await publishFile({ path, bytes, stagingDir: context.stagingDir() });
+    // The age of the directory above says whether index.json is stale.
+    utimesSync(layout.images, new Date(), new Date());
+    return;
+  }
+  const staged = join(context.stagingDir(), randomName());
+  await mkdir(staged, { mode: 0o700 });
+  await writeSyncedFile(join(staged, "image.json"), formatRecord(record));
+  await syncDirectory(staged);
+  renameNoReplace(staged, directory);
+  await syncDirectory(layout.images);
+}
+
+/** Puts the manifests of `record` before those that are known already. */
+export function mergeImages(known: ImageRecord | undefined, record: ImageRecord): ImageRecord {
+  if (known === undefined) return record;
+  const manifests = [...record.manifests];
+  for (const older of known.manifests) {
+    if (!manifests.some((manifest) => isSameManifest(manifest, older))) manifests.push(older);
+  }
+  return { ...record, manifests, created: known.created };
+}
+
+export function requireImageID(id: ImageID): void {
+  if (algorithmOf(id) === "sha256") return;
+  throw new StoreError(
+    "ERR_STORE_INVALID_ARGUMENT",
+    `${escapeText(id)} can not be an image ID: a config is named by SHA-256`,
+  );
+}
+
+function isSameManifest(one: ImageManifestRecord, other: ImageManifestRecord): boolean {
+  return (
+    one.manifest.digest === other.manifest.digest &&
+    one.index?.digest === other.index?.digest &&
+    one.repository === other.repository
+  );
+}
+
+async function readImage(path: string, entry: string): Promise<ImageRecord | undefined> {
+  return await readRecord(path, (value) => {
+    const record = parseImageRecord(value);
+    if (record.id !== `sha256:${entry}`) throw new TypeError("it is the record of another image");
+    return record;
+  });
+}

@@ -1,0 +1,251 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+import { encodedOf, escapeText, hasErrorCode } from "@stowage/content";
+
+import type { BlobStore } from "./blob-store.ts";
+import { listContainers } from "./container-records.ts";
+import { noteWaste, sweepWaste } from "./garbage.ts";
+import { refreshIndex } from "./image-layout-index.ts";
+import type { ImageID, ImageRecord } from "./image-record.ts";
+import { findImage, listImages, mergeImages, requireImageID, writeImage } from "./image-records.ts";
+import type { LayerStore } from "./layer-store.ts";
+import { isImageMounted } from "./mount.ts";
+import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
+import { syncDirectory } from "./publish-file.ts";
+import type { StoreContext } from "./store-context.ts";
+import { StoreError } from "./store-error.ts";
+import { imagePath } from "./store-layout.ts";
+import { reportFailures } from "./system-failure.ts";
+
+/** How images are changed. */
+export interface ImageOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** All images that can be read, and what can not. */
+export interface ImageList {
+  /** The latest stored first. */
+  readonly images: readonly ImageRecord[];
+  /** One error for each record of an image, or of a name, that is damaged. */
+  readonly damaged: readonly StoreError[];
+}
+
+/** Images: records of what belongs together, and the names that point at them. */
+export interface ImageStore {
+  /**
+   * Stores a record, whose blobs and layers have to be in the store. Where the image is known, the
+   * manifests of the record are put before those that it had. Durable when it resolves.
+   *
+   * @throws {@link StoreError} `ERR_STORE_BLOB_NOT_FOUND`, `ERR_STORE_LAYER_NOT_FOUND` when something
+   *   is missing, or was removed meanwhile.
+   */
+  put(record: ImageRecord, options?: ImageOptions): Promise<void>;
+  /** @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`, `ERR_STORE_CORRUPT` */
+  get(id: ImageID): Promise<ImageRecord>;
+  /** @throws {@link StoreError} `ERR_STORE_CORRUPT` */
+  find(id: ImageID): Promise<ImageRecord | undefined>;
+  list(): Promise<ImageList>;
+  /**
+   * The one image whose ID begins so.
+   *
+   * @param prefix - At least 3 hex digits, with or without `sha256:`; with fewer, none is found.
+   * @throws {@link StoreError} `ERR_STORE_AMBIGUOUS_ID` when several do.
+   */
+  findByPrefix(prefix: string): Promise<ImageID | undefined>;
+  /**
+   * Removes an image with its names, and what it alone needed: now, or when the last lease ends.
+   *
+   * @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`; `ERR_STORE_IMAGE_IN_USE` naming the
+   *   containers that use it, or where it is mounted.
+   */
+  remove(id: ImageID, options?: ImageOptions): Promise<void>;
+  /**
+   * Gives a name to an image, and takes it from the one that had it. Durable when it resolves.
+   *
+   * @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`; `ERR_STORE_INVALID_ARGUMENT` for a name
+   *   that is empty, too long, or has control characters.
+   */
+  setName(name: string, id: ImageID, options?: ImageOptions): Promise<void>;
+  /** The image of a name. */
+  resolveName(name: string): Promise<ImageID | undefined>;
+  /** Resolves to whether there was such a name. */
+  removeName(name: string, options?: ImageOptions): Promise<boolean>;
+  /** The newest first. */
+  namesOf(id: ImageID): Promise<readonly string[]>;
+  /** The newest first. */
+  allNames(): Promise<readonly ImageName[]>;
+}
+
+const MAX_NAME_LENGTH = 4096;
+const MIN_PREFIX_LENGTH = 3;
+
+export function createImageStore(
+  context: StoreContext,
+  blobs: BlobStore,
+  layers: LayerStore,
+): ImageStore {
+  const { layout } = context;
+  const exists = (id: ImageID): boolean => existsSync(join(imagePath(layout, id), "image.json"));
+  const store: ImageStore = {
+    async put(record, options) {
+      requireImageID(record.id);
+      await reportFailures(`image ${record.id} can not be stored`, async () => {
+        using _gc = await context.lock("gc", "shared", options);
+        await requireContent(blobs, layers, record);
+        using _images = await context.lock("images", "exclusive", options);
+        await writeImage(context, mergeImages(await soundImage(context, record.id), record));
+      });
+      await refreshIndex(context);
+    },
+    async get(id) {
+      const record = await store.find(id);
+      if (record !== undefined) return record;
+      throw noImage(id);
+    },
+    find: (id) => findImage(context, id),
+    async list() {
+      const images = await listImages(context);
+      const names = await listNames(context);
+      return { images: images.records, damaged: [...images.damaged, ...names.damaged] };
+    },
+    async findByPrefix(prefix) {
+      const hex = prefix.replace(/^sha256:/, "");
+      if (hex.length < MIN_PREFIX_LENGTH || !/^[0-9a-f]{1,64}$/.test(hex)) return undefined;
+      const { records } = await listImages(context);
+      const found = records.filter(({ id }) => encodedOf(id).startsWith(hex));
+      if (found.length > 1) {
+        const message = `"${hex}" is the beginning of ${found.length} image IDs`;
+        throw new StoreError("ERR_STORE_AMBIGUOUS_ID", message, { hint: "Give more digits." });
+      }
+      return found[0]?.id;
+    },
+    async remove(id, options) {
+      requireImageID(id);
+      await reportFailures(`image ${id} can not be removed`, () =>
+        removeImage(context, blobs, id, options),
+      );
+      await refreshIndex(context);
+    },
+    async setName(name, id, options) {
+      requireName(name);
+      requireImageID(id);
+      await reportFailures(`the name ${escapeText(name)} can not be stored`, async () => {
+        using _gc = await context.lock("gc", "shared", options);
+        if (!exists(id)) throw noImage(id);
+        using _names = await context.lock("names", "exclusive", options);
+        await writeName(context, name, id);
+      });
+      await refreshIndex(context);
+    },
+    async resolveName(name) {
+      const found = await readNameOf(context, name);
+      return found !== undefined && exists(found.imageId) ? found.imageId : undefined;
+    },
+    async removeName(name, options) {
+      const wasThere = await reportFailures(
+        `the name ${escapeText(name)} can not be removed`,
+        async () => {
+          using _names = await context.lock("names", "exclusive", options);
+          const trashed = await dropNames(context, [name]);
+          await context.emptyTrash(trashed);
+          return trashed.some((path) => path !== undefined);
+        },
+      );
+      if (wasThere) await refreshIndex(context);
+      return wasThere;
+    },
+    async namesOf(id) {
+      const { records } = await listNames(context);
+      return records.filter(({ imageId }) => imageId === id).map(({ name }) => name);
+    },
+    async allNames() {
+      const { records } = await listNames(context);
+      return records.filter(({ imageId }) => exists(imageId));
+    },
+  };
+  return store;
+}
+
+async function removeImage(
+  context: StoreContext,
+  blobs: BlobStore,
+  id: ImageID,
+  options: ImageOptions | undefined,
+): Promise<void> {
+  const { layout } = context;
+  const trashed: (string | undefined)[] = [];
+  {
+    using _gc = await context.lock("gc", "exclusive", options);
+    if (!existsSync(imagePath(layout, id))) throw noImage(id);
+    await requireUnused(context, id);
+    const record = await soundImage(context, id);
+    if (record !== undefined) await noteWaste(context, blobs, record);
+    using _names = await context.lock("names", "exclusive", options);
+    const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+    trashed.push(
+      ...(await dropNames(
+        context,
+        names.map(({ name }) => name),
+      )),
+    );
+    trashed.push(context.moveToTrash(imagePath(layout, id)));
+    await syncDirectory(layout.images);
+    trashed.push(...(await sweepWaste(context, blobs)));
+  }
+  await context.emptyTrash(trashed);
+}
+
+async function requireUnused(context: StoreContext, id: ImageID): Promise<void> {
+  const containers = (await listContainers(context)).records;
+  const users = containers.filter(({ imageId }) => imageId === id);
+  if (users.length > 0) {
+    const named = users.map((user) => `${user.names[0] ?? ""} (${user.id.slice(0, 12)})`.trim());
+    throw new StoreError(
+      "ERR_STORE_IMAGE_IN_USE",
+      `image ${id} is used by ${users.length === 1 ? "container" : "containers"} ${escapeText(named.join(", "), 1024)}`,
+      { hint: "Remove the containers first." },
+    );
+  }
+  if (isImageMounted(context.layout, id)) {
+    throw new StoreError("ERR_STORE_IMAGE_IN_USE", `image ${id} is mounted`, {
+      hint: "Unmount it first.",
+    });
+  }
+}
+
+async function requireContent(
+  blobs: BlobStore,
+  layers: LayerStore,
+  record: ImageRecord,
+): Promise<void> {
+  const parts = record.manifests.flatMap(({ manifest, index }) =>
+    index ? [manifest, index] : [manifest],
+  );
+  for (const { digest } of [record.config, ...parts]) {
+    if ((await blobs.stat(digest)) !== undefined) continue;
+    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${digest} is not stored`);
+  }
+  for (const id of record.layers) await layers.get(id);
+}
+
+/** A record that can be read: another is as good as none, for whoever replaces or removes it. */
+async function soundImage(context: StoreContext, id: ImageID): Promise<ImageRecord | undefined> {
+  try {
+    return await findImage(context, id);
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
+}
+
+function requireName(name: string): void {
+  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (name !== "" && name.length <= MAX_NAME_LENGTH && !/[\u0000-\u001f\u007f]/.test(name)) return;
+  const message = `"${escapeText(name)}" can not be the name of an image`;
+  throw new StoreError("ERR_STORE_INVALID_ARGUMENT", message);
+}
+
+function noImage(id: ImageID): StoreError {
+  return new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
+}

@@ -1,0 +1,29 @@
+/**
+ * A store on disk: blobs, unpacked layers, images, containers, and their mounts.
+ *
+ * @packageDocumentation
+ */
+export type { BlobStore, IngestOptions } from "./blob-store.ts";
+export type { ContainerRecord } from "./container-record.ts";
+export type {
+  ContainerList,
+  ContainerOptions,
+  ContainerStore,
+  NewContainer,
+} from "./container-store.ts";
+export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
+export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";
+export { isLayerID, type LayerID, layerIDOf, layerIDs, parseLayerID } from "./layer-id.ts";
+export type { LayerRecord } from "./layer-record.ts";
+export type { LayerStore, StagedLayer, StageLayerOptions } from "./layer-store.ts";
+export type { Lease, LeaseOptions } from "./lease.ts";
+export type {
+  CountedMount,
+  ListedMount,
+  MountOptions,
+  MountStore,
+  UnmountOptions,
+} from "./mount.ts";
+export type { ImageName } from "./name-index.ts";
+export { openStore, type OpenStoreOptions, type Store, type StoreInfo } from "./store.ts";
+export { StoreError, type StoreErrorCode } from "./store-error.ts";

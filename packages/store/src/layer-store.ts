@@ -1,0 +1,284 @@
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { type Descriptor, type DiffID, escapeText, hasErrorCode } from "@stowage/content";
+
+import { inheritDirectory, type LowerRoots } from "./inherit-directory.ts";
+import { unpackLayer, type UnpackedLayer } from "./layer/unpack-layer.ts";
+import { isLayerID, type LayerID, layerIDOf } from "./layer-id.ts";
+import { type LayerRecord, parseLayerRecord } from "./layer-record.ts";
+import { renameNoReplace, syncFilesystem } from "./linux/file-calls.ts";
+import { syncDirectory, writeSyncedFile } from "./publish-file.ts";
+import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
+import { openStaging, type Staging } from "./staging.ts";
+import type { StoreContext } from "./store-context.ts";
+import { StoreError } from "./store-error.ts";
+import { blobPath, diffPath, layerPath } from "./store-layout.ts";
+import { reportFailures } from "./system-failure.ts";
+
+/** How {@link LayerStore.stage} unpacks. */
+export interface StageLayerOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Is told how many bytes of the blob have been read. */
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * A layer that is unpacked and not in the store yet. Disposing of it removes it, unless it has been
+ * committed.
+ */
+export interface StagedLayer extends AsyncDisposable {
+  readonly blob: Descriptor;
+  readonly diffID: DiffID;
+  /** Bytes of the uncompressed archive. */
+  readonly diffSize: number;
+  readonly entries: number;
+}
+
+/**
+ * Unpacked layers. One is staged, in any order and at the same time as others, and then committed on
+ * its parent, base first. What is in the store is whole.
+ */
+export interface LayerStore {
+  find(id: LayerID): Promise<LayerRecord | undefined>;
+  /**
+   * @throws {@link StoreError} `ERR_STORE_LAYER_NOT_FOUND`; `ERR_STORE_CORRUPT` when its record can
+   *   not be read.
+   */
+  get(id: LayerID): Promise<LayerRecord>;
+  /** Where the files of a layer are, or would be. */
+  diffPath(id: LayerID): string;
+  walk(): AsyncIterable<LayerRecord>;
+  /**
+   * Unpacks a blob of the store, off this thread.
+   *
+   * @throws {@link StoreError} `ERR_STORE_DIFF_ID_MISMATCH` when the archive is another than
+   *   `diffID`; `ERR_STORE_INVALID_LAYER`, `ERR_STORE_LAYER_ESCAPE`, `ERR_STORE_LIMIT_EXCEEDED`,
+   *   `ERR_STORE_DECOMPRESS`, `ERR_STORE_UNSUPPORTED_COMPRESSION` for what is in it;
+   *   `ERR_STORE_NO_SPACE`, `ERR_STORE_IO` for the disk.
+   */
+  stage(blob: Descriptor, diffID: DiffID, options?: StageLayerOptions): Promise<StagedLayer>;
+  /**
+   * Makes a staged layer durable, and then visible, on top of `parent`. Where another process was
+   * quicker, its layer stays and is answered.
+   *
+   * @throws {@link StoreError} `ERR_STORE_LAYER_NOT_FOUND` when the parent is not there;
+   *   `ERR_STORE_INVALID_ARGUMENT` when `staged` has been committed or disposed of.
+   */
+  commit(staged: StagedLayer, parent?: LayerID): Promise<LayerRecord>;
+  /**
+   * Resolves to whether there was anything to remove.
+   *
+   * @throws {@link StoreError} `ERR_STORE_LAYER_IN_USE` when a layer lies on it, or an image or a
+   *   container needs it.
+   */
+  remove(id: LayerID): Promise<boolean>;
+}
+
+/** Says who needs a layer, or nothing. */
+export type LayerUsers = (id: LayerID) => Promise<readonly string[]>;
+
+export function createLayerStore(context: StoreContext, usersOf: LayerUsers): LayerStore {
+  const { layout } = context;
+  const unfinished = new WeakMap<StagedLayer, Unfinished>();
+  const store: LayerStore = {
+    find: (id) => findLayer(context, id),
+    async get(id) {
+      const record = await store.find(id);
+      if (record !== undefined) return record;
+      throw new StoreError("ERR_STORE_LAYER_NOT_FOUND", `layer ${escapeText(id)} is not stored`);
+    },
+    diffPath: (id) => diffPath(layout, id),
+    async *walk() {
+      yield* (await listLayers(context)).records;
+    },
+    async stage(blob, diffID, options) {
+      return await reportFailures(`layer ${blob.digest} can not be unpacked`, async () => {
+        options?.signal?.throwIfAborted();
+        const staging = openStaging(layout.staging);
+        try {
+          const [staged, rest] = await stageLayer(context, staging, blob, diffID, options);
+          unfinished.set(staged, rest);
+          return staged;
+        } catch (error) {
+          await staging[Symbol.asyncDispose]();
+          throw error;
+        }
+      });
+    },
+    async commit(staged, parent) {
+      const rest = unfinished.get(staged);
+      if (rest === undefined) {
+        throw new StoreError(
+          "ERR_STORE_INVALID_ARGUMENT",
+          `layer ${staged.diffID} is not staged: it was committed or dropped`,
+        );
+      }
+      return await reportFailures(`layer ${staged.diffID} can not be stored`, async () => {
+        const record = await commitLayer(context, store, staged, rest, parent);
+        unfinished.delete(staged);
+        await staged[Symbol.asyncDispose]();
+        return record;
+      });
+    },
+    async remove(id) {
+      return await reportFailures(`layer ${id} can not be removed`, async () => {
+        using _gc = await context.lock("gc", "exclusive");
+        const users = await usersOf(id);
+        if (users.length > 0) {
+          const message = `layer ${id} is needed by ${escapeText(users.join(", "))}`;
+          throw new StoreError("ERR_STORE_LAYER_IN_USE", message);
+        }
+        const trashed = context.moveToTrash(layerPath(layout, id));
+        if (trashed === undefined) return false;
+        await syncDirectory(layout.layers);
+        await context.emptyTrash([trashed]);
+        return true;
+      });
+    },
+  };
+  return store;
+}
+
+/** All layers of a store. */
+export function listLayers(context: StoreContext): Promise<RecordList<LayerRecord>> {
+  return readRecords(
+    context.layout.layers,
+    (entry) => (isLayerID(entry) ? join(entry, "layer.json") : undefined),
+    readLayer,
+  );
+}
+
+/** What only the commit of a staged layer needs. */
+interface Unfinished {
+  readonly staging: Staging;
+  readonly unpacked: UnpackedLayer;
+}
+
+async function stageLayer(
+  context: StoreContext,
+  staging: Staging,
+  blob: Descriptor,
+  diffID: DiffID,
+  options: StageLayerOptions | undefined,
+): Promise<[StagedLayer, Unfinished]> {
+  const diffDir = join(staging.path, "diff");
+  await mkdir(diffDir, { mode: 0o755 });
+  const unpacked = await unpackLayer({
+    blobPath: blobPath(context.layout, blob.digest),
+    diffDir,
+    signal: options?.signal,
+    onProgress: options?.onProgress,
+  });
+  if (unpacked.diffID !== diffID) {
+    throw new StoreError(
+      "ERR_STORE_DIFF_ID_MISMATCH",
+      `layer ${blob.digest}: the config says ${diffID}, its archive is ${unpacked.diffID}`,
+    );
+  }
+  const { diffSize, entries } = unpacked;
+  const staged: StagedLayer = {
+    blob,
+    diffID,
+    diffSize,
+    entries,
+    [Symbol.asyncDispose]: () => staging[Symbol.asyncDispose](),
+  };
+  return [staged, { staging, unpacked }];
+}
+
+async function commitLayer(
+  context: StoreContext,
+  store: LayerStore,
+  staged: StagedLayer,
+  { staging, unpacked }: Unfinished,
+  parent: LayerID | undefined,
+): Promise<LayerRecord> {
+  const { layout } = context;
+  const id = layerIDOf(staged.diffID, parent);
+  const diff = join(staging.path, "diff");
+  const below = layersBelow(store, parent);
+  for (const path of unpacked.impliedDirectories) await inheritDirectory(below, diff, path);
+  const record: LayerRecord = {
+    version: 1,
+    id,
+    ...(parent !== undefined && { parent }),
+    diffID: staged.diffID,
+    blob: staged.blob,
+    diffSize: staged.diffSize,
+    entries: staged.entries,
+    ...(unpacked.isRootOpaque && { isRootOpaque: true }),
+    created: new Date().toISOString(),
+  };
+  await writeSyncedFile(join(staging.path, "layer.json"), formatRecord(record));
+  // One call for the whole tree; syncing each of its files takes ten times as long.
+  await syncFilesystem(staging.path);
+  let replaced: string | undefined;
+  let winner: LayerRecord | undefined;
+  {
+    using _gc = await context.lock("gc", "shared");
+    if (parent !== undefined) await store.get(parent);
+    for (;;) {
+      try {
+        renameNoReplace(staging.path, layerPath(layout, id));
+        break;
+      } catch (error) {
+        if (!hasErrorCode(error, "EEXIST", "ENOTEMPTY")) throw error;
+      }
+      winner = await soundLayer(store, id);
+      if (winner !== undefined) break;
+      replaced = context.moveToTrash(layerPath(layout, id));
+    }
+    await syncDirectory(layout.layers);
+  }
+  await context.emptyTrash([replaced]);
+  return winner ?? record;
+}
+
+/** The files of a layer and of all below it, nearest first, as far as they can be seen. */
+function layersBelow(store: LayerStore, top: LayerID | undefined): LowerRoots {
+  const found: string[] = [];
+  let next = top;
+  return async (depth) => {
+    while (found.length <= depth && next !== undefined) {
+      const record: LayerRecord = await store.get(next);
+      found.push(store.diffPath(next));
+      next = record.isRootOpaque ? undefined : record.parent;
+    }
+    return found[depth];
+  };
+}
+
+/** What another process committed, unless its record is damaged. */
+async function soundLayer(store: LayerStore, id: LayerID): Promise<LayerRecord | undefined> {
+  try {
+    return await store.find(id);
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
+}
+
+async function findLayer(context: StoreContext, id: LayerID): Promise<LayerRecord | undefined> {
+  if (!isLayerID(id)) return undefined;
+  const path = layerPath(context.layout, id);
+  const record = await readLayer(join(path, "layer.json"), id);
+  if (record === undefined) return undefined;
+  if (!(await readdir(path)).includes("diff")) {
+    throw new StoreError("ERR_STORE_CORRUPT", `layer ${id} has lost its files`, {
+      hint: "Pull an image that has this layer: it is unpacked again.",
+    });
+  }
+  return record;
+}
+
+async function readLayer(path: string, id: string): Promise<LayerRecord | undefined> {
+  return await readRecord(path, (value) => {
+    const record = parseLayerRecord(value);
+    if (record.id !== id) throw new TypeError("it is the record of another layer");
+    if (record.id !== layerIDOf(record.diffID, record.parent)) {
+      throw new TypeError("its ID does not follow from its parent and its diff ID");
+    }
+    return record;
+  });
+}

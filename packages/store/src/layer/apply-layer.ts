@@ -1,0 +1,265 @@
+/**
+ * Makes the files of a layer in a directory of its own, as overlayfs wants to find them.
+ *
+ * @module
+ */
+import { writeSync } from "node:fs";
+
+import {
+  closeDescriptor,
+  OPEN,
+  tryMakeNodeAt,
+  tryOpenAt,
+  trySymlinkAt,
+} from "../linux/file-calls.ts";
+import {
+  changeMode,
+  changeOwner,
+  changeTimes,
+  changeTimesAt,
+  FILE_TYPE,
+  timesOf,
+} from "../linux/file-metadata.ts";
+import {
+  changeOwnership,
+  describeEntry,
+  type EntryMetadata,
+  isPrivileged,
+  makeOpaque,
+  nameBytes,
+  type OpenDirectory,
+  setXattrs,
+} from "./entry-metadata.ts";
+import { makeHardLink } from "./hard-link.ts";
+import { LayerDirectory } from "./layer-directory.ts";
+import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
+import type { LayerLimits } from "./layer-limits.ts";
+import { isXattrAllowed } from "./layer-xattr.ts";
+import { cleanPath, isInWhiteoutMeta, type SafePath } from "./safe-path.ts";
+import type { TarEntry, TarSink } from "./tar-reader.ts";
+import { parseWhiteout } from "./whiteout.ts";
+
+/** What came of the entries of a layer. */
+export interface AppliedLayer {
+  readonly entries: number;
+  /**
+   * Directories that the archive has not, though it has entries in them: they belong to root, with
+   * mode 0755, until they get what the layers below have. As bytes; empty for the root.
+   */
+  readonly impliedDirectories: readonly Buffer[];
+  /** Whether nothing of the layers below shows, at the root of the tree. */
+  readonly isRootOpaque: boolean;
+  /** Device nodes that were left out, since only root can make them. */
+  readonly skippedDevices: number;
+}
+
+/** A sink that makes each entry that it is told about. */
+export interface LayerApplier extends TarSink, Disposable {
+  /** Gives the directories their metadata. Call it once, when all entries have come. */
+  finish(): AppliedLayer;
+}
+
+/** Starts a layer in an empty directory that only this process can reach. */
+export function createLayerApplier(directory: string, limits: LayerLimits): LayerApplier {
+  return new DirectoryApplier(directory, limits);
+}
+
+interface OpenFile {
+  readonly fd: number;
+  readonly parent: OpenDirectory;
+  readonly name: string;
+  readonly entry: TarEntry;
+}
+
+const CREATE_FLAGS = OPEN.writeOnly | OPEN.create | OPEN.exclusive;
+const PERMISSIONS = 0o777;
+const MAX_MAJOR = 0xfff;
+const MAX_MINOR = 0xfffff;
+
+class DirectoryApplier implements LayerApplier {
+  readonly #directory: LayerDirectory;
+  readonly #limits: LayerLimits;
+  readonly #umask = process.umask();
+  #file: OpenFile | undefined;
+  #entries = 0;
+  #skippedDevices = 0;
+  #isRootOpaque = false;
+
+  constructor(path: string, limits: LayerLimits) {
+    this.#directory = new LayerDirectory(path, limits);
+    this.#limits = limits;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#file) closeDescriptor(this.#file.fd);
+    this.#file = undefined;
+    this.#directory[Symbol.dispose]();
+  }
+
+  begin(entry: TarEntry): void {
+    this.#entries += 1;
+    const path = cleanPath(entry.path, this.#limits);
+    if (isInWhiteoutMeta(path)) return;
+    this.#directory.noteTime(entry.mtime);
+    const whiteout = parseWhiteout(path.name);
+    if (whiteout.type === "meta") return;
+    if (path.name === "") {
+      this.#applyRoot(entry);
+      return;
+    }
+    const parent = this.#directory.open(path.directory);
+    if (whiteout.type === "opaque") this.#applyOpaque(parent);
+    else if (whiteout.type === "hide") this.#applyWhiteout(parent, whiteout.name);
+    else this.#applyEntry(parent, path, entry);
+  }
+
+  content(bytes: Buffer): void {
+    if (this.#file === undefined) return;
+    const { fd, parent, name } = this.#file;
+    try {
+      for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+    } catch (error) {
+      const { errno } = error as NodeJS.ErrnoException;
+      throw entryError("write", this.#directory.pathOf(parent, name), -(errno ?? 0));
+    }
+  }
+
+  end(): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#file = undefined;
+    const { fd, parent, name, entry } = file;
+    try {
+      const { uid, gid, mode } = entry;
+      const xattrs = entry.xattrs.filter(isXattrAllowed);
+      if (isPrivileged()) changeOwner(fd, uid, gid);
+      if (xattrs.length > 0) {
+        setXattrs(parent.fd, nameBytes(name), xattrs, this.#directory.pathOf(parent, name));
+      }
+      const isModeSet = (mode & ~PERMISSIONS) === 0 && (mode & this.#umask) === 0;
+      if (!isModeSet || xattrs.length > 0) changeMode(fd, mode);
+      changeTimes(fd, timesOf(entry.atime, entry.mtime));
+    } finally {
+      closeDescriptor(fd);
+    }
+  }
+
+  finish(): AppliedLayer {
+    return {
+      entries: this.#entries,
+      impliedDirectories: this.#directory.finish(),
+      isRootOpaque: this.#isRootOpaque,
+      skippedDevices: this.#skippedDevices,
+    };
+  }
+
+  #applyRoot(entry: TarEntry): void {
+    if (entry.type !== "directory") throw invalidEntry("", "the root is no directory");
+    this.#directory.describeRoot(directoryMetadata(entry));
+  }
+
+  #applyOpaque(parent: OpenDirectory): void {
+    if (parent.path === "") this.#isRootOpaque = true;
+    makeOpaque(parent);
+  }
+
+  /** What the layer itself has under the name stays: only the layers below are hidden. */
+  #applyWhiteout(parent: OpenDirectory, name: string): void {
+    const path = this.#directory.pathOf(parent, name);
+    this.#directory.hide(parent, name);
+    const made = tryMakeNodeAt(parent.fd, nameBytes(name), FILE_TYPE.characterDevice, 0, 0);
+    if (made === 0) return;
+    if (!failedWith(made, "EEXIST")) throw entryError("mknodat", path, -made);
+    const fd = tryOpenAt(parent.fd, nameBytes(name), OPEN.path | OPEN.directory);
+    if (fd < 0) return;
+    try {
+      makeOpaque({ fd, path });
+    } finally {
+      closeDescriptor(fd);
+    }
+  }
+
+  #applyEntry(parent: OpenDirectory, path: SafePath, entry: TarEntry): void {
+    const { name } = path;
+    switch (entry.type) {
+      case "directory":
+        this.#directory.make(parent, name, directoryMetadata(entry));
+        return;
+      case "file":
+        this.#beginFile(parent, name, entry);
+        return;
+      case "symlink":
+        this.#makeSymlink(parent, name, entry);
+        return;
+      case "hard-link":
+        makeHardLink(this.#directory, parent, name, entry, this.#limits);
+        return;
+      default:
+        this.#makeNode(parent, name, entry);
+    }
+  }
+
+  #beginFile(parent: OpenDirectory, name: string, entry: TarEntry): void {
+    const mode = entry.mode & PERMISSIONS;
+    const fd = this.#create(parent, name, "openat", (bytes) =>
+      tryOpenAt(parent.fd, bytes, CREATE_FLAGS, mode),
+    );
+    this.#file = { fd, parent, name, entry };
+  }
+
+  #makeSymlink(parent: OpenDirectory, name: string, entry: TarEntry): void {
+    const target = Buffer.concat([entry.linkPath, Buffer.from([0])]);
+    this.#create(parent, name, "symlinkat", (bytes) => trySymlinkAt(target, parent.fd, bytes));
+    const bytes = nameBytes(name);
+    changeOwnership(parent.fd, bytes, entry, this.#directory.pathOf(parent, name));
+    changeTimesAt(parent.fd, bytes, timesOf(entry.atime, entry.mtime));
+  }
+
+  #makeNode(parent: OpenDirectory, name: string, entry: TarEntry): void {
+    const path = this.#directory.pathOf(parent, name);
+    const isFifo = entry.type === "fifo";
+    const { major, minor } = isFifo ? { major: 0, minor: 0 } : entry;
+    const isPossible = major >= 0 && minor >= 0 && major <= MAX_MAJOR && minor <= MAX_MINOR;
+    if (!isPossible) throw invalidEntry(path, "no such device number");
+    if (entry.type === "character-device" && major === 0 && minor === 0) {
+      throw invalidEntry(path, "a device that overlayfs takes for a whiteout");
+    }
+    if (!isFifo && !isPrivileged()) {
+      this.#skippedDevices += 1;
+      return;
+    }
+    const mode = nodeType(entry) | (entry.mode & PERMISSIONS);
+    this.#create(parent, name, "mknodat", (bytes) =>
+      tryMakeNodeAt(parent.fd, bytes, mode, major, minor),
+    );
+    describeEntry(parent.fd, name, entry, path);
+  }
+
+  /** Makes something under a name, in place of what an earlier entry has made there. */
+  #create(
+    parent: OpenDirectory,
+    name: string,
+    syscall: string,
+    make: (name: Uint8Array) => number,
+  ): number {
+    const path = this.#directory.pathOf(parent, name);
+    const bytes = nameBytes(name);
+    let made = make(bytes);
+    if (failedWith(made, "EEXIST")) {
+      this.#directory.clear(parent, name);
+      made = make(bytes);
+    }
+    if (made < 0) throw entryError(syscall, path, -made);
+    return made;
+  }
+}
+
+function directoryMetadata(entry: TarEntry): EntryMetadata {
+  const { uid, gid, mode, atime, mtime } = entry;
+  return { uid, gid, mode, atime, mtime, xattrs: entry.xattrs.filter(isXattrAllowed) };
+}
+
+function nodeType(entry: TarEntry): number {
+  if (entry.type === "fifo") return FILE_TYPE.fifo;
+  return entry.type === "block-device" ? FILE_TYPE.blockDevice : FILE_TYPE.characterDevice;
+}

@@ -1,0 +1,300 @@
+/**
+ * The directory that a layer is unpacked into, and the directories in it.
+ *
+ * Every directory is reached from the root by descriptors, one component at a time or by a call that
+ * the kernel keeps below the root, so that no link of the layer leads out of it.
+ *
+ * @module
+ */
+import {
+  closeDescriptor,
+  OPEN,
+  readLinkAt,
+  RESOLVE,
+  AT_CWD,
+  tryMakeDirectoryAt,
+  tryOpenAt,
+  tryOpenBeneath,
+  tryUnlinkAt,
+} from "../linux/file-calls.ts";
+import { changeModeAt, changeTimesAt, FILE_TYPE, statAt, timesOf } from "../linux/file-metadata.ts";
+import { cString } from "../linux/libc.ts";
+import { removeTreeAt } from "../linux/tree.ts";
+import {
+  changeOwnership,
+  type EntryMetadata,
+  isWhiteout,
+  makeOpaque,
+  nameBytes,
+  type OpenDirectory,
+  setXattrs,
+} from "./entry-metadata.ts";
+import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
+import type { LayerLimits } from "./layer-limits.ts";
+
+const MAX_OPEN = 32;
+const MAX_LINKS = 40;
+const PRIVATE_MODE = 0o700;
+const IMPLIED_MODE = 0o755;
+const ROOT_NAME = cString("");
+const DOT = cString(".");
+const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
+
+/** A layer's directory, with what is known about the directories below it. */
+export class LayerDirectory implements Disposable {
+  readonly #root: OpenDirectory;
+  readonly #maxPathBytes: number;
+  readonly #maxHeldXattrBytes: number;
+  readonly #open = new Map<string, OpenDirectory>();
+  #retired: OpenDirectory[] = [];
+  #latest: OpenDirectory | undefined;
+  readonly #metadata = new Map<string, EntryMetadata | undefined>();
+  readonly #hidden = new Set<string>();
+  #heldXattrBytes = 0;
+  #newest = 0n;
+
+  /** @param path - Of an empty directory that only this process can reach. */
+  constructor(path: string, limits: LayerLimits) {
+    const fd = tryOpenBeneath(AT_CWD, cString(path), DIRECTORY_FLAGS, 0);
+    if (fd < 0) throw entryError("openat2", path, -fd);
+    this.#root = { fd, path: "" };
+    this.#maxPathBytes = limits.maxPathBytes - Buffer.byteLength(path) - 2;
+    this.#maxHeldXattrBytes = limits.maxHeaderBytes * 16;
+    this.#metadata.set("", undefined);
+  }
+
+  [Symbol.dispose](): void {
+    this.forgetOpen();
+    closeDescriptor(this.#root.fd);
+  }
+
+  /**
+   * Opens a directory, by way of links in the layer, and makes what is missing. It stays open until
+   * something is taken away or many others have been asked for.
+   */
+  open(path: string): OpenDirectory {
+    return this.#recall(path) ?? this.#keep(path, this.#openPlain(path) ?? this.#walk(path, true));
+  }
+
+  /** As {@link open}, but makes nothing: `undefined` when there is no such directory. */
+  find(path: string): OpenDirectory | undefined {
+    const known = this.#recall(path);
+    if (known) return known;
+    const found = this.#openPlain(path) ?? this.#walk(path, false);
+    return found && this.#keep(path, found);
+  }
+
+  /** Makes a directory whose metadata the archive has, or gives it to the one that is there. */
+  make(parent: OpenDirectory, name: string, metadata: EntryMetadata): void {
+    const path = this.pathOf(parent, name);
+    this.#makeAt(parent, name, path);
+    this.#remember(path, metadata);
+  }
+
+  /** Gives the root of the layer its metadata. */
+  describeRoot(metadata: EntryMetadata): void {
+    this.#remember("", metadata);
+  }
+
+  /**
+   * Takes away what `parent` has under a name, so that something else can have it. Of the open
+   * directories only `parent` and `alsoKept` stay open, until the next time.
+   */
+  clear(parent: OpenDirectory, name: string, alsoKept?: OpenDirectory): void {
+    const unlinked = tryUnlinkAt(parent.fd, nameBytes(name));
+    if (unlinked === 0) {
+      // It may have been a link that open directories were reached by.
+      this.forgetOpen(parent, alsoKept);
+      return;
+    }
+    if (failedWith(unlinked, "ENOENT")) return;
+    this.forgetOpen(parent, alsoKept);
+    removeTreeAt(parent.fd, nameBytes(name));
+  }
+
+  /** Notes that a name of the layers below is hidden: a directory of this name will be opaque. */
+  hide(parent: OpenDirectory, name: string): void {
+    this.#hidden.add(this.pathOf(parent, name));
+  }
+
+  /** The path of a name in a directory, which is not longer than the kernel can take. */
+  pathOf(parent: OpenDirectory, name: string): string {
+    const path = parent.path === "" ? name : `${parent.path}/${name}`;
+    if (path.length > this.#maxPathBytes) throw invalidEntry(path, "the path is too long");
+    return path;
+  }
+
+  /** Notes a time of the layer; directories that the archive has not get the newest. */
+  noteTime(mtime: bigint): void {
+    if (mtime > this.#newest) this.#newest = mtime;
+  }
+
+  /**
+   * Gives all directories their metadata, the deepest first, and forgets them.
+   *
+   * @returns The paths of those that the archive does not have, as bytes.
+   */
+  finish(): Buffer[] {
+    const implied: Buffer[] = [];
+    const paths = [...this.#metadata.keys()].toSorted().toReversed();
+    for (const path of paths) {
+      const directory = path === "" ? this.#root : this.#openPlain(path);
+      if (directory === undefined) continue;
+      try {
+        const metadata = this.#metadata.get(path);
+        if (metadata === undefined) implied.push(Buffer.from(path, "latin1"));
+        this.#apply(directory, metadata ?? this.#impliedMetadata());
+      } finally {
+        if (directory !== this.#root) closeDescriptor(directory.fd);
+      }
+    }
+    return implied.toReversed();
+  }
+
+  /** Closes all directories that are held open but the root; `kept` are closed the next time. */
+  forgetOpen(...kept: readonly (OpenDirectory | undefined)[]): void {
+    const held = new Set([...this.#open.values(), ...this.#retired]);
+    this.#open.clear();
+    this.#retired = [];
+    for (const directory of held) {
+      if (kept.includes(directory)) this.#retired.push(directory);
+      else closeDescriptor(directory.fd);
+    }
+  }
+
+  #recall(path: string): OpenDirectory | undefined {
+    if (path === "") return this.#root;
+    const known = this.#open.get(path);
+    if (known === undefined || known === this.#latest) return known;
+    this.#open.delete(path);
+    this.#open.set(path, known);
+    this.#latest = known;
+    return known;
+  }
+
+  #keep(path: string, opened: OpenDirectory): OpenDirectory {
+    if (opened === this.#root) return opened;
+    if (this.#open.size >= MAX_OPEN) {
+      for (const [oldest, { fd }] of this.#open) {
+        this.#open.delete(oldest);
+        closeDescriptor(fd);
+        break;
+      }
+    }
+    this.#open.set(path, opened);
+    this.#latest = opened;
+    return opened;
+  }
+
+  #impliedMetadata(): EntryMetadata {
+    const time = this.#newest;
+    const owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+    return { ...owner, mode: IMPLIED_MODE, atime: time, mtime: time, xattrs: [] };
+  }
+
+  #remember(path: string, metadata: EntryMetadata | undefined): void {
+    for (const { name, value } of metadata?.xattrs ?? []) {
+      this.#heldXattrBytes += name.length + value.length;
+    }
+    if (this.#heldXattrBytes > this.#maxHeldXattrBytes) {
+      throw invalidEntry(path, "the attributes of the directories are too many");
+    }
+    this.#metadata.set(path, metadata);
+  }
+
+  #apply(directory: OpenDirectory, metadata: EntryMetadata): void {
+    changeOwnership(directory.fd, ROOT_NAME, metadata, directory.path);
+    setXattrs(directory.fd, ROOT_NAME, metadata.xattrs, directory.path);
+    changeModeAt(directory.fd, DOT, metadata.mode);
+    changeTimesAt(directory.fd, DOT, timesOf(metadata.atime, metadata.mtime));
+  }
+
+  /** The common case: all components are there, and none is a link. */
+  #openPlain(path: string): OpenDirectory | undefined {
+    const resolve = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks | RESOLVE.noXdev;
+    const fd = tryOpenBeneath(this.#root.fd, nameBytes(path), DIRECTORY_FLAGS, resolve);
+    if (fd >= 0) return { fd, path };
+    const isExpected = ["ENOENT", "ENOTDIR", "ELOOP", "ENOSYS", "EPERM"].some((code) =>
+      failedWith(fd, code),
+    );
+    if (isExpected) return undefined;
+    throw entryError("openat2", path, -fd);
+  }
+
+  /** One component at a time, following links within the root as a process in the root would. */
+  #walk(path: string, make: true): OpenDirectory;
+  #walk(path: string, make: boolean): OpenDirectory | undefined;
+  #walk(path: string, make: boolean): OpenDirectory | undefined {
+    const pending = path.split("/").toReversed();
+    const stack: OpenDirectory[] = [this.#root];
+    let links = 0;
+    try {
+      while (pending.length > 0) {
+        const component = pending.pop() ?? "";
+        if (component === "" || component === ".") continue;
+        if (component === "..") {
+          const left = stack.length > 1 ? stack.pop() : undefined;
+          if (left) closeDescriptor(left.fd);
+          continue;
+        }
+        const here = stack.at(-1) ?? this.#root;
+        const target = readLinkAt(here.fd, nameBytes(component));
+        if (target) {
+          links += 1;
+          if (links > MAX_LINKS) throw invalidEntry(path, "too many symbolic links");
+          const text = target.toString("latin1");
+          if (text.startsWith("/")) {
+            for (const left of stack.splice(1)) closeDescriptor(left.fd);
+          }
+          pending.push(...text.split("/").toReversed());
+          continue;
+        }
+        const next = this.#step(here, component, make);
+        if (next === undefined) return undefined;
+        stack.push(next);
+      }
+      return stack.pop();
+    } finally {
+      for (const left of stack) if (left !== this.#root) closeDescriptor(left.fd);
+    }
+  }
+
+  #step(here: OpenDirectory, component: string, make: boolean): OpenDirectory | undefined {
+    const path = this.pathOf(here, component);
+    const name = nameBytes(component);
+    let fd = tryOpenAt(here.fd, name, DIRECTORY_FLAGS);
+    if (fd < 0 && !make) return undefined;
+    if (failedWith(fd, "ENOENT") || (failedWith(fd, "ENOTDIR") && isWhiteoutAt(here, name))) {
+      this.#makeAt(here, component, path);
+      this.#metadata.set(path, undefined);
+      fd = tryOpenAt(here.fd, name, DIRECTORY_FLAGS);
+    }
+    if (fd < 0) throw entryError("openat", path, -fd);
+    return { fd, path };
+  }
+
+  #makeAt(parent: OpenDirectory, component: string, path: string): void {
+    const name = nameBytes(component);
+    let made = tryMakeDirectoryAt(parent.fd, name, PRIVATE_MODE);
+    if (failedWith(made, "EEXIST")) {
+      const stat = statAt(parent.fd, name);
+      if (stat && (stat.mode & FILE_TYPE.mask) === FILE_TYPE.directory) return;
+      this.clear(parent, component);
+      made = tryMakeDirectoryAt(parent.fd, name, PRIVATE_MODE);
+    }
+    if (made < 0) throw entryError("mkdirat", path, -made);
+    if (this.#hidden.has(path)) {
+      const fd = tryOpenAt(parent.fd, name, DIRECTORY_FLAGS);
+      if (fd < 0) throw entryError("openat", path, -fd);
+      try {
+        makeOpaque({ fd, path });
+      } finally {
+        closeDescriptor(fd);
+      }
+    }
+  }
+}
+
+function isWhiteoutAt(directory: OpenDirectory, name: Uint8Array): boolean {
+  return isWhiteout(statAt(directory.fd, name));
+}

@@ -1,0 +1,27 @@
+/**
+ * Which extended attributes of an archive may reach a file: none that the kernel's overlay or
+ * security modules would take for their own.
+ *
+ * @module
+ */
+import type { ArchiveXattr } from "./pax-header.ts";
+
+const CAPABILITY = "security.capability";
+const ACLS: readonly string[] = ["system.posix_acl_access", "system.posix_acl_default"];
+const CAPABILITY_BYTES: Readonly<Record<number, number>> = { 0x02000000: 20, 0x03000000: 24 };
+const REVISION_MASK = 0xff000000;
+
+/** Whether an attribute is set on what is unpacked. The others are left out. */
+export function isXattrAllowed({ name, value }: ArchiveXattr): boolean {
+  if (name.startsWith("user.")) {
+    return name.length > "user.".length && !name.startsWith("user.overlay.");
+  }
+  if (name === CAPABILITY) return isCapability(value);
+  return ACLS.includes(name);
+}
+
+function isCapability(value: Buffer): boolean {
+  if (value.length < 4) return false;
+  const revision = (value.readUInt32LE(0) & REVISION_MASK) >>> 0;
+  return CAPABILITY_BYTES[revision] === value.length;
+}

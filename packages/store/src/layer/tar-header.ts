@@ -1,0 +1,139 @@
+/**
+ * The 512-byte header of an archive entry: v7, ustar and GNU.
+ *
+ * @module
+ */
+import { StoreError } from "../store-error.ts";
+
+/** Bytes in a block; headers take one, and bodies are padded to whole ones. */
+export const BLOCK_BYTES = 512;
+
+/** A header as it stands, before any extended header is applied. */
+export interface TarHeader {
+  readonly flag: string;
+  readonly name: Buffer;
+  readonly linkName: Buffer;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** -1 when the field is blank. */
+  readonly size: number;
+  /** Nanoseconds since 1970, from 1970 on. */
+  readonly mtime: bigint;
+  readonly major: number;
+  readonly minor: number;
+}
+
+const CHECKSUM_START = 148;
+const CHECKSUM_END = 156;
+const MAX_ID = 0xffff_fffe;
+const EMPTY = Buffer.alloc(0);
+const NANOSECONDS = 1_000_000_000n;
+
+/**
+ * Reads a header.
+ *
+ * @throws {@link StoreError} `ERR_STORE_INVALID_LAYER` when the checksum is wrong or a number is
+ *   none, negative or out of range.
+ */
+export function parseTarHeader(block: Buffer): TarHeader {
+  checkChecksum(block);
+  const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
+  const prefix = isUstar ? textField(block, 345, 500) : EMPTY;
+  const name = textField(block, 0, 100);
+  const mtime = numberField(block, 136, 148, "mtime", -Infinity, Infinity) ?? 0;
+  return {
+    flag: block.toString("latin1", 156, 157),
+    name: prefix.length > 0 ? Buffer.concat([prefix, Buffer.from("/"), name]) : Buffer.from(name),
+    linkName: Buffer.from(textField(block, 157, 257)),
+    mode: (numberField(block, 100, 108, "mode", 0, Number.MAX_SAFE_INTEGER) ?? 0) % 0o10000,
+    uid: numberField(block, 108, 116, "uid", 0, MAX_ID) ?? 0,
+    gid: numberField(block, 116, 124, "gid", 0, MAX_ID) ?? 0,
+    size: numberField(block, 124, 136, "size", 0, Number.MAX_SAFE_INTEGER) ?? -1,
+    mtime: BigInt(Math.min(Math.max(mtime, 0), Number.MAX_SAFE_INTEGER)) * NANOSECONDS,
+    major: deviceField(block, 329, 337),
+    minor: deviceField(block, 337, 345),
+  };
+}
+
+/** Whether a block is all zeros: two of them end an archive. */
+export function isZeroBlock(block: Buffer): boolean {
+  return block[0] === 0 && block.equals(ZERO_BLOCK);
+}
+
+const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
+
+function checkChecksum(block: Buffer): void {
+  const stated = numberField(block, CHECKSUM_START, CHECKSUM_END, "checksum", 0, 1_000_000) ?? -1;
+  let unsigned = 8 * 0x20;
+  let high = 0;
+  for (let index = 0; index < BLOCK_BYTES; index += 1) {
+    if (index === CHECKSUM_START) index = CHECKSUM_END;
+    const byte = block[index] ?? 0;
+    unsigned += byte;
+    if (byte > 0x7f) high += 1;
+  }
+  if (stated !== unsigned && stated !== unsigned - high * 256) {
+    throw invalid(`not an archive header: it starts with ${block.toString("hex", 0, 16)}`);
+  }
+}
+
+function textField(block: Buffer, start: number, end: number): Buffer {
+  const nul = block.indexOf(0, start);
+  return block.subarray(start, nul < 0 || nul > end ? end : nul);
+}
+
+/** Device numbers of entries that are no devices hold anything; those of devices are checked later. */
+function deviceField(block: Buffer, start: number, end: number): number {
+  try {
+    return numberField(block, start, end, "device", 0, Number.MAX_SAFE_INTEGER) ?? 0;
+  } catch {
+    return -1;
+  }
+}
+
+function numberField(
+  block: Buffer,
+  start: number,
+  end: number,
+  what: string,
+  min: number,
+  max: number,
+): number | undefined {
+  const first = block[start] ?? 0;
+  const value = first & 0x80 ? binaryNumber(block, start, end) : octalNumber(block, start, end);
+  if (value === undefined) return undefined;
+  if (!(value >= min && value <= max)) throw invalid(`archive header: ${what} is out of range`);
+  return value;
+}
+
+function octalNumber(block: Buffer, start: number, end: number): number | undefined {
+  let index = start;
+  while (index < end && (block[index] === 0x20 || block[index] === 0)) index += 1;
+  if (index === end) return undefined;
+  let value = 0;
+  for (; index < end; index += 1) {
+    const digit = (block[index] ?? 0) - 0x30;
+    if (digit < 0 || digit > 7) break;
+    value = value * 8 + digit;
+  }
+  for (; index < end; index += 1) {
+    if (block[index] !== 0x20 && block[index] !== 0) return NaN;
+  }
+  return value;
+}
+
+function binaryNumber(block: Buffer, start: number, end: number): number {
+  const first = block[start] ?? 0;
+  const negative = (first & 0x40) !== 0;
+  let value = BigInt(first & 0x3f);
+  for (let index = start + 1; index < end; index += 1) {
+    value = (value << 8n) | BigInt(block[index] ?? 0);
+  }
+  const bits = BigInt((end - start) * 8 - 2);
+  return Number(negative ? value - (1n << bits) : value);
+}
+
+function invalid(message: string): StoreError {
+  return new StoreError("ERR_STORE_INVALID_LAYER", message);
+}

@@ -1,0 +1,168 @@
+/**
+ * Makes the directories of a store, and refuses places where there should be none.
+ *
+ * @module
+ */
+import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+
+import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
+
+import { publishFile } from "./publish-file.ts";
+import { formatRecord, readRecord } from "./record-file.ts";
+import { RecordShape } from "./record-shape.ts";
+import { type Staging, openStaging } from "./staging.ts";
+import { StoreError } from "./store-error.ts";
+import { type StoreLayout, storeLayout } from "./store-layout.ts";
+
+const FORMAT_VERSION = 1;
+const VERSION_FILE = "version.json";
+const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}\n';
+
+/**
+ * Answers where a store lies, having made it where there is none.
+ *
+ * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT`, `ERR_STORE_UNSUPPORTED_VERSION`
+ */
+export async function openRoot(root: string, runRoot: string): Promise<StoreLayout> {
+  requirePlace(root, "root");
+  requirePlace(runRoot, "run root");
+  requireApart(resolve(root), resolve(runRoot));
+  requireNoOtherUse(resolve(root));
+  makeDirectory(root);
+  makeDirectory(runRoot);
+  const layout = storeLayout(realpathSync(root), realpathSync(runRoot));
+  requireApart(layout.root, layout.runRoot);
+  await requireVersion(layout);
+  for (const path of directoriesOf(layout)) makeDirectory(path);
+  await writeMarkers(layout);
+  return layout;
+}
+
+function requirePlace(path: string, what: string): void {
+  const refuse = (reason: string, hint?: string): never => {
+    throw new StoreError(
+      "ERR_STORE_INVALID_ROOT",
+      `"${escapeText(path)}" can not be the ${what}: ${reason}`,
+      { hint },
+    );
+  };
+  if (path === "") refuse("it is empty");
+  if (path.includes("\0")) refuse("it has a NUL character");
+  if (!isAbsolute(path)) refuse("it is not an absolute path", "Give a path that begins with /.");
+  if (resolve(path) === "/") refuse("it is the root of the system", "Give a directory of its own.");
+  const stat = lstatSync(resolve(path), { throwIfNoEntry: false });
+  if (stat?.isSymbolicLink()) refuse("it is a symbolic link", "Give the directory it points at.");
+  if (stat !== undefined && !stat.isDirectory()) refuse("it is not a directory");
+}
+
+function requireApart(root: string, runRoot: string): void {
+  if (!isInside(root, runRoot) && !isInside(runRoot, root)) return;
+  throw new StoreError(
+    "ERR_STORE_INVALID_ROOT",
+    `root ${escapeText(root)} and run root ${escapeText(runRoot)} must lie apart`,
+    { hint: "What is in the run root may vanish with a reboot; what is in the root must not." },
+  );
+}
+
+function requireNoOtherUse(root: string): void {
+  for (let path = dirname(root); path !== "/"; path = dirname(path)) {
+    if (!existsSync(join(path, VERSION_FILE)) || !existsSync(join(path, "oci-layout"))) continue;
+    throw new StoreError(
+      "ERR_STORE_INVALID_ROOT",
+      `"${escapeText(root)}" can not be the root: it lies in the store ${escapeText(path)}`,
+    );
+  }
+  if (!existsSync(root) || existsSync(join(root, VERSION_FILE))) return;
+  const known = new Set([...OWN_ENTRIES, "lost+found"]);
+  const stranger = readdirSync(root).find((name) => !known.has(name));
+  if (stranger === undefined) return;
+  throw new StoreError(
+    "ERR_STORE_INVALID_ROOT",
+    `"${escapeText(root)}" can not be the root: it is no store, and holds ${escapeText(stranger)}`,
+    { hint: "Give a directory that is empty, or does not exist." },
+  );
+}
+
+const OWN_ENTRIES = [
+  VERSION_FILE,
+  "oci-layout",
+  "index.json",
+  "blobs",
+  "ingest",
+  "layers",
+  "images",
+  "names",
+  "containers",
+  "leases",
+  "staging",
+  "trash",
+  "locks",
+];
+
+function directoriesOf(layout: StoreLayout): readonly string[] {
+  return [
+    layout.locks,
+    layout.staging,
+    layout.trash,
+    layout.leases,
+    join(layout.blobs, "sha256"),
+    join(layout.blobs, "sha512"),
+    layout.ingest,
+    layout.layers,
+    layout.images,
+    layout.names,
+    layout.containers,
+    layout.runMounts,
+    layout.runContainers,
+    layout.runLocks,
+  ];
+}
+
+async function requireVersion(layout: StoreLayout): Promise<void> {
+  const version = await readVersion(layout);
+  if (version === undefined || version <= FORMAT_VERSION) return;
+  throw new StoreError(
+    "ERR_STORE_UNSUPPORTED_VERSION",
+    `${layout.root} has format version ${version}, and this program knows ${FORMAT_VERSION}`,
+    { hint: "Use a newer version of this program." },
+  );
+}
+
+/** A file that can not be read is written anew: the version is all that is in it. */
+async function readVersion(layout: StoreLayout): Promise<number | undefined> {
+  try {
+    return await readRecord(join(layout.root, VERSION_FILE), parseVersion);
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
+}
+
+function parseVersion(value: JsonValue): number {
+  const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
+  return new RecordShape(value, "version", keys).count("version");
+}
+
+async function writeMarkers(layout: StoreLayout): Promise<void> {
+  const isComplete =
+    existsSync(join(layout.root, "oci-layout")) && (await readVersion(layout)) !== undefined;
+  if (isComplete) return;
+  await using staging: Staging = openStaging(layout.staging);
+  const stagingDir = staging.path;
+  await publishFile({ path: join(layout.root, "oci-layout"), bytes: OCI_LAYOUT, stagingDir });
+  await publishFile({
+    path: join(layout.root, VERSION_FILE),
+    bytes: formatRecord({ version: FORMAT_VERSION }),
+    stagingDir,
+  });
+}
+
+function makeDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
+function isInside(path: string, directory: string): boolean {
+  const steps = relative(directory, path);
+  return steps === "" || (!steps.startsWith("..") && !isAbsolute(steps));
+}

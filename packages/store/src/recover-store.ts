@@ -1,0 +1,83 @@
+/**
+ * Clears away what processes left that ended in the middle of something. Nothing here fails because
+ * of what it finds.
+ *
+ * @module
+ */
+import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+import type { BlobStore } from "./blob-store.ts";
+import { hasWaste, sweepWaste } from "./garbage.ts";
+import { isIndexStale, refreshIndex } from "./image-layout-index.ts";
+import { liveLeases } from "./lease.ts";
+import { removeTree } from "./linux/tree.ts";
+import type { StoreContext } from "./store-context.ts";
+import { tryAcquireLock } from "./store-lock.ts";
+
+const NAME = /^[0-9a-f]{32}$/;
+
+export async function recoverStore(context: StoreContext, blobs: BlobStore): Promise<void> {
+  const { layout } = context;
+  await clearStaging(layout.staging);
+  await clearTrash(layout.trash);
+  await sweepIfFree(context, blobs);
+  if (isIndexStale(layout)) await refreshIndex(context);
+}
+
+/** Drops the leases of the dead, and what waited for them. */
+async function sweepIfFree(context: StoreContext, blobs: BlobStore): Promise<void> {
+  if (readdirSync(context.layout.leases).length === 0 && !hasWaste(context)) return;
+  using gc = tryAcquireLock(join(context.layout.locks, "gc.lock"), "exclusive");
+  // Whoever holds it does the same, or something that is not to be waited for.
+  if (gc === undefined) return;
+  await liveLeases(context);
+  await context.emptyTrash(await sweepWaste(context, blobs));
+}
+
+async function clearStaging(staging: string): Promise<void> {
+  for (const entry of readdirSync(staging)) {
+    const name = entry.replace(/\.lock$/, "");
+    const path = join(staging, name);
+    if (!NAME.test(name)) {
+      await tryRemove(join(staging, entry));
+      continue;
+    }
+    if (entry === name && isPresent(`${path}.lock`)) continue;
+    if (entry === name) {
+      await tryRemove(path);
+      continue;
+    }
+    using lock = tryLock(entry, staging);
+    if (lock === undefined) continue;
+    await tryRemove(path);
+    rmSync(lock.path, { force: true });
+  }
+}
+
+function tryLock(entry: string, staging: string): ReturnType<typeof tryAcquireLock> {
+  try {
+    return tryAcquireLock(join(staging, entry), "exclusive", true);
+  } catch {
+    return undefined;
+  }
+}
+
+async function clearTrash(trash: string): Promise<void> {
+  for (const entry of readdirSync(trash)) {
+    if (NAME.test(entry)) await tryRemove(join(trash, entry));
+  }
+}
+
+/** Another process may be at the same, and a mount may be in the way until it is gone. */
+async function tryRemove(path: string): Promise<void> {
+  try {
+    await removeTree(path);
+  } catch {
+    // What stays is tried again at the next opening.
+  }
+}
+
+function isPresent(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}

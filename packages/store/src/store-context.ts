@@ -1,0 +1,63 @@
+import { join } from "node:path";
+
+import { hasErrorCode } from "@stowage/content";
+
+import { renameNoReplace } from "./linux/file-calls.ts";
+import type { LockMode } from "./linux/file-lock.ts";
+import { removeTree } from "./linux/tree.ts";
+import { randomName } from "./publish-file.ts";
+import { openStaging, type Staging } from "./staging.ts";
+import { type LockName, lockPath, type StoreLayout } from "./store-layout.ts";
+import { acquireLock, type HeldLock, type LockOptions } from "./store-lock.ts";
+
+/** What the parts of an open store share. */
+export interface StoreContext extends AsyncDisposable {
+  readonly layout: StoreLayout;
+  /** A directory of this process alone, for files on their way. */
+  stagingDir(): string;
+  lock(name: LockName, mode: LockMode, options?: LockOptions): Promise<HeldLock>;
+  /**
+   * Takes something out of the store in one step, durable once its directory is synced.
+   *
+   * @returns Where it is now, for {@link StoreContext.emptyTrash}; `undefined` if it was gone.
+   */
+  moveToTrash(path: string): string | undefined;
+  /** Removes what was moved away. What can not be removed now is when a store is next opened. */
+  emptyTrash(paths: readonly (string | undefined)[]): Promise<void>;
+}
+
+export function createStoreContext(layout: StoreLayout): StoreContext {
+  let staging: Staging | undefined;
+  return {
+    layout,
+    stagingDir() {
+      staging ??= openStaging(layout.staging);
+      return staging.path;
+    },
+    lock: (name, mode, options) => acquireLock(lockPath(layout, name), mode, options),
+    moveToTrash(path) {
+      const trashed = join(layout.trash, randomName());
+      try {
+        renameNoReplace(path, trashed);
+        return trashed;
+      } catch (error) {
+        if (hasErrorCode(error, "ENOENT")) return undefined;
+        throw error;
+      }
+    },
+    async emptyTrash(paths) {
+      for (const path of paths) {
+        if (path === undefined) continue;
+        try {
+          await removeTree(path);
+        } catch {
+          // It is out of the store already; the next opening tries again.
+        }
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await staging?.[Symbol.asyncDispose]();
+      staging = undefined;
+    },
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * Locks between processes: files in the store that the kernel locks for us.
+ *
+ * @module
+ */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  writeSync,
+} from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { escapeText, hasErrorCode } from "@stowage/content";
+
+import { type LockMode, tryLockFile } from "./linux/file-lock.ts";
+import { StoreError } from "./store-error.ts";
+
+/** A lock that is held until it is disposed of, or until the process ends. */
+export interface HeldLock extends Disposable {
+  readonly path: string;
+}
+
+/** How {@link acquireLock} waits. */
+export interface LockOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds until it gives up. @defaultValue 60_000 */
+  readonly timeoutMs?: number | undefined;
+}
+
+const DEFAULT_TIMEOUT_MS = 60_000;
+const LONGEST_PAUSE_MS = 20;
+const MAX_OWNER_BYTES = 512;
+
+/**
+ * Waits for a lock.
+ *
+ * @throws {@link StoreError} `ERR_STORE_BUSY` naming the holder when the time is up.
+ */
+export async function acquireLock(
+  path: string,
+  mode: LockMode,
+  options: LockOptions = {},
+): Promise<HeldLock> {
+  const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const deadline = performance.now() + timeoutMs;
+  for (let pause = 1; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    signal?.throwIfAborted();
+    const held = tryAcquireLock(path, mode);
+    if (held !== undefined) return held;
+    if (performance.now() >= deadline) {
+      throw new StoreError("ERR_STORE_BUSY", `${path} is locked by ${ownerOf(path)}`, {
+        hint: "Try again when the other process is done.",
+      });
+    }
+    await delay(pause);
+  }
+}
+
+/**
+ * Takes a lock if it is free. The file is made where it is missing, unless `existing` is set.
+ *
+ * @returns `undefined` while another holds it, or where it has to exist and does not.
+ */
+export function tryAcquireLock(
+  path: string,
+  mode: LockMode,
+  existing = false,
+): HeldLock | undefined {
+  const flags = constants.O_RDWR | constants.O_NOFOLLOW | (existing ? 0 : constants.O_CREAT);
+  for (;;) {
+    const fd = openLockFile(path, flags);
+    if (fd === undefined) return undefined;
+    let isHeld = false;
+    try {
+      if (!tryLockFile(fd, mode)) return undefined;
+      // Whoever held it before may have unlinked it, and others then lock a new file.
+      isHeld = isSameFile(fd, path);
+      if (isHeld && mode === "exclusive") writeOwner(fd);
+    } finally {
+      if (!isHeld) closeSync(fd);
+    }
+    if (isHeld) return { path, [Symbol.dispose]: () => closeSync(fd) };
+    if (existing) return undefined;
+  }
+}
+
+function openLockFile(path: string, flags: number): number | undefined {
+  try {
+    return openSync(path, flags, 0o600);
+  } catch (error) {
+    const mayCreate = (flags & constants.O_CREAT) !== 0;
+    if (!mayCreate && hasErrorCode(error, "ENOENT")) return undefined;
+    if (!mayCreate || !hasErrorCode(error, "EISDIR")) throw error;
+    rmdirSync(path);
+    return openSync(path, flags, 0o600);
+  }
+}
+
+function isSameFile(fd: number, path: string): boolean {
+  const atPath = lstatSync(path, { throwIfNoEntry: false });
+  const open = fstatSync(fd);
+  return atPath !== undefined && atPath.ino === open.ino && atPath.dev === open.dev;
+}
+
+function writeOwner(fd: number): void {
+  const owner = { pid: process.pid, command: process.title, since: new Date().toISOString() };
+  ftruncateSync(fd);
+  writeSync(fd, `${JSON.stringify(owner)}\n`, 0);
+}
+
+function ownerOf(path: string): string {
+  try {
+    const text = readFileSync(path, "utf8").slice(0, MAX_OWNER_BYTES).trim();
+    return text === "" ? "readers" : escapeText(text);
+  } catch {
+    return "another process";
+  }
+}

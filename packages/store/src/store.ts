@@ -1,0 +1,180 @@
+import { readdirSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+
+import { type BlobStore, createBlobStore } from "./blob-store.ts";
+import { listContainers } from "./container-records.ts";
+import { type ContainerStore, createContainerStore } from "./container-store.ts";
+import { hasWaste, sweepWaste } from "./garbage.ts";
+import { listImages } from "./image-records.ts";
+import { createImageStore, type ImageStore } from "./image-store.ts";
+import { isLayerID, type LayerID } from "./layer-id.ts";
+import { createLayerStore, type LayerStore, listLayers } from "./layer-store.ts";
+import { createLease, type Lease, type LeaseOptions, liveLeases } from "./lease.ts";
+import { createMountStore, type MountStore } from "./mount.ts";
+import { openRoot } from "./open-root.ts";
+import { recoverStore } from "./recover-store.ts";
+import { createStoreContext, type StoreContext } from "./store-context.ts";
+import { lockPath } from "./store-layout.ts";
+import { acquireLock } from "./store-lock.ts";
+import { reportFailures } from "./system-failure.ts";
+
+/** Where a store is. */
+export interface OpenStoreOptions {
+  /** What has to last: an absolute path on one local file system. */
+  readonly root: string;
+  /** What may be gone after a reboot: mounts, their counts, run directories. */
+  readonly runRoot: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a store holds. */
+export interface StoreInfo {
+  readonly root: string;
+  readonly runRoot: string;
+  /** Of the layout on disk. */
+  readonly formatVersion: number;
+  readonly images: number;
+  readonly layers: number;
+  readonly containers: number;
+  readonly blobs: number;
+  /** Bytes of all blobs. */
+  readonly blobBytes: number;
+  /** Containers and images that are mounted. */
+  readonly mounts: number;
+  /** Bytes that the file system of the root has left for this user. */
+  readonly freeBytes: number;
+}
+
+/**
+ * A store on disk. Any number of processes may have it open at once. Disposing of it removes its
+ * temporary files; mounts stay.
+ */
+export interface Store extends AsyncDisposable {
+  readonly root: string;
+  readonly runRoot: string;
+  readonly blobs: BlobStore;
+  readonly layers: LayerStore;
+  readonly images: ImageStore;
+  readonly containers: ContainerStore;
+  readonly mounts: MountStore;
+  /**
+   * Keeps content from being collected while something is put together from it: hold one from before
+   * the first blob is looked up until the image is stored.
+   */
+  createLease(options?: LeaseOptions): Promise<Lease>;
+  info(): Promise<StoreInfo>;
+}
+
+/**
+ * Opens a store, and makes it where there is none. What a crash left is cleared away.
+ *
+ * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT` for a place where no store should be;
+ *   `ERR_STORE_UNSUPPORTED_VERSION` for a layout of a later version; `ERR_STORE_BUSY` while another
+ *   process changes the layout; `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
+ */
+export async function openStore(options: OpenStoreOptions): Promise<Store> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const subject = `store ${options.root} can not be opened`;
+  return await reportFailures(subject, async () => {
+    const layout = await openRoot(options.root, options.runRoot);
+    const context = createStoreContext(layout);
+    const use = await acquireLock(lockPath(layout, "store"), "shared", { signal });
+    try {
+      const store = assembleStore(context, () => use[Symbol.dispose]());
+      await recoverStore(context, store.blobs);
+      signal?.throwIfAborted();
+      return store;
+    } catch (error) {
+      await context[Symbol.asyncDispose]();
+      use[Symbol.dispose]();
+      throw error;
+    }
+  });
+}
+
+function assembleStore(context: StoreContext, release: () => void): Store {
+  const { root, runRoot } = context.layout;
+  const blobs = createBlobStore(context);
+  const layers = createLayerStore(context, (id) => usersOfLayer(context, id));
+  const sweep = (): Promise<void> => sweepWaiting(context, blobs);
+  const images = createImageStore(context, blobs, layers);
+  const containers = createContainerStore(context, layers, sweep);
+  const mounts = createMountStore(context, layers);
+  let isOpen = true;
+  return {
+    root,
+    runRoot,
+    blobs,
+    layers,
+    images,
+    containers,
+    mounts,
+    createLease: (options = {}) =>
+      reportFailures("a lease can not be taken", () => createLease(context, options, sweep)),
+    info: () => describe(context, blobs, mounts),
+    async [Symbol.asyncDispose]() {
+      if (!isOpen) return;
+      isOpen = false;
+      await context[Symbol.asyncDispose]();
+      release();
+    },
+  };
+}
+
+/** Removes what had to stay for a lease or a container, once that is gone. */
+async function sweepWaiting(context: StoreContext, blobs: BlobStore): Promise<void> {
+  if (!hasWaste(context)) return;
+  let trashed: readonly (string | undefined)[];
+  {
+    using _gc = await context.lock("gc", "exclusive");
+    trashed = await sweepWaste(context, blobs);
+  }
+  await context.emptyTrash(trashed);
+}
+
+async function usersOfLayer(context: StoreContext, id: LayerID): Promise<readonly string[]> {
+  const layers = (await listLayers(context)).records.filter(({ parent }) => parent === id);
+  const images = (await listImages(context)).records.filter((image) => image.layers.includes(id));
+  const containers = (await listContainers(context)).records.filter(
+    ({ topLayer }) => topLayer === id,
+  );
+  const leases = (await liveLeases(context)).filter(
+    (lease) => lease.isEverything || lease.layers.includes(id),
+  );
+  return [
+    ...layers.map((layer) => `layer ${layer.id}`),
+    ...images.map((image) => `image ${image.id}`),
+    ...containers.map((container) => `container ${container.id}`),
+    ...leases.map(() => "a lease"),
+  ];
+}
+
+async function describe(
+  context: StoreContext,
+  blobs: BlobStore,
+  mounts: MountStore,
+): Promise<StoreInfo> {
+  const { layout } = context;
+  const count = (path: string): number => readdirSync(path).filter(isLayerID).length;
+  let blobCount = 0;
+  let blobBytes = 0;
+  for await (const { size } of blobs.walk()) {
+    blobCount += 1;
+    blobBytes += size;
+  }
+  const { bavail, bsize } = await statfs(join(layout.root));
+  return {
+    root: layout.root,
+    runRoot: layout.runRoot,
+    formatVersion: 1,
+    images: count(layout.images),
+    layers: count(layout.layers),
+    containers: count(layout.containers),
+    blobs: blobCount,
+    blobBytes,
+    mounts: (await mounts.list()).length,
+    freeBytes: bavail * bsize,
+  };
+}

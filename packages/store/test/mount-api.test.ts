@@ -1,0 +1,69 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import { mountOverlay, unmount } from "../src/linux/mount-api.ts";
+import { mountsAt, readMountTable } from "../src/linux/mount-table.ts";
+
+describe("mountOverlay", () => {
+  test("takes 500 directories, and says in the kernel's words why not 501", async () => {
+    using place = temporaryDirectory();
+    const mountPoint = place.make("merged");
+    const lower = Array.from({ length: 501 }, (_, index) => place.make(`lower-${index}`));
+    await mountOverlay({ lower: lower.slice(1), mountPoint });
+    expect(mountsAt(mountPoint)).toMatchObject([{ type: "overlay" }]);
+    await unmount(mountPoint);
+    expect(mountsAt(mountPoint)).toEqual([]);
+    const refused = mountOverlay({ lower, mountPoint });
+    await expect(refused).rejects.toThrow(/^EINVAL: fsconfig .*too many lower directories/);
+  });
+
+  test("leaves no descriptor open, whether it works or not", async () => {
+    using place = temporaryDirectory();
+    const mountPoint = place.make("merged");
+    const lower = [place.make("a"), place.make("b")];
+    const before = openDescriptors();
+    await mountOverlay({ lower, mountPoint });
+    await unmount(mountPoint);
+    const missing = mountOverlay({ lower: [join(place.path, "none")], mountPoint });
+    await expect(missing).rejects.toMatchObject({ code: "ENOENT" });
+    expect(openDescriptors()).toBe(before);
+  });
+});
+
+describe("unmount", () => {
+  test("is done where nothing is mounted, or nothing is", async () => {
+    using place = temporaryDirectory();
+    await unmount(place.path);
+    await unmount(join(place.path, "missing"));
+  });
+});
+
+describe("readMountTable", () => {
+  test("has the paths as they are, whatever is in them", async () => {
+    using place = temporaryDirectory();
+    const mountPoint = place.make("a b\tc\nd\\e é");
+    await mountOverlay({ lower: [place.make("x"), place.make("y")], mountPoint });
+    const paths = readMountTable().map((entry) => entry.mountPoint);
+    await unmount(mountPoint);
+    expect(paths).toContain(mountPoint);
+  });
+});
+
+function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+function temporaryDirectory(): Disposable & { path: string; make(name: string): string } {
+  const path = mkdtempSync(join(tmpdir(), "stowage-mount-"));
+  return {
+    path,
+    make(name) {
+      mkdirSync(join(path, name));
+      return join(path, name);
+    },
+    [Symbol.dispose]: () => rmSync(path, { recursive: true }),
+  };
+}

@@ -1,0 +1,70 @@
+import { describe, expect, test } from "vitest";
+
+import { checkErrorCodes } from "../src/error-codes.ts";
+import { checkFileNames } from "../src/file-names.ts";
+import { checkManifest } from "../src/manifests.ts";
+import { checkPublicSurface } from "../src/public-surface.ts";
+import type { WorkspacePackage } from "../src/workspace-package.ts";
+
+const GOOD: WorkspacePackage = {
+  name: "reference",
+  manifest: {
+    name: "@stowage/reference",
+    type: "module",
+    license: "Apache-2.0",
+    sideEffects: false,
+    engines: { node: "^22.22.2 || ^24.15.0 || >=26.0.0" },
+    exports: { ".": {}, "./package.json": "./package.json" },
+    scripts: { build: "", check: "", test: "", typecheck: "" },
+    dependencies: { "@stowage/content": "workspace:^" },
+  },
+  references: ["content"],
+  readme: "# x\n\n## Install\n\n## Use\n\n## Errors\n\nERR_REFERENCE_INVALID\n\n## Boundaries\n",
+  sources: new Map([
+    ["src/index.ts", "export { a } from './a.ts';"],
+    ["src/reference-error.ts", '"ERR_REFERENCE_INVALID"'],
+  ]),
+  tests: new Map([["test/a.test.ts", '"ERR_REFERENCE_INVALID"']]),
+};
+
+test("nothing is said of a package that keeps the rules", () => {
+  for (const check of [checkManifest, checkErrorCodes, checkFileNames, checkPublicSurface]) {
+    expect(check(GOOD)).toEqual([]);
+  }
+});
+
+describe("breaches", () => {
+  test("a library that nobody promised", () => {
+    const dependencies = { ...GOOD.manifest.dependencies, lodash: "4" };
+    expect(checkManifest({ ...GOOD, manifest: { ...GOOD.manifest, dependencies } })).toHaveLength(
+      1,
+    );
+  });
+
+  test("a sibling that it may not know", () => {
+    const dependencies = { ...GOOD.manifest.dependencies, "@stowage/store": "workspace:^" };
+    const manifest = { ...GOOD.manifest, dependencies };
+    expect(checkManifest({ ...GOOD, manifest, references: ["content", "store"] })).toHaveLength(1);
+  });
+
+  test("references that are not the dependencies", () => {
+    expect(checkManifest({ ...GOOD, references: ["store"] })).toHaveLength(1);
+  });
+
+  test("a code that neither README nor tests know", () => {
+    expect(checkErrorCodes({ ...GOOD, readme: "", tests: new Map() })).toHaveLength(2);
+  });
+
+  test("a file without a concept", () => {
+    const sources = new Map([
+      ["src/utils.ts", ""],
+      ["src/camelCase.ts", ""],
+    ]);
+    expect(checkFileNames({ ...GOOD, sources })).toHaveLength(2);
+  });
+
+  test("a barrel, and a README without its rooms", () => {
+    const sources = new Map([["src/index.ts", "export * from './a.ts';"]]);
+    expect(checkPublicSurface({ ...GOOD, sources, readme: "" })).toHaveLength(5);
+  });
+});
