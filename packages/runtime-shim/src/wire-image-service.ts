@@ -10,12 +10,20 @@ export async function wireImageService(
   options: RuntimeOptions,
 ): Promise<ImageService> {
   const { createImageService } = await import("@stowage/image-service");
+  const { pinned = [], pauseImage, onWarning } = options;
   return createImageService({
     store,
     source: imageSource(options),
     policy: wirePolicyGate(options),
-    pinned: options.pinned,
+    // Without its pause image no pod could be made until it is pulled again.
+    pinned: pauseImage === undefined ? pinned : [...pinned, await fullName(pauseImage)],
+    onWarning: (warning) => onWarning?.(warning.message, warning.cause),
   });
+}
+
+async function fullName(image: string): Promise<string> {
+  const { formatReference, parseReference, withDefaultTag } = await import("@stowage/reference");
+  return formatReference(withDefaultTag(parseReference(image)));
 }
 
 function imageSource(options: RuntimeOptions): ImageSource {
@@ -25,7 +33,7 @@ function imageSource(options: RuntimeOptions): ImageSource {
         await import("@stowage/registry");
       const access = accessOf(options, source);
       const { credentials, authfile, certDir, tlsVerify } = access;
-      const hostTls = loadHostTls({ certDir });
+      const hostTls = loadHostTls({ certDir, env: options.env });
       const client = createRegistryClient({
         credentials: credentials ?? loadCredentials({ authfile, env: options.env }),
         tls: async (host) => ({ ...(await hostTls(host)), verify: tlsVerify ?? true }),

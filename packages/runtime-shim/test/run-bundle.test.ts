@@ -12,13 +12,14 @@ import {
 } from "@stowage/runtime-shim";
 import { describe, expect, test } from "vitest";
 
+import { CAN_MOUNT } from "./support/runtime-world.ts";
 import { createScratch, writeHostRoot } from "./support/host-root.ts";
 import { HYBRID_CGROUPS, isInstalled, runWhereCrunWorks } from "./support/private-mounts.ts";
 
-const RUNC = isInstalled("runc");
-const CRUN = isInstalled("crun");
+const RUNC = CAN_MOUNT && isInstalled("runc");
+const CRUN = CAN_MOUNT && isInstalled("crun");
 
-describe.skipIf(!RUNC)(`runBundle${RUNC ? "" : " (runc is not installed)"}`, () => {
+describe.skipIf(!RUNC)(`runBundle${RUNC ? "" : " (needs root and runc)"}`, () => {
   test("gives the exit code of the process, and its output", async () => {
     await using bundle = await createBundle({
       Cmd: ["/bin/sh", "-c", "echo $0 $A; exit 7", "out"],
@@ -117,7 +118,7 @@ describe.skipIf(!RUNC)(`runBundle${RUNC ? "" : " (runc is not installed)"}`, () 
   });
 });
 
-describe.skipIf(!CRUN)(`runBundle with crun${CRUN ? "" : " (crun is not installed)"}`, () => {
+describe.skipIf(!CRUN)(`runBundle with crun${CRUN ? "" : " (needs root and crun)"}`, () => {
   test.for([
     [
       "exits with its own code",

@@ -195,6 +195,8 @@ describe("createContainer", () => {
     expect(await world.runtime.pods.containerStatus("p")).toMatchObject({
       imageRef: `${served.host}/shell@${served.digest}`,
     });
+    // IS-115
+    expect(await world.runtime.images.imageStatus(served.name)).toMatchObject({ pinned: true });
     await using bare = await openRuntimeWorld();
     await bare.runtime.createPodSandbox({ podName: "p" });
     const options = { podId: "p", containerName: "c", imageName: served.name };

@@ -66,12 +66,9 @@ export function createBlobStore(context: StoreContext): BlobStore {
       await reportFailures(`blob ${descriptor.digest} can not be stored`, async () => {
         signal?.throwIfAborted();
         if (await isWhole(store, descriptor)) return;
-        await using ingest =
-          (await openResumableIngest(context, descriptor)) ??
-          (await openPrivateIngest(context, descriptor));
-        const { offset } = ingest;
-        options?.onProgress?.(offset);
-        await copy(provider.openContent(descriptor, { signal, offset }), ingest, options);
+        const begin = () => ingestOnce(context, descriptor, provider, options);
+        // What a crash left of a download may be damaged; then it says nothing of the provider.
+        if ((await begin()) === "bad start") await begin();
       });
     },
     async remove(digest, options) {
@@ -99,8 +96,32 @@ export function createBlobStore(context: StoreContext): BlobStore {
   return store;
 }
 
+/** Answers `"bad start"` when it was what an earlier process left that was wrong; it is gone now. */
+async function ingestOnce(
+  context: StoreContext,
+  descriptor: Descriptor,
+  provider: ContentProvider,
+  options: IngestOptions = {},
+): Promise<"bad start" | "done"> {
+  const { signal, onProgress } = options;
+  await using ingest =
+    (await openResumableIngest(context, descriptor)) ??
+    (await openPrivateIngest(context, descriptor));
+  const { offset } = ingest;
+  onProgress?.(offset);
+  // Nobody has a byte behind the last: what is here whole only has to be verified.
+  const rest = offset < descriptor.size ? provider.openContent(descriptor, { signal, offset }) : [];
+  try {
+    await copy(rest, ingest, options);
+    return "done";
+  } catch (error) {
+    if (offset === 0 || !hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH")) throw error;
+    return "bad start";
+  }
+}
+
 async function copy(
-  source: ByteSource,
+  source: ByteSource | readonly Uint8Array[],
   ingest: Ingest,
   options: IngestOptions | undefined,
 ): Promise<void> {

@@ -5,6 +5,7 @@ import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { asDigest, makeImage, openWorld, storeImage } from "./support/store-world.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 const ID = "ab12".padEnd(64, "0");
 
@@ -94,32 +95,35 @@ describe("a container", () => {
     expect(() => containers.workDir("../..")).toThrow("is not a container ID");
   });
 
-  test("goes with all that it has, mounted or not, and a second time is success", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const image = makeImage([{ name: "file", body: "x" }]);
-    await storeImage(store, image);
-    const topLayer = image.layerIDs[0];
-    await store.containers.create({ id: ID, names: ["web"], topLayer, metadata: "" });
-    await store.containers.ensureRunDir(ID);
-    const { mountPoint } = await store.mounts.mountContainer(ID);
-    await store.mounts.mountContainer(ID);
-    writeFileSync(join(mountPoint, "file"), "changed");
-    await store.containers.remove(ID);
-    await store.containers.remove(ID);
-    await store.containers.remove("no such thing");
-    expect(await store.containers.find("web")).toBeUndefined();
-    expect(await store.mounts.list()).toEqual([]);
-    for (const path of [
-      join(world.root, "containers"),
-      join(world.root, "trash"),
-      join(world.runRoot, "containers"),
-    ]) {
-      expect(readdirSync(path)).toEqual([]);
-    }
-    expect(readdirSync(join(world.runRoot, "mounts"))).not.toContain(ID);
-    await store.containers.create({ id: ID, names: ["web"], topLayer, metadata: "" });
-  });
+  test.skipIf(!IS_ROOT)(
+    `goes with all that it has, mounted or not, and a second time is success${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      const { store } = world;
+      const image = makeImage([{ name: "file", body: "x" }]);
+      await storeImage(store, image);
+      const topLayer = image.layerIDs[0];
+      await store.containers.create({ id: ID, names: ["web"], topLayer, metadata: "" });
+      await store.containers.ensureRunDir(ID);
+      const { mountPoint } = await store.mounts.mountContainer(ID);
+      await store.mounts.mountContainer(ID);
+      writeFileSync(join(mountPoint, "file"), "changed");
+      await store.containers.remove(ID);
+      await store.containers.remove(ID);
+      await store.containers.remove("no such thing");
+      expect(await store.containers.find("web")).toBeUndefined();
+      expect(await store.mounts.list()).toEqual([]);
+      for (const path of [
+        join(world.root, "containers"),
+        join(world.root, "trash"),
+        join(world.runRoot, "containers"),
+      ]) {
+        expect(readdirSync(path)).toEqual([]);
+      }
+      expect(readdirSync(join(world.runRoot, "mounts"))).not.toContain(ID);
+      await store.containers.create({ id: ID, names: ["web"], topLayer, metadata: "" });
+    },
+  );
 
   test("whose beginning another shares is ambiguous", async () => {
     await using world = await openWorld();

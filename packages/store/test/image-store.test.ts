@@ -16,6 +16,7 @@ import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { imageFile, makeImage, openWorld, recordOf, storeImage } from "./support/store-world.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 const ONE = makeImage([{ name: "shared", body: "base" }], [{ name: "one", body: "1" }]);
 const TWO = makeImage([{ name: "shared", body: "base" }], [{ name: "two", body: "2" }]);
@@ -309,17 +310,20 @@ describe("the root as an OCI image layout", () => {
     expect(JSON.parse(stdout)).toMatchObject({ Digest: ONE.manifest.digest });
   });
 
-  test.runIf(hasTool("umoci")).for(names)("is read by umoci (if installed): %s", async (name) => {
-    await using world = await openWorld();
-    await storeImage(world.store, ONE, name);
-    await storeImage(world.store, TWO, "other:1");
-    expect(run("umoci", ["ls", "--layout", world.root]).stdout.split("\n")).toContain(name);
-    const bundle = mkdtempSync(join(tmpdir(), "stowage-umoci-"));
-    const unpacked = run("umoci", ["unpack", "--image", `${world.root}:${name}`, `${bundle}/b`]);
-    expect(unpacked.stderr).not.toContain("failed");
-    expect(readFileSync(join(bundle, "b/rootfs/one"), "utf8")).toBe("1");
-    rmSync(bundle, { recursive: true });
-  });
+  test.runIf(IS_ROOT && hasTool("umoci")).for(names)(
+    `is read by umoci (if installed): %s${NEEDS_ROOT}`,
+    async (name) => {
+      await using world = await openWorld();
+      await storeImage(world.store, ONE, name);
+      await storeImage(world.store, TWO, "other:1");
+      expect(run("umoci", ["ls", "--layout", world.root]).stdout.split("\n")).toContain(name);
+      const bundle = mkdtempSync(join(tmpdir(), "stowage-umoci-"));
+      const unpacked = run("umoci", ["unpack", "--image", `${world.root}:${name}`, `${bundle}/b`]);
+      expect(unpacked.stderr).not.toContain("failed");
+      expect(readFileSync(join(bundle, "b/rootfs/one"), "utf8")).toBe("1");
+      rmSync(bundle, { recursive: true });
+    },
+  );
 });
 
 function refsOf(root: string): Record<string, string> {

@@ -8,6 +8,7 @@ import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { openWorld, type StoreWorld } from "./support/store-world.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 describe("R22: several processes", () => {
   test("store the same image at once: all succeed, one copy", async () => {
@@ -67,40 +68,48 @@ describe("R22: several processes", () => {
 });
 
 describe("R15: mounts", () => {
-  test("are counted across processes, one of which is killed", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const { id } = await store.containers.create({ names: ["c"], metadata: "" });
-    const [one, two, three] = await Promise.all([
-      startWorker(world),
-      startWorker(world),
-      startWorker(world),
-    ]);
-    const counts = await Promise.all([one, two, three].map((worker) => worker.ask(`mount ${id}`)));
-    expect(counts.toSorted((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3]);
-    await two.kill();
-    expect((await store.mounts.list())[0]).toMatchObject({ id, count: 3 });
-    expect(await one.ask(`unmount ${id}`)).toBe(2);
-    expect(await three.ask(`unmount ${id}`)).toBe(1);
-    expect(await store.mounts.unmountContainer(id)).toBe(0);
-    expect(await store.mounts.mountPointOf(id)).toBeUndefined();
-    await Promise.all([one.end(), three.end()]);
-  });
+  test.skipIf(!IS_ROOT)(
+    `are counted across processes, one of which is killed${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      const { store } = world;
+      const { id } = await store.containers.create({ names: ["c"], metadata: "" });
+      const [one, two, three] = await Promise.all([
+        startWorker(world),
+        startWorker(world),
+        startWorker(world),
+      ]);
+      const counts = await Promise.all(
+        [one, two, three].map((worker) => worker.ask(`mount ${id}`)),
+      );
+      expect(counts.toSorted((a, b) => Number(a) - Number(b))).toEqual([1, 2, 3]);
+      await two.kill();
+      expect((await store.mounts.list())[0]).toMatchObject({ id, count: 3 });
+      expect(await one.ask(`unmount ${id}`)).toBe(2);
+      expect(await three.ask(`unmount ${id}`)).toBe(1);
+      expect(await store.mounts.unmountContainer(id)).toBe(0);
+      expect(await store.mounts.mountPointOf(id)).toBeUndefined();
+      await Promise.all([one.end(), three.end()]);
+    },
+  );
 
-  test("of the same container by many at once are one mount", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const { id } = await store.containers.create({ names: ["c"], metadata: "" });
-    const workers = await Promise.all(Array.from({ length: 3 }, () => startWorker(world)));
-    const asks = workers.flatMap((worker) => Array.from({ length: 4 }, () => worker));
-    await Promise.all(asks.map((worker) => worker.ask(`mount ${id}`)));
-    const mountPoint = await store.mounts.mountPointOf(id);
-    const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
-    expect(lines.filter((line) => line.includes(` ${mountPoint} `))).toHaveLength(1);
-    const left = await Promise.all(asks.map((worker) => worker.ask(`unmount ${id}`)));
-    expect(left.toSorted((a, b) => Number(a) - Number(b))).toEqual(asks.map((_, index) => index));
-    await Promise.all(workers.map((worker) => worker.end()));
-  });
+  test.skipIf(!IS_ROOT)(
+    `of the same container by many at once are one mount${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      const { store } = world;
+      const { id } = await store.containers.create({ names: ["c"], metadata: "" });
+      const workers = await Promise.all(Array.from({ length: 3 }, () => startWorker(world)));
+      const asks = workers.flatMap((worker) => Array.from({ length: 4 }, () => worker));
+      await Promise.all(asks.map((worker) => worker.ask(`mount ${id}`)));
+      const mountPoint = await store.mounts.mountPointOf(id);
+      const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+      expect(lines.filter((line) => line.includes(` ${mountPoint} `))).toHaveLength(1);
+      const left = await Promise.all(asks.map((worker) => worker.ask(`unmount ${id}`)));
+      expect(left.toSorted((a, b) => Number(a) - Number(b))).toEqual(asks.map((_, index) => index));
+      await Promise.all(workers.map((worker) => worker.end()));
+    },
+  );
 });
 
 /** What lies in staging directories; the living may have empty ones. */

@@ -6,8 +6,9 @@ import { describe, expect, test } from "vitest";
 
 import { mountOverlay, unmount } from "../src/linux/mount-api.ts";
 import { mountsAt, readMountTable } from "../src/linux/mount-table.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
-describe("mountOverlay", () => {
+describe.skipIf(!IS_ROOT)(`mountOverlay${NEEDS_ROOT}`, () => {
   test("takes 500 directories, and says in the kernel's words why not 501", async () => {
     using place = temporaryDirectory();
     const mountPoint = place.make("merged");
@@ -33,7 +34,7 @@ describe("mountOverlay", () => {
   });
 });
 
-describe("unmount", () => {
+describe.skipIf(!IS_ROOT)(`unmount${NEEDS_ROOT}`, () => {
   test("is done where nothing is mounted, or nothing is", async () => {
     using place = temporaryDirectory();
     await unmount(place.path);
@@ -41,7 +42,7 @@ describe("unmount", () => {
   });
 });
 
-describe("readMountTable", () => {
+describe.skipIf(!IS_ROOT)(`readMountTable${NEEDS_ROOT}`, () => {
   test("has the paths as they are, whatever is in them", async () => {
     using place = temporaryDirectory();
     const mountPoint = place.make("a b\tc\nd\\e é");

@@ -15,6 +15,7 @@ import { describe, expect, test } from "vitest";
 
 import type { RawEntry } from "./support/raw-tar.ts";
 import { makeImage, openWorld, storeImage, type TestImage } from "./support/store-world.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 const BASE: readonly RawEntry[] = [
   { name: "etc/", type: "5", mode: 0o750, uid: 3, gid: 4 },
@@ -26,7 +27,7 @@ const TOP: readonly RawEntry[] = [
   { name: ".wh.gone", body: "" },
 ];
 
-describe("a container's mount", () => {
+describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
   test.for([1, 2, 130, 500])("shows %s layers and takes changes", async (count) => {
     await using world = await openWorld();
     const { store } = world;
@@ -242,7 +243,7 @@ describe("a container's mount", () => {
   });
 });
 
-describe("an image's mount", () => {
+describe.skipIf(!IS_ROOT)(`an image's mount${NEEDS_ROOT}`, () => {
   test.for([0, 1, 3])("shows %s layers, read only", async (count) => {
     await using world = await openWorld();
     const { store } = world;

@@ -16,6 +16,7 @@ import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { makeImage, openWorld, storeImage } from "./support/store-world.ts";
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 describe("openStore", () => {
   test("makes directories that only their owner can enter", async () => {
@@ -149,20 +150,23 @@ describe("openStore", () => {
     expect(store.root).toBe(world.root);
   });
 
-  test("is a named error on a file system that is read only", async () => {
-    await using world = await openWorld();
-    const bind = `mount --bind ${world.root} ${world.root}`;
-    const remount = `mount -o remount,bind,ro ${world.root}`;
-    expect(spawnSync("sh", ["-c", `${bind} && ${remount}`]).status).toBe(0);
-    try {
-      await expect(openStore(world)).rejects.toMatchObject({
-        code: "ERR_STORE_READ_ONLY",
-        kind: "ReadOnlyStore",
-      });
-    } finally {
-      spawnSync("umount", [world.root]);
-    }
-  });
+  test.skipIf(!IS_ROOT)(
+    `is a named error on a file system that is read only${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      const bind = `mount --bind ${world.root} ${world.root}`;
+      const remount = `mount -o remount,bind,ro ${world.root}`;
+      expect(spawnSync("sh", ["-c", `${bind} && ${remount}`]).status).toBe(0);
+      try {
+        await expect(openStore(world)).rejects.toMatchObject({
+          code: "ERR_STORE_READ_ONLY",
+          kind: "ReadOnlyStore",
+        });
+      } finally {
+        spawnSync("umount", [world.root]);
+      }
+    },
+  );
 
   test("is a named error when the process is out of descriptors", async () => {
     await using world = await openWorld();
