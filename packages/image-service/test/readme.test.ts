@@ -8,8 +8,8 @@ import { expect, test } from "vitest";
 test("the first example of the README runs as it stands", async () => {
   const root = join(import.meta.dirname, "..");
   const readme = await readFile(join(root, "README.md"), "utf8");
-  const code = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  const node = ["--conditions=@stowage/source", "--input-type=module-typescript", "--eval", code];
+  const code = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const node = ["--conditions=@stowage/source", "--input-type=module", "--eval", code];
   const { stdout } = await promisify(execFile)(process.execPath, node, { cwd: root });
   expect(stdout).toMatch(/^judged app\nexample\.com\/app@sha256:[0-9a-f]{64}\n/);
   expect(stdout).toContain("[ 'example.com/app:1' ]");
