@@ -16,7 +16,7 @@ export { type ImageUser, imageUser } from "./image-user.ts";
 export type { InspectedImage, InspectedLayer } from "./inspect-image.ts";
 export { createPinnedMatcher, type PinnedMatcher } from "./pinned-images.ts";
 export type { ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
-export type { PulledImage } from "./pull-image.ts";
+export type { PulledImage } from "./pulled-image.ts";
 export type { PullOptions } from "./pull-options.ts";
 export type { PullProgress } from "./pull-progress.ts";
 export type { RemovedImage } from "./remove-image.ts";

@@ -1,31 +1,16 @@
-import { type Digest, formatPlatform, type Platform } from "@stowage/content";
+import { formatPlatform, type Platform } from "@stowage/content";
 import { formatReference, formatRepository, type Reference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
 
-import type { Transferred } from "./blob-transfer.ts";
 import { canonicalName, parseSourceReference } from "./image-names.ts";
 import { withOpenedImage } from "./opened-source.ts";
 import type { ImageSource, PolicyGate } from "./ports.ts";
 import type { PullOptions } from "./pull-options.ts";
+import type { PulledImage } from "./pulled-image.ts";
 import type { PullQueue, PullRun } from "./pull-queue.ts";
 import { requireImage, resolveManifest } from "./resolve-manifest.ts";
 import { storeImage } from "./store-image.ts";
 import type { TurnQueue } from "./turn-queue.ts";
-
-/** What a pull has brought. */
-export interface PulledImage {
-  /** `repository@digest` of the manifest: exactly this image, for ever. */
-  readonly canonical: string;
-  /** The same with the digest of the index, where an index was asked for. */
-  readonly indexCanonical?: string;
-  /** The digest of the config. */
-  readonly id: Digest;
-  /** The name that now stands for the image. */
-  readonly name: string;
-  /** All names of the image, the latest first. */
-  readonly names: readonly string[];
-  readonly transferred: Transferred;
-}
 
 /** What pulls of one service share. */
 export interface PullContext {

@@ -19,7 +19,7 @@ import { createBlobTransfer } from "./blob-transfer.ts";
 import { checkImageConfig } from "./image-config-check.ts";
 import { ImageError } from "./image-error.ts";
 import { canonicalName, storedName } from "./image-names.ts";
-import type { PulledImage } from "./pull-image.ts";
+import type { PulledImage } from "./pulled-image.ts";
 import type { PullProgress } from "./pull-progress.ts";
 import type { ResolvedManifest } from "./resolve-manifest.ts";
 import type { TurnQueue } from "./turn-queue.ts";

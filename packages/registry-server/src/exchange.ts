@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ContentStore } from "@stowage/content";
 
 import type { TagStore } from "./tag-store.ts";
-import type { Uploads } from "./uploads.ts";
+import type { Uploads } from "./upload-store.ts";
 
 /** One request, and what it is answered from. */
 export interface Exchange {

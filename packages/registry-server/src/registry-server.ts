@@ -12,15 +12,8 @@ import { listReferrers } from "./referrers.ts";
 import { RegistryServerError } from "./registry-server-error.ts";
 import { createMemoryTagStore, type TagStore } from "./tag-store.ts";
 import { listTags } from "./tags.ts";
-import {
-  cancelUpload,
-  continueUpload,
-  createUploads,
-  finishUpload,
-  getUpload,
-  startUpload,
-  type Uploads,
-} from "./uploads.ts";
+import { createUploads, type Uploads } from "./upload-store.ts";
+import { cancelUpload, continueUpload, finishUpload, getUpload, startUpload } from "./uploads.ts";
 
 /** What a server serves, and to whom. */
 export interface RegistryServerOptions {
