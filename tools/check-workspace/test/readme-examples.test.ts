@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -18,7 +19,14 @@ describe("R16: the first example of a README runs with what the package declares
       /```js\n([\s\S]*?)```/.exec(readFileSync(join(folder, "README.md"), "utf8")) ?? [];
     expect(example).toContain(`@stowage/${name}`);
     const words = ["--conditions=@stowage/source", "--input-type=module", "--eval", example];
-    const { stdout } = await run(process.execPath, words, { cwd: folder });
-    expect(stdout).not.toBe("");
+    // Examples keep what they make; here it goes.
+    const scratch = mkdtempSync(join(tmpdir(), "stowage-example-"));
+    try {
+      const env = { ...process.env, TMPDIR: scratch };
+      const { stdout } = await run(process.execPath, words, { cwd: folder, env });
+      expect(stdout).not.toBe("");
+    } finally {
+      rmSync(scratch, { recursive: true });
+    }
   });
 });

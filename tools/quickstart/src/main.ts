@@ -58,14 +58,17 @@ if (!canMount) {
   if (!output.includes("Hello from a container")) throw new Error("the container did not greet");
   await mustStowage(["run", demo.name, "--", "/bin/cat", "/etc/motd"], env);
 } else {
+  // An earlier run's would have the name.
+  await mustStowage(["pod", "rm", "quickstart"], env);
   const pod = await mustStowage(["pod", "create", "quickstart"], env);
   const container = await mustStowage(["create", "--pod", pod, demo.name], env);
   const bundle = await mustStowage(["start", container], env);
-  say(
-    `The bundle is written; with a runtime installed, type: runc run --bundle ${bundle} quickstart`,
-  );
   await mustStowage(["stop", container], env);
-  await mustStowage(["pod", "rm", pod], env);
+  const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  say(`The bundle is written: ${bundle}`);
+  say("With a runtime installed, mount its root again and run it:");
+  say(`  ${variables.join(" ")} stowage start ${container}`);
+  say(`  runc run --bundle ${bundle} quickstart`);
 }
 
 begin("Done");

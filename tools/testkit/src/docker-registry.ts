@@ -5,13 +5,16 @@ import { createServer, type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { findPeer } from "./peers.ts";
+import { requirePeer } from "./peers.ts";
 import { tempDir } from "./temp-dir.ts";
+import type { TokenServer } from "./token-server.ts";
 
 /** How the registry is set up. */
 export interface DockerRegistryOptions {
   /** The text of an htpasswd file, with bcrypt hashes: Basic authentication. */
   readonly htpasswd?: string;
+  /** Bearer tokens of one issuer, as `startTokenServer` has it for its `trust`. */
+  readonly token?: TokenServer["trust"];
   /** The files of a certificate and its key. */
   readonly tls?: { readonly certificate: string; readonly key: string };
 }
@@ -27,8 +30,7 @@ export interface DockerRegistry extends AsyncDisposable {
 export async function startDockerRegistry(
   options: DockerRegistryOptions = {},
 ): Promise<DockerRegistry> {
-  const program = findPeer("docker-registry");
-  if (program === undefined) throw new Error("docker-registry is not installed");
+  const program = requirePeer("docker-registry");
   const folder = await tempDir("stowage-registry-");
   const port = await freePort();
   const host = `127.0.0.1:${port}`;
@@ -45,6 +47,7 @@ export async function startDockerRegistry(
     ...(options.htpasswd !== undefined && {
       auth: { htpasswd: { realm: "test", path: htpasswd } },
     }),
+    ...(options.token && { auth: { token: tokenConfig(options.token) } }),
   };
   const configPath = join(folder.path, "config.yml");
   await writeFile(configPath, JSON.stringify(config));
@@ -66,6 +69,10 @@ export async function startDockerRegistry(
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+function tokenConfig({ realm, service, issuer, certificate }: TokenServer["trust"]) {
+  return { realm, service, issuer, rootcertbundle: certificate };
 }
 
 async function freePort(): Promise<number> {

@@ -3,6 +3,7 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import {
   type ContentStore,
   type Descriptor,
+  type Digest,
   digestOf,
   hostPlatform,
   type ImageExecution,
@@ -20,37 +21,84 @@ export interface LayerSpec {
   readonly compression?: "gzip" | "none" | "zstd";
 }
 
-/** What {@link putImage} makes. */
+/** What {@link buildImage} makes. */
 export interface ImageSpec {
   readonly layers: readonly LayerSpec[];
   readonly config?: ImageExecution;
   /** @defaultValue that of this host */
   readonly platform?: Platform;
+  /** Whose words the documents use. Docker has none for zstd; OCI's stands in. @defaultValue "oci" */
+  readonly mediaTypes?: "docker" | "oci";
 }
 
-const LAYER_TYPES = {
-  gzip: MEDIA_TYPE.layerGzip,
-  none: MEDIA_TYPE.layerTar,
-  zstd: MEDIA_TYPE.layerZstd,
+/** A manifest or an index, and all that it needs, as bytes. */
+export interface BuiltImage {
+  /** Of the manifest or index. */
+  readonly descriptor: Descriptor;
+  readonly manifest: Uint8Array;
+  /** Everything under its digest, the manifests included. */
+  readonly blobs: ReadonlyMap<Digest, { readonly mediaType: string; readonly bytes: Uint8Array }>;
+}
+
+const WORDS = {
+  oci: {
+    manifest: MEDIA_TYPE.imageManifest,
+    index: MEDIA_TYPE.imageIndex,
+    config: MEDIA_TYPE.imageConfig,
+    gzip: MEDIA_TYPE.layerGzip,
+    none: MEDIA_TYPE.layerTar,
+    zstd: MEDIA_TYPE.layerZstd,
+  },
+  docker: {
+    manifest: MEDIA_TYPE.dockerManifest,
+    index: MEDIA_TYPE.dockerManifestList,
+    config: MEDIA_TYPE.dockerConfig,
+    gzip: MEDIA_TYPE.dockerLayer,
+    none: "application/vnd.docker.image.rootfs.diff.tar",
+    zstd: MEDIA_TYPE.layerZstd,
+  },
 } as const;
 
-/** Builds an image into a content store; resolves to the descriptor of its manifest. */
-export async function putImage(store: ContentStore, spec: ImageSpec): Promise<Descriptor> {
+type Blobs = Map<Digest, { readonly mediaType: string; readonly bytes: Uint8Array }>;
+
+/** Builds an image in memory. */
+export function buildImage(spec: ImageSpec): BuiltImage {
+  const words = WORDS[spec.mediaTypes ?? "oci"];
   const platform = spec.platform ?? hostPlatform();
+  const blobs: Blobs = new Map();
   const tars = spec.layers.map(({ tar, entries = [] }) => tar ?? createTar(entries));
-  const layers: Descriptor[] = [];
-  for (const [at, { compression = "gzip" }] of spec.layers.entries()) {
-    const packed = compress(tars[at] ?? new Uint8Array(), compression);
-    layers.push(await putBlob(store, LAYER_TYPES[compression], packed));
-  }
-  const config = await putJson(store, MEDIA_TYPE.imageConfig, {
+  const layers = spec.layers.map(({ compression = "gzip" }, at) =>
+    addBlob(blobs, words[compression], compress(tars[at] ?? new Uint8Array(), compression)),
+  );
+  const config = addJson(blobs, words.config, {
     ...platform,
     ...(spec.config && { config: spec.config }),
     rootfs: { type: "layers", diff_ids: tars.map((tar) => digestOf(tar)) },
   });
-  const mediaType = MEDIA_TYPE.imageManifest;
-  const manifest = await putJson(store, mediaType, { schemaVersion: 2, mediaType, config, layers });
-  return { ...manifest, platform };
+  const mediaType = words.manifest;
+  const document = { schemaVersion: 2, mediaType, config, layers };
+  return finish(blobs, { ...addJson(blobs, mediaType, document), platform });
+}
+
+/** Builds an index of images, in memory. */
+export function buildIndex(
+  images: readonly BuiltImage[],
+  mediaTypes: "docker" | "oci" = "oci",
+): BuiltImage {
+  const blobs: Blobs = new Map(images.flatMap((image) => [...image.blobs]));
+  const mediaType = WORDS[mediaTypes].index;
+  const manifests = images.map(({ descriptor }) => descriptor);
+  return finish(blobs, addJson(blobs, mediaType, { schemaVersion: 2, mediaType, manifests }));
+}
+
+/** Builds an image into a content store; resolves to the descriptor of its manifest. */
+export async function putImage(
+  store: ContentStore,
+  image: BuiltImage | ImageSpec,
+): Promise<Descriptor> {
+  const { blobs, descriptor } = "blobs" in image ? image : buildImage(image);
+  for (const { mediaType, bytes } of blobs.values()) await putBlob(store, mediaType, bytes);
+  return descriptor;
 }
 
 /** Builds an index of manifests that are in the store. */
@@ -59,7 +107,8 @@ export function putIndex(
   manifests: readonly Descriptor[],
 ): Promise<Descriptor> {
   const mediaType = MEDIA_TYPE.imageIndex;
-  return putJson(store, mediaType, { schemaVersion: 2, mediaType, manifests });
+  const document = { schemaVersion: 2, mediaType, manifests };
+  return putBlob(store, mediaType, Buffer.from(JSON.stringify(document)));
 }
 
 /** Puts bytes into a content store under what they are called. */
@@ -73,8 +122,19 @@ export async function putBlob(
   return descriptor;
 }
 
-function putJson(store: ContentStore, mediaType: string, document: unknown): Promise<Descriptor> {
-  return putBlob(store, mediaType, Buffer.from(JSON.stringify(document)));
+function finish(blobs: Blobs, descriptor: Descriptor): BuiltImage {
+  const manifest = blobs.get(descriptor.digest)?.bytes ?? new Uint8Array();
+  return { descriptor, manifest, blobs };
+}
+
+function addJson(blobs: Blobs, mediaType: string, document: unknown): Descriptor {
+  return addBlob(blobs, mediaType, Buffer.from(JSON.stringify(document)));
+}
+
+function addBlob(blobs: Blobs, mediaType: string, bytes: Uint8Array): Descriptor {
+  const digest = digestOf(bytes);
+  blobs.set(digest, { mediaType, bytes });
+  return { mediaType, digest, size: bytes.byteLength };
 }
 
 function compress(tar: Uint8Array, compression: "gzip" | "none" | "zstd"): Uint8Array {

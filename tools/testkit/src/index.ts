@@ -1,11 +1,44 @@
 /** What the tests of several packages share. */
+export { type CanaryWorld, makeCanaryWorld } from "./canary-world.ts";
+export {
+  type CertificateFiles,
+  type Certificates,
+  makeCertificates,
+  makeSelfSigned,
+} from "./certificate.ts";
 export {
   type DockerRegistry,
   type DockerRegistryOptions,
   startDockerRegistry,
 } from "./docker-registry.ts";
+export {
+  type Fault,
+  type FaultyRegistry,
+  type FaultyRegistryOptions,
+  type RecordedRequest,
+  type ScriptedAnswer,
+  startFaultyRegistry,
+} from "./faulty-registry.ts";
 export { hostShellEntries } from "./host-shell.ts";
-export { type ImageSpec, type LayerSpec, putBlob, putImage, putIndex } from "./image-builder.ts";
-export { ensurePeers, findPeer, hasPeer, PEERS } from "./peers.ts";
-export { createTar, type TarEntry } from "./tar-writer.ts";
-export { tempDir } from "./temp-dir.ts";
+export {
+  buildImage,
+  buildIndex,
+  type BuiltImage,
+  type ImageSpec,
+  type LayerSpec,
+  putBlob,
+  putImage,
+  putIndex,
+} from "./image-builder.ts";
+export { writeOciLayout } from "./oci-layout.ts";
+export { formatPax, type PaxRecord } from "./pax-record.ts";
+export { ensurePeers, findPeer, hasPeer, PEERS, requirePeer } from "./peers.ts";
+export { createTar, type TarEntry, type TarEntryType, type TarOptions } from "./tar-writer.ts";
+export { tempDir, type TempDir } from "./temp-dir.ts";
+export {
+  type TokenRequest,
+  type TokenServer,
+  type TokenServerOptions,
+  startTokenServer,
+} from "./token-server.ts";
+export { diffTrees, snapshotTree, type SnapshotOptions, type TreeEntry } from "./tree-snapshot.ts";

@@ -29,6 +29,17 @@ export function hasPeer(name: string): boolean {
 }
 
 /**
+ * The path of a program that is needed.
+ *
+ * @throws Error naming the Debian package that brings it.
+ */
+export function requirePeer(name: string): string {
+  const path = findPeer(name);
+  if (path !== undefined) return path;
+  throw new Error(`${name} is not installed; on Debian: apt-get install ${PEERS[name] ?? name}`);
+}
+
+/**
  * Installs the peers that are missing where that is possible: as root, with apt.
  *
  * @returns the names of those that are missing still.
