@@ -1,4 +1,4 @@
-import { link, mkdir, symlink, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { diffTrees, snapshotTree } from "./tree-snapshot.ts";
@@ -28,6 +28,7 @@ export async function makeCanaryWorld(parent: string): Promise<CanaryWorld> {
   await writeFile(join(directory, "file"), "of the directory");
   await link(join(directory, "file"), join(path, "twin"));
   await symlink("file", join(path, "link"));
+  await clockPasses(path);
   const before = snapshotTree(path, { touches: true });
   return {
     path,
@@ -36,4 +37,13 @@ export async function makeCanaryWorld(parent: string): Promise<CanaryWorld> {
     secret,
     changes: () => diffTrees(before, snapshotTree(path, { touches: true })),
   };
+}
+
+// File systems take their times from a clock of some milliseconds, in which a touch would not show.
+async function clockPasses(made: string): Promise<void> {
+  const { ctimeNs } = await lstat(made, { bigint: true });
+  const probe = `${made}.clock`;
+  do await writeFile(probe, "");
+  while ((await lstat(probe, { bigint: true })).ctimeNs <= ctimeNs);
+  await rm(probe);
 }

@@ -28,14 +28,11 @@ export async function makeCertificates(directory: string): Promise<Certificates>
   const sign = async (name: string, extensions: string): Promise<CertificateFiles> => {
     const at = (extension: string): string => join(directory, `${name}.${extension}`);
     await writeFile(at("ext"), extensions);
-    await run("openssl", [
-      ...["req", ...KEY, "-keyout", at("key"), "-out", at("csr"), "-subj", `/CN=${name}`],
-    ]);
-    await run("openssl", [
-      ...["x509", "-req", "-in", at("csr"), "-out", at("crt"), "-days", "2"],
-      ...["-CA", authority.certificate, "-CAkey", authority.key, "-CAcreateserial"],
-      ...["-extfile", at("ext")],
-    ]);
+    const subject = ["-subj", `/CN=${name}`];
+    const signer = ["-CA", authority.certificate, "-CAkey", authority.key, "-CAcreateserial"];
+    const signed = ["-out", at("crt"), "-days", "2", "-extfile", at("ext")];
+    await run("openssl", ["req", ...KEY, "-keyout", at("key"), "-out", at("csr"), ...subject]);
+    await run("openssl", ["x509", "-req", "-in", at("csr"), ...signer, ...signed]);
     return { certificate: at("crt"), key: at("key") };
   };
   return {
@@ -54,13 +51,9 @@ export async function makeSelfSigned(
   file: string,
   subject: string,
 ): Promise<CertificateFiles> {
-  const files = {
-    certificate: join(directory, `${file}.crt`),
-    key: join(directory, `${file}.key`),
-  };
-  await run("openssl", [
-    ...["req", "-x509", ...KEY, "-keyout", files.key, "-out", files.certificate],
-    ...["-days", "2", "-subj", `/CN=${subject}`],
-  ]);
-  return files;
+  const certificate = join(directory, `${file}.crt`);
+  const key = join(directory, `${file}.key`);
+  const about = ["-days", "2", "-subj", `/CN=${subject}`];
+  await run("openssl", ["req", "-x509", ...KEY, "-keyout", key, "-out", certificate, ...about]);
+  return { certificate, key };
 }

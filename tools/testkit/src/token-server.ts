@@ -1,7 +1,7 @@
 import { type KeyObject, createPrivateKey, randomUUID, sign, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 import { makeSelfSigned } from "./certificate.ts";
@@ -64,28 +64,8 @@ export async function startTokenServer(options: TokenServerOptions = {}): Promis
   };
   const requests: TokenRequest[] = [];
   const server = createServer((request, response) => {
-    void readAsked(request).then((asked) => {
-      const { service, scopes, name, password } = asked;
-      const isUser = name !== undefined && Object.hasOwn(options.users ?? {}, name);
-      const user = isUser && options.users?.[name] === password ? name : undefined;
-      const { method = "" } = request;
-      requests.push({ method, service, scopes, ...(user !== undefined && { user }) });
-      response.setHeader("content-type", "application/json");
-      if (name !== undefined && user === undefined) {
-        response.writeHead(401).end(JSON.stringify({ errors: [{ code: "UNAUTHORIZED" }] }));
-        return;
-      }
-      const allowed = user === undefined ? (options.anonymousPull ? ["pull"] : []) : undefined;
-      const token = formatToken(signer, {
-        user: user ?? "",
-        service,
-        seconds: options.seconds ?? 300,
-        access: scopes.map((scope) => readScope(scope, allowed)),
-      });
-      response.end(
-        JSON.stringify({ token, access_token: token, expires_in: options.seconds ?? 300 }),
-      );
-    });
+    // Who goes away in the middle of a question gets no answer.
+    answer(request, response, { ...options, signer, requests }).catch(() => response.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -106,6 +86,27 @@ export async function startTokenServer(options: TokenServerOptions = {}): Promis
       await folder[Symbol.asyncDispose]();
     },
   };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  server: TokenServerOptions & { readonly signer: Signer; readonly requests: TokenRequest[] },
+): Promise<void> {
+  const { users = {}, anonymousPull = false, seconds = 300 } = server;
+  const { service, scopes, name, password } = await readAsked(request);
+  const isUser = name !== undefined && Object.hasOwn(users, name) && users[name] === password;
+  const { method = "" } = request;
+  server.requests.push({ method, service, scopes, ...(isUser && { user: name }) });
+  response.setHeader("content-type", "application/json");
+  if (name !== undefined && !isUser) {
+    response.writeHead(401).end(JSON.stringify({ errors: [{ code: "UNAUTHORIZED" }] }));
+    return;
+  }
+  const allowed = anonymousPull ? ["pull"] : [];
+  const access = scopes.map((scope) => readScope(scope, isUser ? undefined : allowed));
+  const token = formatToken(server.signer, { user: name ?? "", service, seconds, access });
+  response.end(JSON.stringify({ token, access_token: token, expires_in: seconds }));
 }
 
 async function readAsked(request: IncomingMessage) {
