@@ -81,7 +81,7 @@ describe("R14 writeTemplate and writeBundle", () => {
 
   test("V64: refuses a working directory that the image links to /proc", async () => {
     await using dirs = await createDirs();
-    await symlink("/proc/self/fd/7", join(dirs.mountPoint, "work"));
+    await symlink("/proc/self/fd/7", join(dirs.mountPoint, "srv"));
     await writeTemplate(dirs.workDir, configOf({ Cmd: ["/c"], WorkingDir: "/srv/x" }));
     await expect(writeBundle(dirs)).rejects.toMatchObject({ code: "ERR_RUNTIME_INVALID_PROCESS" });
   });
