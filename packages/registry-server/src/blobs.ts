@@ -2,7 +2,8 @@ import { pipeline } from "node:stream/promises";
 
 import { type ContentInfo, isDigest } from "@stowage/content";
 
-import { type Exchange, sendEmpty } from "./exchange.ts";
+import { readRange } from "./byte-range.ts";
+import { etagOf, type Exchange, isUnchanged, sendEmpty, sendUnchanged } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 const OCTETS = "application/octet-stream";
@@ -11,16 +12,17 @@ const OCTETS = "application/octet-stream";
 export async function getBlob(exchange: Exchange): Promise<void> {
   const { request, response, content, signal } = exchange;
   const { digest, size } = await requireBlob(exchange);
-  const range = readRange(request.headers.range, size);
-  const headers = {
+  if (isUnchanged(exchange, digest)) {
+    sendUnchanged(exchange, digest);
+    return;
+  }
+  const range = readRange(request, size, etagOf(digest));
+  const { first, last } = range ?? { first: 0, last: size - 1 };
+  response.writeHead(range ? 206 : 200, {
     "content-type": OCTETS,
     "docker-content-digest": digest,
     "accept-ranges": "bytes",
-    etag: `"${digest}"`,
-  };
-  const { first, last } = range ?? { first: 0, last: size - 1 };
-  response.writeHead(range ? 206 : 200, {
-    ...headers,
+    etag: etagOf(digest),
     "content-length": String(last - first + 1),
     ...(range && { "content-range": `bytes ${first}-${last}/${size}` }),
   });
@@ -49,23 +51,6 @@ async function requireBlob({ target, content, signal }: Exchange): Promise<Conte
   return info;
 }
 
-/** One range as RFC 9110 14.1.2 has it; `undefined` is the whole, which several ranges get, too. */
-function readRange(
-  header: string | undefined,
-  size: number,
-): { first: number; last: number } | undefined {
-  const [, from, to] = /^bytes=(\d*)-(\d*)$/.exec(header ?? "") ?? [];
-  if (from === undefined || to === undefined || (from === "" && to === "")) return undefined;
-  const first = from === "" ? Math.max(size - Number(to), 0) : Number(from);
-  const last = from === "" || to === "" ? size - 1 : Math.min(Number(to), size - 1);
-  if (first >= size || first > last) {
-    throw new ProtocolError(416, "SIZE_INVALID", "no such range", {
-      "content-range": `bytes */${size}`,
-    });
-  }
-  return { first, last };
-}
-
 async function* takeBytes(
   source: AsyncIterable<Uint8Array>,
   length: number,
@@ -76,4 +61,6 @@ async function* takeBytes(
     left -= chunk.byteLength;
     if (left <= 0) return;
   }
+  // A promised length that is not kept has to end the connection, or the client would wait for the rest.
+  throw new Error(`the content ended ${left} bytes too early`);
 }

@@ -10,7 +10,7 @@ import {
 } from "@stowage/content";
 import { parseTag } from "@stowage/reference";
 
-import { type Exchange, sendEmpty } from "./exchange.ts";
+import { etagOf, type Exchange, isUnchanged, sendEmpty, sendUnchanged } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import type { ManifestEntry } from "./tag-store.ts";
 
@@ -18,15 +18,19 @@ import type { ManifestEntry } from "./tag-store.ts";
 export async function getManifest(exchange: Exchange): Promise<void> {
   const { request, response, content, signal } = exchange;
   const entry = await requireManifest(exchange);
+  if (isUnchanged(exchange, entry.digest)) {
+    sendUnchanged(exchange, entry.digest);
+    return;
+  }
+  const body =
+    request.method === "HEAD" ? undefined : await readContent(content, entry, { signal });
   response.writeHead(200, {
     "content-type": entry.mediaType,
     "content-length": String(entry.size),
     "docker-content-digest": entry.digest,
-    etag: `"${entry.digest}"`,
+    etag: etagOf(entry.digest),
   });
-  response.end(
-    request.method === "HEAD" ? undefined : await readContent(content, entry, { signal }),
-  );
+  response.end(body);
 }
 
 /** `PUT` of a manifest: what it refers to must be here already, a subject excepted. */
@@ -57,8 +61,9 @@ export async function putManifest(exchange: Exchange): Promise<void> {
 
 /** `DELETE` of a tag or of a manifest. The bytes stay, as others may refer to them. */
 export async function deleteManifest(exchange: Exchange): Promise<void> {
-  const { repository, target, tags } = exchange;
+  const { repository, target, tags, referrers } = exchange;
   if (!(await tags.remove(repository, target))) throw unknownManifest(target);
+  if (isDigest(target)) referrers.delete(target);
   sendEmpty(exchange, 202);
 }
 
@@ -71,10 +76,12 @@ export async function readStoredManifest(
   return parseManifest(bytes, entry.mediaType, entry.digest);
 }
 
-async function requireManifest({ repository, target, tags }: Exchange): Promise<ManifestEntry> {
+async function requireManifest(exchange: Exchange): Promise<ManifestEntry> {
+  const { repository, target, tags, content, signal } = exchange;
   const entry = await tags.resolve(repository, target);
-  if (entry === undefined) throw unknownManifest(target);
-  return entry;
+  // The content store is the caller's, who may have taken the bytes out of it.
+  if (entry && (await content.stat(entry.digest, { signal }))) return entry;
+  throw unknownManifest(target);
 }
 
 function unknownManifest(target: string): ProtocolError {

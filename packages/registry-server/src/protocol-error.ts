@@ -15,6 +15,7 @@ export type SpecErrorCode =
   | "NAME_INVALID"
   | "NAME_UNKNOWN"
   | "SIZE_INVALID"
+  | "TOOMANYREQUESTS"
   | "UNAUTHORIZED"
   | "UNSUPPORTED";
 

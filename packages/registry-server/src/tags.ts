@@ -5,7 +5,8 @@ const MAX_PAGE = 1000;
 
 /** `GET` of the tags, in pages of `n` after `last`. */
 export async function listTags(exchange: Exchange): Promise<void> {
-  const { url, repository, tags } = exchange;
+  const { url, repository, target, tags } = exchange;
+  if (target !== "list") throw new ProtocolError(404, "NAME_INVALID", "no such path");
   const all = await tags.tags(repository);
   if (all === undefined) throw new ProtocolError(404, "NAME_UNKNOWN", "no such repository");
   const asked = url.searchParams.get("n");

@@ -16,16 +16,22 @@ export async function startUpload(exchange: Exchange): Promise<void> {
     return;
   }
   const id = await uploads.start(repository);
-  if (url.searchParams.has("digest")) {
-    await finishUpload({ ...exchange, target: id });
+  if (!url.searchParams.has("digest")) {
+    sendProgress(exchange, 202, id, 0);
     return;
   }
-  sendProgress(exchange, 202, id, 0);
+  try {
+    await finishUpload({ ...exchange, target: id });
+  } finally {
+    // Nobody was told its name, so that nobody could go on with it.
+    await uploads.end(id);
+  }
 }
 
 /** `PATCH`: adds to an upload, where it ends. */
 export async function continueUpload(exchange: Exchange): Promise<void> {
   const upload = requireUpload(exchange);
+  using _ = claim(upload);
   checkStart(exchange, upload);
   await append(exchange, upload);
   sendProgress(exchange, 202, exchange.target, upload.received);
@@ -37,6 +43,7 @@ export async function finishUpload(exchange: Exchange): Promise<void> {
   const upload = requireUpload(exchange);
   const digest = url.searchParams.get("digest") ?? "";
   if (!isDigest(digest)) throw new ProtocolError(400, "DIGEST_INVALID", "not a digest");
+  using _ = claim(upload);
   checkStart(exchange, upload);
   await append(exchange, upload);
   try {
@@ -80,18 +87,21 @@ function checkStart({ request, repository, target }: Exchange, upload: Upload): 
   });
 }
 
-async function append({ request }: Exchange, upload: Upload): Promise<void> {
+function claim(upload: Upload): Disposable {
   if (upload.busy) throw new ProtocolError(409, "BLOB_UPLOAD_INVALID", "another request is at it");
   upload.busy = true;
-  const file = await open(upload.path, "r+");
-  try {
-    for await (const chunk of request as AsyncIterable<Uint8Array>) {
-      await file.write(chunk, 0, chunk.byteLength, upload.received);
-      upload.received += chunk.byteLength;
-    }
-  } finally {
-    upload.busy = false;
-    await file.close();
+  return {
+    [Symbol.dispose]: () => {
+      upload.busy = false;
+    },
+  };
+}
+
+async function append({ request }: Exchange, upload: Upload): Promise<void> {
+  await using file = await open(upload.path, "r+");
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    await file.write(chunk, 0, chunk.byteLength, upload.received);
+    upload.received += chunk.byteLength;
   }
 }
 

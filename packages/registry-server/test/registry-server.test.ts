@@ -1,23 +1,15 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import { promisify } from "node:util";
 
+import { createMemoryContentStore, digestOf, EMPTY_DESCRIPTOR, MEDIA_TYPE } from "@stowage/content";
+import { createRegistryServer } from "@stowage/registry-server";
 import {
-  createMemoryContentStore,
-  type Descriptor,
-  digestOf,
-  EMPTY_DESCRIPTOR,
-  MEDIA_TYPE,
-} from "@stowage/content";
-import {
-  createMemoryTagStore,
-  createRegistryServer,
-  type RegistryServerOptions,
-} from "@stowage/registry-server";
-import {
+  buildImage,
+  buildIndex,
   hasPeer,
-  putBlob,
   putImage,
   putIndex,
   startDockerRegistry,
@@ -25,51 +17,9 @@ import {
 } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
+import { serve } from "./support/registry-world.ts";
+
 const run = promisify(execFile);
-const HELLO = Buffer.from("hello, registry");
-
-describe("blobs", () => {
-  test.for([
-    ["bytes=0-4", 206, "hello", "bytes 0-4/15"],
-    ["bytes=7-", 206, "registry", "bytes 7-14/15"],
-    ["bytes=-8", 206, "registry", "bytes 7-14/15"],
-    ["bytes=7-999", 206, "registry", "bytes 7-14/15"],
-    ["bytes=0-1,3-4", 200, "hello, registry", null],
-    ["lines=1-2", 200, "hello, registry", null],
-  ] as const)("are served by %s with %i", async ([range, status, text, contentRange]) => {
-    await using world = await serve();
-    const { digest } = await putBlob(world.content, MEDIA_TYPE.layerTar, HELLO);
-    const response = await fetch(`${world.url}/v2/a/blobs/${digest}`, { headers: { range } });
-    expect([response.status, await response.text(), response.headers.get("content-range")]).toEqual(
-      [status, text, contentRange],
-    );
-    expect(response.headers.get("docker-content-digest")).toBe(digest);
-  });
-
-  test("a range behind the end is 416 with the size", async () => {
-    await using world = await serve();
-    const { digest } = await putBlob(world.content, MEDIA_TYPE.layerTar, HELLO);
-    const response = await fetch(`${world.url}/v2/a/blobs/${digest}`, {
-      headers: { range: "bytes=15-" },
-    });
-    expect([response.status, response.headers.get("content-range")]).toEqual([416, "bytes */15"]);
-  });
-
-  test("an empty blob has a length of 0, and HEAD no body", async () => {
-    await using world = await serve();
-    const empty = await putBlob(world.content, MEDIA_TYPE.layerTar, new Uint8Array());
-    const hello = await putBlob(world.content, MEDIA_TYPE.layerTar, HELLO);
-    expect(
-      (await fetch(`${world.url}/v2/a/blobs/${empty.digest}`)).headers.get("content-length"),
-    ).toBe("0");
-    const head = await fetch(`${world.url}/v2/a/blobs/${hello.digest}`, { method: "HEAD" });
-    expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([
-      200,
-      "15",
-      "",
-    ]);
-  });
-});
 
 describe("manifests", () => {
   test("come with their own type and digest, by tag and by digest", async () => {
@@ -101,6 +51,9 @@ describe("manifests", () => {
     ["GET", "/v2/%2e%2e/manifests/%00", 404, "NAME_INVALID"],
     ["GET", "/v2/%zz/manifests/1", 400, "NAME_INVALID"],
     ["GET", "/v2/none/tags/list", 404, "NAME_UNKNOWN"],
+    ["GET", "/v2/a/tags/other", 404, "NAME_INVALID"],
+    ["GET", "/v2/a/referrers/1", 400, "DIGEST_INVALID"],
+    ["GET", `/v2/${"a".repeat(256)}/manifests/1`, 404, "NAME_INVALID"],
     ["PUT", "/v2/a/manifests/1", 405, "UNSUPPORTED"],
     ["POST", "/v2/a/blobs/uploads/", 405, "UNSUPPORTED"],
     ["DELETE", "/v2/a/manifests/1", 405, "UNSUPPORTED"],
@@ -146,81 +99,6 @@ test("tags come in pages, each naming the next", async () => {
   ]);
 });
 
-test("referrers are found by subject and artifact type", async () => {
-  await using world = await serve();
-  const subject = await putImage(world.content, { layers: [] });
-  const referrers = await Promise.all(
-    ["sbom", "signature"].map((kind) => putReferrer(world.content, subject, `application/${kind}`)),
-  );
-  for (const referrer of referrers) await world.tags.put("r", referrer);
-  const all = await fetch(`${world.url}/v2/r/referrers/${subject.digest}`);
-  expect(await all.json()).toMatchObject({
-    manifests: referrers.map(({ digest }) => ({ digest })),
-  });
-  const some = await fetch(
-    `${world.url}/v2/r/referrers/${subject.digest}?artifactType=application/sbom`,
-  );
-  expect(some.headers.get("oci-filters-applied")).toBe("artifactType");
-  expect(await some.json()).toMatchObject({
-    manifests: [{ digest: referrers[0]?.digest, artifactType: "application/sbom" }],
-  });
-});
-
-describe("uploads", () => {
-  test("take a blob in chunks, and tell where they are", async () => {
-    await using world = await serve({ readOnly: false });
-    const start = await fetch(`${world.url}/v2/a/blobs/uploads/`, { method: "POST" });
-    const place = `${world.url}${start.headers.get("location")}`;
-    const first = await fetch(place, {
-      method: "PATCH",
-      body: HELLO.subarray(0, 5),
-      headers: { "content-range": "0-4" },
-    });
-    expect([first.status, first.headers.get("range")]).toEqual([202, "0-4"]);
-    const wrong = await fetch(place, {
-      method: "PATCH",
-      body: HELLO.subarray(5),
-      headers: { "content-range": "9-18" },
-    });
-    expect([wrong.status, wrong.headers.get("range")]).toEqual([416, "0-4"]);
-    const end = await fetch(`${place}?digest=${digestOf(HELLO)}`, {
-      method: "PUT",
-      body: HELLO.subarray(5),
-    });
-    expect([end.status, await world.content.stat(digestOf(HELLO))]).toEqual([
-      201,
-      { digest: digestOf(HELLO), size: 15 },
-    ]);
-  });
-
-  test("keep nothing of bytes that are not what they are called", async () => {
-    await using world = await serve({ readOnly: false });
-    const response = await fetch(
-      `${world.url}/v2/a/blobs/uploads/?digest=${digestOf(Buffer.from("other"))}`,
-      { method: "POST", body: HELLO },
-    );
-    expect([response.status, await Array.fromAsync(world.content.walk())]).toEqual([400, []]);
-  });
-
-  test("a client that goes away in the middle can go on", async () => {
-    await using world = await serve({ readOnly: false });
-    const start = await fetch(`${world.url}/v2/a/blobs/uploads/`, { method: "POST" });
-    const location = start.headers.get("location") ?? "";
-    const socket = connect(world.port, "127.0.0.1");
-    socket.write(`PATCH ${location} HTTP/1.1\r\nhost: x\r\ncontent-length: 15\r\n\r\nhello`);
-    await expect
-      .poll(async () => (await fetch(`${world.url}${location}`)).headers.get("range"))
-      .toBe("0-4");
-    socket.destroy();
-    const finish = () =>
-      fetch(`${world.url}${location}?digest=${digestOf(HELLO)}`, {
-        method: "PUT",
-        body: HELLO.subarray(5),
-      });
-    await expect.poll(async () => (await finish()).status).toBe(201);
-  });
-});
-
 test("whoever does not know the password is told to say it, and nothing else", async () => {
   await using world = await serve({ auth: { username: "user", password: "secret" } });
   const stranger = await fetch(`${world.url}/v2/`);
@@ -229,8 +107,17 @@ test("whoever does not know the password is told to say it, and nothing else", a
     'Basic realm="stowage", charset="UTF-8"',
   ]);
   expect(await stranger.text()).not.toContain("secret");
-  const authorization = `Basic ${Buffer.from("user:secret").toString("base64")}`;
-  expect((await fetch(`${world.url}/v2/`, { headers: { authorization } })).status).toBe(200);
+  const statusOf = async (scheme: string, user: string) => {
+    const authorization = `${scheme} ${Buffer.from(user).toString("base64")}`;
+    return (await fetch(`${world.url}/v2/`, { headers: { authorization } })).status;
+  };
+  expect([
+    await statusOf("Basic", "user:secret"),
+    await statusOf("basic", "user:secret"),
+    await statusOf("Bearer", "user:secret"),
+    await statusOf("Basic", "user:secret2"),
+    await statusOf("Basic", "user:"),
+  ]).toEqual([200, 200, 401, 401, 401]);
 });
 
 describe("listen", () => {
@@ -249,6 +136,21 @@ describe("listen", () => {
     });
   });
 
+  test("disposal ends connections that have not said anything", async () => {
+    const world = await serve();
+    const socket = connect(world.port, "127.0.0.1").resume();
+    await once(socket, "connect");
+    const closed = once(socket, "close");
+    await world[Symbol.asyncDispose]();
+    await closed;
+  });
+
+  test("disposal of what has never listened, or was disposed of, does nothing", async () => {
+    const server = createRegistryServer({ content: createMemoryContentStore() });
+    await server[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+
   test("disposal ends connections that are idle", async () => {
     const world = await serve();
     await fetch(`${world.url}/v2/`);
@@ -257,6 +159,52 @@ describe("listen", () => {
     await new Promise((resolve) => free.once("listening", resolve));
   });
 });
+
+test("a path that no URL has is malformed", async () => {
+  await using world = await serve();
+  const socket = connect(world.port, "127.0.0.1");
+  socket.end("GET // HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+  const text = Buffer.concat(await Array.fromAsync<Buffer>(socket)).toString();
+  expect(text).toContain("HTTP/1.1 400 ");
+  expect(text).toContain("NAME_INVALID");
+});
+
+test("a manifest whose bytes were taken out of the content store is unknown", async () => {
+  await using world = await serve();
+  const image = await putImage(world.content, { layers: [] });
+  await world.tags.put("a", image, "1");
+  await world.content.remove(image.digest);
+  for (const method of ["GET", "HEAD"]) {
+    expect((await fetch(`${world.url}/v2/a/manifests/1`, { method })).status).toBe(404);
+  }
+});
+
+test.runIf(hasPeer("skopeo")).for(["oci", "docker"] as const)(
+  "skopeo (if installed) copies an index of %s words with all its images, and nothing becomes another",
+  async (mediaTypes) => {
+    await using from = await serve();
+    await using to = await serve({ readOnly: false });
+    const images = ["amd64", "arm64"].map((architecture) =>
+      buildImage({
+        layers: [{ entries: [{ name: architecture, content: "of its own" }] }],
+        platform: { os: "linux", architecture },
+        mediaTypes,
+      }),
+    );
+    const index = buildIndex(images, mediaTypes);
+    for (const image of [...images, index]) {
+      await from.tags.put("all", await putImage(from.content, image));
+    }
+    await from.tags.put("all", index.descriptor, "1");
+    const how = ["--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false"];
+    const names = [`docker://${from.host}/all:1`, `docker://${to.host}/pushed:1`];
+    await run("skopeo", ["copy", ...how, "--all", "--preserve-digests", ...names]);
+    const { digest, mediaType } = index.descriptor;
+    expect(await to.tags.resolve("pushed", "1")).toMatchObject({ digest, mediaType });
+    const held = await Array.fromAsync(to.content.walk());
+    expect(new Set(held.map((info) => info.digest))).toEqual(new Set(index.blobs.keys()));
+  },
+);
 
 test.runIf(hasPeer("skopeo") && hasPeer("docker-registry"))(
   "skopeo (if installed, with docker-registry) copies to it and from it, the digest staying",
@@ -282,34 +230,3 @@ test.runIf(hasPeer("skopeo") && hasPeer("docker-registry"))(
     expect(await world.tags.resolve("back", "1")).toMatchObject({ digest: image.digest });
   },
 );
-
-async function serve(options: Partial<RegistryServerOptions> = {}) {
-  const content = createMemoryContentStore();
-  const tags = createMemoryTagStore();
-  const server = createRegistryServer({ content, tags, ...options });
-  const listening = await server.listen();
-  return {
-    content,
-    tags,
-    ...listening,
-    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-  };
-}
-
-async function putReferrer(
-  content: Parameters<typeof putBlob>[0],
-  subject: Descriptor,
-  artifactType: string,
-): Promise<Descriptor> {
-  const { mediaType, digest, size } = subject;
-  await putBlob(content, MEDIA_TYPE.empty, Buffer.from("{}"));
-  const manifest = {
-    schemaVersion: 2,
-    mediaType: MEDIA_TYPE.imageManifest,
-    artifactType,
-    config: EMPTY_DESCRIPTOR,
-    layers: [],
-    subject: { mediaType, digest, size },
-  };
-  return putBlob(content, MEDIA_TYPE.imageManifest, Buffer.from(JSON.stringify(manifest)));
-}
