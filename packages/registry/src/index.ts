@@ -7,6 +7,8 @@
 export type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
 export { loadCredentials, type LoadCredentialsOptions } from "./auth/docker-config.ts";
 export type { ResumeEvent } from "./blobs.ts";
+export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";
+export type { ReferrersOptions } from "./referrers.ts";
 export type { Endpoint } from "./endpoint.ts";
 export { loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
 export {
@@ -20,12 +22,18 @@ export {
   type RegistryErrorCode,
   type RegistryErrorOptions,
 } from "./registry-error.ts";
-export type { MirrorFailedEvent, RegistryEvent, RepositoryClient } from "./repository-client.ts";
+export type {
+  MirrorFailedEvent,
+  PushManifestOptions,
+  RegistryEvent,
+  RepositoryClient,
+} from "./repository-client.ts";
 export type { TagsSkippedEvent } from "./tags.ts";
 export type { TlsOptions } from "./tls-options.ts";
 export type {
   ResponseHeaders,
   Transport,
+  RequestBody,
   TransportMethod,
   TransportOptions,
   TransportRequest,

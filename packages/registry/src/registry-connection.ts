@@ -7,7 +7,7 @@ import type { TlsOptions } from "./tls-options.ts";
 import type { Transport, TransportMethod, TransportRequest } from "./transport.ts";
 import { withAuth } from "./transport-auth.ts";
 import { withRedirect } from "./transport-redirect.ts";
-import { type RetryEvent, withRetry } from "./transport-retry.ts";
+import { DEFAULT_ATTEMPTS, DEFAULT_DELAY, type RetryEvent, withRetry } from "./transport-retry.ts";
 
 /** What a {@link RegistryConnection} is made of. */
 export interface RegistryConnectionOptions {
@@ -36,6 +36,10 @@ interface Wrapped {
 export class RegistryConnection {
   readonly repository: Repository;
   readonly blobSlots: Slots;
+  /** How often what failed in passing is tried. */
+  readonly attempts: number;
+  /** Milliseconds before the second attempt, doubled for each further one. */
+  readonly retryDelay: number;
   readonly #options: RegistryConnectionOptions;
   readonly #host: string;
   readonly #opening = new SingleFlight<Wrapped>();
@@ -44,6 +48,8 @@ export class RegistryConnection {
   constructor(options: RegistryConnectionOptions) {
     this.repository = options.repository;
     this.blobSlots = options.blobSlots;
+    this.attempts = options.attempts ?? DEFAULT_ATTEMPTS;
+    this.retryDelay = options.retryDelay ?? DEFAULT_DELAY;
     this.#options = options;
     this.#host = registryEndpointHost(options.repository.host);
   }
@@ -72,7 +78,8 @@ export class RegistryConnection {
 
   async #open(signal: AbortSignal): Promise<Wrapped> {
     const { repository, credentials, files, userAgent } = this.#options;
-    const { attempts, retryDelay, onEvent } = this.#options;
+    const { onEvent } = this.#options;
+    const { attempts, retryDelay } = this;
     const secured = this.#withTls(this.#options.transport);
     const scheme = await this.#options.scheme();
     const origin = await this.#findOrigin(secured, scheme, signal);

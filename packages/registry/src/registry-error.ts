@@ -4,6 +4,7 @@ import { CodedError, type CodedErrorOptions, type ErrorKind } from "@stowage/con
 export type RegistryErrorCode =
   | "ERR_REGISTRY_AUTH_FAILED"
   | "ERR_REGISTRY_CLOSED"
+  | "ERR_REGISTRY_CONFLICT"
   | "ERR_REGISTRY_DENIED"
   | "ERR_REGISTRY_HELPER_UNSUPPORTED"
   | "ERR_REGISTRY_INVALID_AUTH_FILE"
@@ -16,11 +17,13 @@ export type RegistryErrorCode =
   | "ERR_REGISTRY_STALLED"
   | "ERR_REGISTRY_TLS"
   | "ERR_REGISTRY_TOO_LARGE"
-  | "ERR_REGISTRY_UNAVAILABLE";
+  | "ERR_REGISTRY_UNAVAILABLE"
+  | "ERR_REGISTRY_UNSUPPORTED";
 
 const KINDS: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   ERR_REGISTRY_AUTH_FAILED: "AuthFailed",
   ERR_REGISTRY_CLOSED: "InvalidArgument",
+  ERR_REGISTRY_CONFLICT: "InUse",
   ERR_REGISTRY_DENIED: "AuthFailed",
   ERR_REGISTRY_HELPER_UNSUPPORTED: "CredHelperFailed",
   ERR_REGISTRY_INVALID_AUTH_FILE: "ConfigFileInvalid",
@@ -34,6 +37,7 @@ const KINDS: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   ERR_REGISTRY_TLS: "TlsFailed",
   ERR_REGISTRY_TOO_LARGE: "LimitExceeded",
   ERR_REGISTRY_UNAVAILABLE: "RegistryUnavailable",
+  ERR_REGISTRY_UNSUPPORTED: "RegistryProtocol",
 };
 
 const TRANSIENT: ReadonlySet<ErrorKind> = new Set([

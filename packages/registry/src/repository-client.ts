@@ -11,7 +11,23 @@ import {
 import { formatRepository, type Repository, type Tag } from "@stowage/reference";
 
 import { openBlob, type ResumeEvent } from "./blobs.ts";
+import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { fetchManifest } from "./manifests.ts";
+import {
+  hasBlob,
+  pushBlob,
+  type PushBlobOptions,
+  type PushedBlob,
+  type UploadResumeEvent,
+} from "./push-blob.ts";
+import { pushManifest } from "./push-manifest.ts";
+import {
+  addToFallback,
+  referrerDescriptor,
+  type ReferrersOptions,
+  removeFromFallback,
+  walkReferrers,
+} from "./referrers.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { RegistryError } from "./registry-error.ts";
 import { type TagsSkippedEvent, walkTags } from "./tags.ts";
@@ -29,7 +45,18 @@ export interface MirrorFailedEvent {
 }
 
 /** What happens on the way; for logs. */
-export type RegistryEvent = MirrorFailedEvent | ResumeEvent | RetryEvent | TagsSkippedEvent;
+export type RegistryEvent =
+  | MirrorFailedEvent
+  | ResumeEvent
+  | RetryEvent
+  | TagsSkippedEvent
+  | UploadResumeEvent;
+
+/** How a manifest is pushed. */
+export interface PushManifestOptions extends TransportOptions {
+  /** Names for it; none leaves it reachable by its digest. */
+  readonly tags?: readonly Tag[] | undefined;
+}
 
 /** What a {@link ConnectedRepository} is made of. */
 export interface ConnectedRepositoryOptions {
@@ -76,6 +103,49 @@ export interface RepositoryClient extends ContentProvider {
 
   /** All tags, in the registry's order; at most 100 000. Mirrors are not asked. */
   tags(options?: TransportOptions): AsyncIterable<Tag>;
+
+  /** Whether the repository has this very content. Mirrors are not asked. */
+  hasContent(
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    options?: TransportOptions,
+  ): Promise<boolean>;
+
+  /**
+   * Brings a blob here: by nothing if it is here, by a mount if `mountFrom` names who has it, else
+   * by an upload. `provider` is asked again from an offset where an upload breaks.
+   *
+   * @throws {@link RegistryError} as the README's table says;
+   *   {@link @stowage/content#ContentError} `ERR_CONTENT_DIGEST_MISMATCH` or
+   *   `ERR_CONTENT_SIZE_MISMATCH` if the provider delivers other bytes.
+   */
+  pushBlob(
+    descriptor: Descriptor,
+    provider: ContentProvider,
+    options?: PushBlobOptions,
+  ): Promise<PushedBlob>;
+
+  /**
+   * Puts the very bytes of a manifest or index here; what they name must be here before. If it
+   * refers to another manifest, it is among the referrers of that one afterwards, by the fall-back
+   * tag where the registry keeps no list.
+   *
+   * @throws {@link RegistryError} as the README's table says, `ERR_REGISTRY_CONFLICT` if others
+   *   keep writing the fall-back tag.
+   */
+  pushManifest(manifest: FetchedManifest, options?: PushManifestOptions): Promise<Descriptor>;
+
+  /**
+   * Removes a tag; or by digest a manifest, with its place in the fall-back tag of its subject.
+   *
+   * @throws {@link RegistryError} `ERR_REGISTRY_UNSUPPORTED` if the registry deletes nothing.
+   */
+  deleteManifest(target: Tag | Digest, options?: TransportOptions): Promise<void>;
+
+  /** Removes a blob from this repository. */
+  deleteBlob(digest: Digest, options?: TransportOptions): Promise<void>;
+
+  /** What refers to `subject`, at most 10 000; of `artifactType` only if that is given. */
+  referrers(subject: Digest, options?: ReferrersOptions): AsyncIterable<Descriptor>;
 }
 
 /** The {@link RepositoryClient} over connections. */
@@ -118,6 +188,64 @@ export class ConnectedRepository implements RepositoryClient {
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
     const { primary, onEvent } = this.#options;
     return walkTags(primary, { signal, onEvent });
+  }
+
+  hasContent(
+    descriptor: Pick<Descriptor, "digest" | "size">,
+    options: TransportOptions = {},
+  ): Promise<boolean> {
+    return hasBlob(this.#options.primary, descriptor, options);
+  }
+
+  pushBlob(
+    descriptor: Descriptor,
+    provider: ContentProvider,
+    options: PushBlobOptions = {},
+  ): Promise<PushedBlob> {
+    const { primary, onEvent } = this.#options;
+    const { attempts, retryDelay } = primary;
+    return pushBlob(primary, descriptor, provider, { ...options, attempts, retryDelay, onEvent });
+  }
+
+  async pushManifest(
+    manifest: FetchedManifest,
+    { tags = [], signal }: PushManifestOptions = {},
+  ): Promise<Descriptor> {
+    const { primary } = this.#options;
+    const { descriptor, document } = manifest;
+    let listed = false;
+    for (const target of tags.length === 0 ? [descriptor.digest] : tags) {
+      const pushed = await pushManifest(primary, manifest, target, { signal });
+      listed ||= pushed.listed;
+    }
+    const { subject } = document.kind === "index" ? document.index : document.manifest;
+    if (subject !== undefined && !listed) {
+      await addToFallback(primary, subject.digest, referrerDescriptor(manifest), { signal });
+    }
+    return descriptor;
+  }
+
+  async deleteManifest(target: Tag | Digest, { signal }: TransportOptions = {}): Promise<void> {
+    const { primary } = this.#options;
+    const subject = isDigest(target) ? await this.#subjectOf(target, signal) : undefined;
+    await deleteManifest(primary, target, { signal });
+    if (subject !== undefined && isDigest(target)) {
+      await removeFromFallback(primary, subject, target, { signal });
+    }
+  }
+
+  deleteBlob(digest: Digest, options: TransportOptions = {}): Promise<void> {
+    return deleteBlob(this.#options.primary, digest, options);
+  }
+
+  referrers(subject: Digest, options: ReferrersOptions = {}): AsyncIterable<Descriptor> {
+    return walkReferrers(this.#options.primary, subject, options);
+  }
+
+  async #subjectOf(digest: Digest, signal: AbortSignal | undefined): Promise<Digest | undefined> {
+    const { document } = await fetchManifest(this.#options.primary, digest, { signal });
+    const { subject } = document.kind === "index" ? document.index : document.manifest;
+    return subject?.digest;
   }
 
   async #attempt<Result>(

@@ -53,6 +53,7 @@ function codeOf(status: number): RegistryErrorCode {
   if (status === 401) return "ERR_REGISTRY_AUTH_FAILED";
   if (status === 403) return "ERR_REGISTRY_DENIED";
   if (status === 404) return "ERR_REGISTRY_NOT_FOUND";
+  if (status === 405 || status === 501) return "ERR_REGISTRY_UNSUPPORTED";
   if (status === 429) return "ERR_REGISTRY_RATE_LIMITED";
   if (status === 408 || status === 425 || (status >= 500 && status <= 599)) {
     return "ERR_REGISTRY_UNAVAILABLE";
@@ -63,6 +64,9 @@ function codeOf(status: number): RegistryErrorCode {
 function hintOf(status: number, request: TransportRequest, body: Uint8Array): string | undefined {
   if (status === 403) {
     return "The registry knows who you are and says no: ask its owner for the right to pull, or log in as someone who has it (--creds-stdin or --authfile).";
+  }
+  if (status === 405 || status === 501) {
+    return "The registry does not do this, or has it switched off; ask its owner.";
   }
   if (status === 404) return "Check the spelling of repository, tag and digest.";
   if (status === 429) {

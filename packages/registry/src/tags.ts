@@ -1,7 +1,7 @@
 import { type JsonValue, parseJsonDocument } from "@stowage/content";
 import { parseTag, type Tag } from "@stowage/reference";
 
-import { parseNextLink } from "./link-header.ts";
+import { nextPage } from "./next-page.ts";
 import { readBody } from "./read-body.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { RegistryError } from "./registry-error.ts";
@@ -83,24 +83,6 @@ function toTag(text: JsonValue): Tag[] {
   } catch {
     return [];
   }
-}
-
-/** Path and query of the link are all that is taken, and only below the same list. */
-function nextPage(
-  first: TransportRequest,
-  request: TransportRequest,
-  response: TransportResponse,
-  seen: ReadonlySet<string>,
-): TransportRequest | undefined {
-  const link = parseNextLink(response.headers["link"]);
-  if (link === undefined) return undefined;
-  const target = URL.parse(link, request.url.href);
-  const url = target && URL.parse(`${target.pathname}${target.search}`, first.url.origin);
-  if (url === null || url.origin !== first.url.origin || url.pathname !== first.url.pathname) {
-    throw protocolError(request, response, "the next page is elsewhere");
-  }
-  if (seen.has(url.href)) throw protocolError(request, response, "the pages go in a circle");
-  return { ...first, url };
 }
 
 function tooMany({ url: whole, method }: TransportRequest, what: string): RegistryError {

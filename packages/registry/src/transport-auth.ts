@@ -41,7 +41,10 @@ export function withAuth(next: Transport, options: AuthOptions): Transport {
   const session = new AuthSession(next, options);
   return async (request, { signal }) => {
     if (request.url.origin !== options.registry.origin) return next(request, { signal });
-    const scope = scopeOf(request.method, options.repository);
+    const scope = [
+      scopeOf(request.method, options.repository),
+      ...(request.readsFrom ?? []).map((repository) => scopeOf("GET", repository)),
+    ].join(" ");
     let authorization = await session.current(scope);
     for (let renewals = 0; ;) {
       const sent = authorize(request, authorization);

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
+import { jitter, pause } from "./back-off.ts";
 import { isPassing } from "./network-failure.ts";
 import { redactUrl } from "./redact.ts";
 import { parseRetryAfter } from "./retry-after.ts";
@@ -29,20 +28,24 @@ export interface RetryOptions {
 /** The longest wait for a server's sake, in milliseconds; who asks for more is not waited for. */
 export const MAX_RETRY_AFTER = 60_000;
 
-const DEFAULT_ATTEMPTS = 5;
-const DEFAULT_DELAY = 400;
+/** How often what failed in passing is tried. */
+export const DEFAULT_ATTEMPTS = 5;
+/** Milliseconds before the second attempt. */
+export const DEFAULT_DELAY = 400;
 // A limited client that comes back at once is counted again, so it stays away for longer.
 const RATE_LIMIT_FACTOR = 5;
 const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
- * Repeats a GET or HEAD that failed in passing. The answer of the last attempt is passed on, as is
+ * Repeats a GET, a HEAD or what else is repeatable that failed in passing. The answer of the last attempt is passed on, as is
  * one whose `Retry-After` is longer than {@link MAX_RETRY_AFTER}.
  */
 export function withRetry(next: Transport, options: RetryOptions = {}): Transport {
   const { attempts = DEFAULT_ATTEMPTS, delay = DEFAULT_DELAY, onEvent } = options;
   return async (request, { signal }) => {
-    const tries = request.method === "GET" || request.method === "HEAD" ? attempts : 1;
+    const repeatable =
+      request.method === "GET" || request.method === "HEAD" || request.repeatable === true;
+    const tries = repeatable ? attempts : 1;
     for (let attempt = 1; ; attempt += 1) {
       const backOff = jitter(delay * 2 ** (attempt - 1));
       let wait: number;
@@ -75,17 +78,4 @@ function waitOf(response: TransportResponse, backOff: number): number {
   const asked = retryAfterOf(response);
   if (asked !== undefined) return asked;
   return response.status === 429 ? Math.min(backOff * RATE_LIMIT_FACTOR, MAX_RETRY_AFTER) : backOff;
-}
-
-function jitter(milliseconds: number): number {
-  return Math.round(milliseconds * (0.5 + Math.random() / 2));
-}
-
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await sleep(milliseconds, undefined, signal === undefined ? {} : { signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  }
 }

@@ -13,13 +13,24 @@ import type { TlsOptions } from "./tls-options.ts";
 /** The methods of the distribution API. */
 export type TransportMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
 
+/** A body that is too long to be held; opened once for each time that the request is sent. */
+export interface RequestBody {
+  /** Bytes; goes with a `content-length` header. */
+  readonly size: number;
+  open(): ByteSource;
+}
+
 /** What is asked. */
 export interface TransportRequest {
   readonly method: TransportMethod;
   readonly url: URL;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  readonly body?: RequestBody | Uint8Array;
+  /** Whether it may be sent again after a failure in passing; a GET or HEAD always may. */
+  readonly repeatable?: boolean;
+  /** Repositories of the same registry that it reads from, too, for the token's scope. */
+  readonly readsFrom?: readonly string[];
   /** For a connection of its own to this host; the client certificate goes to no other. */
   readonly tls?: TlsOptions;
   /**

@@ -1,3 +1,5 @@
+import { Readable } from "node:stream";
+
 import type { ByteSource } from "@stowage/content";
 import { type Dispatcher, Pool } from "undici";
 
@@ -8,6 +10,7 @@ import { redactUrl } from "./redact.ts";
 import { secureContextOf, type TlsOptions } from "./tls-options.ts";
 import {
   protocolError,
+  type RequestBody,
   type Transport,
   type TransportOptions,
   type TransportRequest,
@@ -58,7 +61,7 @@ export class UndiciTransport implements AsyncDisposable {
         headersTimeout: this.#stallTimeout,
         // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
         bodyTimeout: 0,
-        ...(request.body !== undefined && { body: request.body }),
+        ...(request.body !== undefined && { body: bodyOf(request.body) }),
         ...(signal !== undefined && { signal }),
       });
       return this.#toResponse(request, answer, options);
@@ -165,6 +168,12 @@ export class UndiciTransport implements AsyncDisposable {
       body.destroy();
     }
   }
+}
+
+function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {
+  if (body instanceof Uint8Array) return body;
+  // As objects, or each chunk would be copied into strings of 16 KiB.
+  return Readable.from(body.open(), { objectMode: true, highWaterMark: 1 });
 }
 
 function failureOf(error: unknown, request: TransportRequest, options: TransportOptions): unknown {

@@ -11,6 +11,8 @@ export function scopeOf(method: TransportMethod, repository: string): string {
  * that we computed, whatever it says; this tells when that would be in vain.
  */
 export function isSameResource(asked: string, wanted: string): boolean {
-  const resource = wanted.slice(0, wanted.lastIndexOf(":") + 1);
-  return asked.split(/\s+/u).some((scope) => scope.startsWith(resource));
+  const resources = wanted.split(" ").map((scope) => scope.slice(0, scope.lastIndexOf(":") + 1));
+  return asked
+    .split(/\s+/u)
+    .some((scope) => resources.some((resource) => scope.startsWith(resource)));
 }

@@ -82,7 +82,7 @@ function tokenRequest(wanted: TokenRequest): TransportRequest {
   }
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set("service", service);
-  url.searchParams.set("scope", scope);
+  for (const one of scope.split(" ")) url.searchParams.append("scope", one);
   if (credentials === undefined || !("username" in credentials)) {
     return { method: "GET", url, namedBy, headers };
   }
