@@ -9,6 +9,25 @@ export { loadCredentials, type LoadCredentialsOptions } from "./auth/docker-conf
 export type { ResumeEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";
 export type { ReferrersOptions } from "./referrers.ts";
+export { archiveDestination, openArchive } from "./copy/archive.ts";
+export {
+  type CopiedImage,
+  copyImage,
+  type CopyImageOptions,
+  type CopyProgress,
+} from "./copy/copy-image.ts";
+export type {
+  CopyDestination,
+  CopySource,
+  WriteBlobOptions,
+  WriteManifestOptions,
+} from "./copy/copy-place.ts";
+export {
+  layoutFolderDestination,
+  type LayoutFolderOptions,
+  openLayoutFolder,
+} from "./copy/layout-folder.ts";
+export { registryDestination, registrySource } from "./copy/registry-place.ts";
 export type { Endpoint } from "./endpoint.ts";
 export { loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
 export {

@@ -100,7 +100,7 @@ export async function pushBlob(
     }
     if (session === undefined) return "mounted";
   }
-  using _slot = await connection.blobSlots.acquire(signal);
+  using _slot = await connection.uploadSlots.acquire(signal);
   await upload(connection, descriptor, provider, context, session);
   return "uploaded";
 }

@@ -133,7 +133,17 @@ async function updateFallback(
   change: (list: readonly Descriptor[]) => readonly Descriptor[] | undefined,
 ): Promise<void> {
   const tag = fallbackTag(subject);
-  // Nothing locks a tag, so what was written is read again: who came in between has been heard then.
+  await connection.tagTurns.run(tag, () => rewriteFallback(connection, subject, options, change));
+}
+
+async function rewriteFallback(
+  connection: RegistryConnection,
+  subject: Digest,
+  options: TransportOptions,
+  change: (list: readonly Descriptor[]) => readonly Descriptor[] | undefined,
+): Promise<void> {
+  const tag = fallbackTag(subject);
+  // Other processes write, too, so what was written is read again.
   for (let attempt = 1; attempt <= UPDATE_ATTEMPTS; attempt += 1) {
     const next = change(await readFallback(connection, subject, options));
     if (next === undefined) return;

@@ -35,7 +35,7 @@ export interface RegistryClientOptions {
   /** Sends the requests. @defaultValue an {@link UndiciTransport} that dies with the client */
   readonly transport?: Transport | undefined;
   readonly userAgent?: string | undefined;
-  /** Blobs read from one host at once. @defaultValue 6 */
+  /** Blobs read from one host at once, and as many written. @defaultValue 6 */
   readonly maxConcurrentBlobs?: number | undefined;
   /** How often a GET is sent before its failure stands. @defaultValue 5 */
   readonly attempts?: number | undefined;
@@ -71,7 +71,7 @@ export class RegistryClient implements AsyncDisposable {
   constructor(options: RegistryClientOptions = {}) {
     const { stallTimeout, stallBytes, transport } = options;
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
-    const connections = blobs + SPARE_CONNECTIONS;
+    const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
     this.#own =
       transport === undefined
@@ -118,7 +118,9 @@ export class RegistryClient implements AsyncDisposable {
         },
         files: typeof credentials === "function" ? credentials.files : undefined,
         userAgent,
-        blobSlots: this.#slotsOf(host),
+        blobSlots: this.#slotsOf(`read ${host}`),
+        // Of its own: a copy within one host holds one of each.
+        uploadSlots: this.#slotsOf(`write ${host}`),
         attempts,
         retryDelay,
         onEvent,
@@ -158,11 +160,11 @@ export class RegistryClient implements AsyncDisposable {
     return insecure ? { ...options, verify: false } : options;
   }
 
-  #slotsOf(host: string): Slots {
-    let slots = this.#slots.get(host);
+  #slotsOf(key: string): Slots {
+    let slots = this.#slots.get(key);
     if (slots === undefined) {
       slots = new Slots(this.#options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS);
-      this.#slots.set(host, slots);
+      this.#slots.set(key, slots);
     }
     return slots;
   }

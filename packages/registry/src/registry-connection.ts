@@ -5,6 +5,7 @@ import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
 import type { TlsOptions } from "./tls-options.ts";
 import type { Transport, TransportMethod, TransportRequest } from "./transport.ts";
+import { Turns } from "./turns.ts";
 import { withAuth } from "./transport-auth.ts";
 import { withRedirect } from "./transport-redirect.ts";
 import { DEFAULT_ATTEMPTS, DEFAULT_DELAY, type RetryEvent, withRetry } from "./transport-retry.ts";
@@ -22,6 +23,7 @@ export interface RegistryConnectionOptions {
   readonly files?: readonly string[] | undefined;
   readonly userAgent: string;
   readonly blobSlots: Slots;
+  readonly uploadSlots: Slots;
   readonly attempts?: number | undefined;
   readonly retryDelay?: number | undefined;
   readonly onEvent?: ((event: RetryEvent) => void) | undefined;
@@ -36,6 +38,9 @@ interface Wrapped {
 export class RegistryConnection {
   readonly repository: Repository;
   readonly blobSlots: Slots;
+  readonly uploadSlots: Slots;
+  /** For what is read, changed and written again: nothing locks a tag. */
+  readonly tagTurns: Turns = new Turns();
   /** How often what failed in passing is tried. */
   readonly attempts: number;
   /** Milliseconds before the second attempt, doubled for each further one. */
@@ -48,6 +53,7 @@ export class RegistryConnection {
   constructor(options: RegistryConnectionOptions) {
     this.repository = options.repository;
     this.blobSlots = options.blobSlots;
+    this.uploadSlots = options.uploadSlots;
     this.attempts = options.attempts ?? DEFAULT_ATTEMPTS;
     this.retryDelay = options.retryDelay ?? DEFAULT_DELAY;
     this.#options = options;

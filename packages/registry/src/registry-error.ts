@@ -3,13 +3,17 @@ import { CodedError, type CodedErrorOptions, type ErrorKind } from "@stowage/con
 /** The codes of {@link RegistryError}; the package's README says when each is thrown. */
 export type RegistryErrorCode =
   | "ERR_REGISTRY_AUTH_FAILED"
+  | "ERR_REGISTRY_BUSY"
   | "ERR_REGISTRY_CLOSED"
   | "ERR_REGISTRY_CONFLICT"
   | "ERR_REGISTRY_DENIED"
+  | "ERR_REGISTRY_FILE"
   | "ERR_REGISTRY_HELPER_UNSUPPORTED"
   | "ERR_REGISTRY_INVALID_AUTH_FILE"
   | "ERR_REGISTRY_INVALID_CERTIFICATE"
+  | "ERR_REGISTRY_INVALID_LAYOUT"
   | "ERR_REGISTRY_NOT_FOUND"
+  | "ERR_REGISTRY_NO_SPACE"
   | "ERR_REGISTRY_PROTOCOL"
   | "ERR_REGISTRY_RATE_LIMITED"
   | "ERR_REGISTRY_REALM_REFUSED"
@@ -22,13 +26,17 @@ export type RegistryErrorCode =
 
 const KINDS: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   ERR_REGISTRY_AUTH_FAILED: "AuthFailed",
+  ERR_REGISTRY_BUSY: "StoreBusy",
   ERR_REGISTRY_CLOSED: "InvalidArgument",
   ERR_REGISTRY_CONFLICT: "InUse",
   ERR_REGISTRY_DENIED: "AuthFailed",
+  ERR_REGISTRY_FILE: "StoreIo",
   ERR_REGISTRY_HELPER_UNSUPPORTED: "CredHelperFailed",
   ERR_REGISTRY_INVALID_AUTH_FILE: "ConfigFileInvalid",
   ERR_REGISTRY_INVALID_CERTIFICATE: "ConfigFileInvalid",
+  ERR_REGISTRY_INVALID_LAYOUT: "ManifestInvalid",
   ERR_REGISTRY_NOT_FOUND: "RegistryNotFound",
+  ERR_REGISTRY_NO_SPACE: "NoSpace",
   ERR_REGISTRY_PROTOCOL: "RegistryProtocol",
   ERR_REGISTRY_RATE_LIMITED: "RateLimited",
   ERR_REGISTRY_REALM_REFUSED: "AuthRealmRefused",

@@ -29,6 +29,9 @@ import {
 } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
+import { buildArtifact } from "./support/artifact.ts";
+import { held, pushBuilt } from "./support/push-built.ts";
+
 const LATEST = parseTag("latest");
 const IMAGE = buildImage({ layers: [{ entries: [{ name: "a", content: "first" }] }] });
 
@@ -63,7 +66,7 @@ describe.skipIf(!hasPeer("docker-registry"))("against docker-registry", () => {
     const other = buildImage({ layers: [], platform: { os: "linux", architecture: "s390x" } });
     const index = buildIndex([IMAGE, other]);
     const repository = repositoryOf(client, server.host);
-    await pushAll(repository, index);
+    await pushBuilt(repository, index, [LATEST]);
     const copy = ["copy", "--all", "--preserve-digests", "--src-tls-verify=false"];
     const source = `docker://${server.host}/team/app:latest`;
     execFileSync("skopeo", [...copy, source, `oci:${folder.path}/layout:it`], { stdio: "ignore" });
@@ -90,7 +93,7 @@ describe.skipIf(!hasPeer("docker-registry"))("against docker-registry", () => {
     await using server = await startDockerRegistry();
     await using client = createRegistryClient({ plainHttp: true });
     const repository = repositoryOf(client, server.host);
-    await pushAll(repository, IMAGE);
+    await pushBuilt(repository, IMAGE, [LATEST]);
     const { digest } = IMAGE.descriptor;
     await repository.deleteManifest(digest);
     await expect(repository.fetchManifest(LATEST)).rejects.toMatchObject({
@@ -106,11 +109,11 @@ describe.skipIf(!hasPeer("docker-registry"))("against docker-registry", () => {
     await using server = await startDockerRegistry();
     await using client = createRegistryClient({ plainHttp: true });
     const repository = repositoryOf(client, server.host);
-    await pushAll(repository, IMAGE);
+    await pushBuilt(repository, IMAGE, [LATEST]);
     const subject = IMAGE.descriptor;
-    const sbom = referrer(subject, "application/spdx+json", "sbom");
-    const signature = referrer(subject, "application/vnd.example.signature", "signed");
-    await Promise.all([sbom, signature].map((artifact) => pushAll(repository, artifact, [])));
+    const sbom = buildArtifact(subject, "application/spdx+json", "sbom");
+    const signature = buildArtifact(subject, "application/vnd.example.signature", "signed");
+    await Promise.all([sbom, signature].map((artifact) => pushBuilt(repository, artifact)));
     const all = await digestsOf(repository.referrers(subject.digest));
     expect(all.toSorted()).toEqual([sbom, signature].map(digestOfImage).toSorted());
     const artifactType = "application/spdx+json";
@@ -316,7 +319,7 @@ describe("referrers", () => {
         method === "PUT" ? { status: 201, headers: { "oci-subject": subject } } : { status: 404 },
     });
     await using client = createRegistryClient(QUICK);
-    const artifact = referrer(IMAGE.descriptor, "application/spdx+json", "sbom");
+    const artifact = buildArtifact(IMAGE.descriptor, "application/spdx+json", "sbom");
     const manifest = parseManifest(artifact.manifest, artifact.descriptor.mediaType);
     await repositoryOf(client, server.host).pushManifest(manifest);
     expect(server.requests.map(({ path }) => path)).toEqual([
@@ -329,7 +332,7 @@ describe("referrers", () => {
       script: ({ method }) => (method === "PUT" ? { status: 201 } : list([two])),
     });
     await using client = createRegistryClient(QUICK);
-    const artifact = referrer(IMAGE.descriptor, "application/spdx+json", "sbom");
+    const artifact = buildArtifact(IMAGE.descriptor, "application/spdx+json", "sbom");
     const manifest = parseManifest(artifact.manifest, artifact.descriptor.mediaType);
     const pushing = repositoryOf(client, server.host).pushManifest(manifest);
     await expect(pushing).rejects.toMatchObject({ code: "ERR_REGISTRY_CONFLICT" });
@@ -339,14 +342,6 @@ describe("referrers", () => {
 const QUICK: RegistryClientOptions = { plainHttp: true, retryDelay: 1 };
 
 const nobody: ContentProvider = { openContent: () => expect.fail("content was opened") };
-
-function held(bytes: Uint8Array): ContentProvider {
-  return {
-    openContent: async function* (_, { offset = 0 } = {}) {
-      yield bytes.subarray(offset);
-    },
-  };
-}
 
 function repositoryOf(
   client: ReturnType<typeof createRegistryClient>,
@@ -367,41 +362,6 @@ function layersOf({ manifest }: BuiltImage): readonly Descriptor[] {
 
 function digestOfImage({ descriptor }: BuiltImage): Digest {
   return descriptor.digest;
-}
-
-async function pushAll(
-  repository: RepositoryClient,
-  { blobs, descriptor }: BuiltImage,
-  tags = [LATEST],
-): Promise<void> {
-  for (const [digest, { mediaType, bytes }] of blobs) {
-    if (digest === descriptor.digest) continue;
-    if (mediaType.includes("manifest"))
-      await repository.pushManifest(parseManifest(bytes, mediaType));
-    else await repository.pushBlob(descriptorOf(bytes), held(bytes));
-  }
-  const manifest = blobs.get(descriptor.digest)?.bytes ?? Buffer.alloc(0);
-  await repository.pushManifest(parseManifest(manifest, descriptor.mediaType), { tags });
-}
-
-function referrer(subject: Descriptor, artifactType: string, text: string): BuiltImage {
-  const blobs = new Map<Digest, { readonly mediaType: string; readonly bytes: Uint8Array }>();
-  const add = (mediaType: string, bytes: Uint8Array): Descriptor => {
-    blobs.set(digestOf(bytes), { mediaType, bytes });
-    return { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
-  };
-  const mediaType = MEDIA_TYPE.imageManifest;
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType,
-      artifactType,
-      config: add(MEDIA_TYPE.empty, Buffer.from("{}")),
-      layers: [add("text/plain", Buffer.from(text))],
-      subject,
-    }),
-  );
-  return { descriptor: add(mediaType, manifest), manifest, blobs };
 }
 
 function entry(artifactType: string, text: string): Descriptor {

@@ -1,0 +1,59 @@
+/**
+ * Where images are copied from and to: registries, layouts, archives, or whatever else keeps
+ * manifests and blobs.
+ *
+ * @module
+ */
+import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import type { Repository, Tag } from "@stowage/reference";
+
+import type { PushedBlob } from "../push-blob.ts";
+import type { TransportOptions } from "../transport.ts";
+
+/** One image, and what refers to it, to be read. Whoever opened it disposes of it. */
+export interface CopySource extends ContentProvider, AsyncDisposable {
+  /** As people write it, for messages. */
+  readonly name: string;
+  /** Its repository, if it is a registry's, so that blobs may be mounted within the registry. */
+  readonly repository?: Repository | undefined;
+  /** The manifest or index that the name stands for. */
+  fetchRoot(options?: TransportOptions): Promise<FetchedManifest>;
+  /** A manifest that an index names, or that refers to another; verified. */
+  fetchManifest(descriptor: Descriptor, options?: TransportOptions): Promise<FetchedManifest>;
+  /** What refers to `subject`. */
+  referrers(subject: Digest, options?: TransportOptions): AsyncIterable<Descriptor>;
+  /** What another tag of the same repository or layout stands for, if there is one. */
+  findTag(tag: Tag, options?: TransportOptions): Promise<FetchedManifest | undefined>;
+}
+
+/** How {@link CopyDestination.writeBlob} writes. */
+export interface WriteBlobOptions extends TransportOptions {
+  /** Where the blob comes from, so that it may be mounted from there. */
+  readonly from?: Repository | undefined;
+  /** Told how many bytes have been written. */
+  readonly onProgress?: ((written: number) => void) | undefined;
+}
+
+/** How {@link CopyDestination.writeManifest} writes. */
+export interface WriteManifestOptions extends TransportOptions {
+  /** Whether it is the image that is copied, to be found under the destination's own name. */
+  readonly root?: boolean | undefined;
+  /** A tag beside that. */
+  readonly tag?: Tag | undefined;
+}
+
+/** A place for one image. What was not committed when it is disposed of is not there. */
+export interface CopyDestination extends AsyncDisposable {
+  /** As people write it, for messages. */
+  readonly name: string;
+  /** Takes in a blob, verified, before any manifest that names it. */
+  writeBlob(
+    descriptor: Descriptor,
+    provider: ContentProvider,
+    options?: WriteBlobOptions,
+  ): Promise<PushedBlob>;
+  /** Takes in the very bytes of a manifest, after all that it names. */
+  writeManifest(manifest: FetchedManifest, options?: WriteManifestOptions): Promise<void>;
+  /** Makes what was written the destination's content; durable when it resolves. */
+  commit(options?: TransportOptions): Promise<void>;
+}

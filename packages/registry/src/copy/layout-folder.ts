@@ -1,0 +1,163 @@
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+import {
+  type ByteSource,
+  ContentError,
+  type ContentProvider,
+  type Descriptor,
+  type Digest,
+  hasErrorCode,
+  type OpenContentOptions,
+  verifyContent,
+} from "@stowage/content";
+
+import { acquireFileLock } from "../file-lock.ts";
+import type { CopyDestination, CopySource } from "./copy-place.ts";
+import { writeDurably } from "./durable-file.ts";
+import { fileFailure, guarded } from "./file-failure.ts";
+import {
+  addToIndex,
+  blobFile,
+  formatLayoutIndex,
+  INDEX_FILE,
+  indexEntry,
+  invalidLayout,
+  LAYOUT_DOCUMENT,
+  LAYOUT_FILE,
+  layoutSource,
+  parseLayoutIndex,
+} from "./oci-layout.ts";
+
+/** How a layout is written. */
+export interface LayoutFolderOptions {
+  /** Milliseconds to wait for others who write `index.json`. @defaultValue 30_000 */
+  readonly lockTimeout?: number | undefined;
+}
+
+const READ_BYTES = 256 * 1024;
+
+/**
+ * An image of an OCI layout in a folder.
+ *
+ * @param name - as `org.opencontainers.image.ref.name` has it; the only image unless given.
+ * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none.
+ */
+export async function openLayoutFolder(path: string, name?: string): Promise<CopySource> {
+  const bytes = await readLayoutFile(path, INDEX_FILE);
+  if (bytes === undefined) throw invalidLayout(path, "it is no OCI image layout: no index.json");
+  const index = parseLayoutIndex(bytes, path);
+  const content: ContentProvider = {
+    openContent: ({ digest }, options) => readBlob(join(path, blobFile(digest)), digest, options),
+  };
+  const shown = `oci:${path}${name === undefined ? "" : `:${name}`}`;
+  return { ...layoutSource(shown, index, content, name), async [Symbol.asyncDispose]() {} };
+}
+
+/**
+ * A place in an OCI layout in a folder, which is made if it is not there. Blobs are verified and
+ * synced before they get their names; `index.json` is replaced at once, under a lock.
+ */
+export function layoutFolderDestination(
+  path: string,
+  name?: string,
+  options: LayoutFolderOptions = {},
+): CopyDestination {
+  const { lockTimeout } = options;
+  const entries: (readonly [descriptor: Descriptor, name: string | undefined])[] = [];
+  const folders = new Set<string>();
+  const take = async (
+    { digest, size }: Pick<Descriptor, "digest" | "size">,
+    source: () => ByteSource,
+    onProgress?: (written: number) => void,
+  ): Promise<"existed" | "uploaded"> => {
+    const file = join(path, blobFile(digest));
+    if (await isWhole(file, { digest, size })) return "existed";
+    await guarded(file, () => mkdir(dirname(file), { recursive: true }));
+    folders.add(dirname(file));
+    await writeDurably(file, verifyContent(source(), { digest, size }), onProgress);
+    return "uploaded";
+  };
+  return {
+    name: `oci:${path}${name === undefined ? "" : `:${name}`}`,
+    writeBlob: (descriptor, provider, { signal, onProgress } = {}) =>
+      take(descriptor, () => provider.openContent(descriptor, { signal }), onProgress),
+    async writeManifest(manifest, { root = false, tag } = {}) {
+      await take(manifest.descriptor, () => once(manifest.bytes));
+      const entry = indexEntry(manifest);
+      if (root) entries.push([entry, name]);
+      else if (tag !== undefined) entries.push([entry, tag]);
+      else if (entry.artifactType !== undefined) entries.push([entry, undefined]);
+    },
+    async commit({ signal } = {}) {
+      for (const folder of [...folders, path]) await guarded(folder, () => syncFolder(folder));
+      await using _lock = await acquireFileLock(join(path, `.${INDEX_FILE}.lock`), {
+        signal,
+        timeout: lockTimeout,
+      });
+      const before = parseLayoutIndex(await readLayoutFile(path, INDEX_FILE), path);
+      const after = entries.reduce((index, [entry, as]) => addToIndex(index, entry, as), before);
+      if ((await readLayoutFile(path, LAYOUT_FILE)) === undefined) {
+        await writeDurably(join(path, LAYOUT_FILE), once(Buffer.from(LAYOUT_DOCUMENT)));
+      }
+      await writeDurably(join(path, INDEX_FILE), once(formatLayoutIndex(after)));
+      await guarded(path, () => syncFolder(path));
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+async function readLayoutFile(path: string, name: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(join(path, name));
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return undefined;
+    throw fileFailure(error, join(path, name));
+  }
+}
+
+async function isWhole(
+  file: string,
+  descriptor: Pick<Descriptor, "digest" | "size">,
+): Promise<boolean> {
+  try {
+    // What is here already is read, since a damaged blob is to be mended and not to be kept.
+    for await (const _ of verifyContent(readBlob(file, descriptor.digest), descriptor));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function* readBlob(
+  path: string,
+  digest: Digest,
+  { signal, offset = 0 }: OpenContentOptions = {},
+): ByteSource {
+  let file: FileHandle;
+  try {
+    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (!hasErrorCode(error, "ENOENT", "ELOOP", "ENXIO")) throw fileFailure(error, path);
+    throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not at ${path}`);
+  }
+  await using _file = file;
+  for (let position = offset; ;) {
+    signal?.throwIfAborted();
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    const { bytesRead } = await guarded(path, () => file.read(buffer, 0, READ_BYTES, position));
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  await folder.sync();
+}
+
+async function* once(bytes: Uint8Array): ByteSource {
+  yield bytes;
+}

@@ -1,0 +1,466 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { type Digest, digestOf, parseManifest, parsePlatform } from "@stowage/content";
+import { parseReference, parseTag } from "@stowage/reference";
+import {
+  archiveDestination,
+  copyImage,
+  type CopyDestination,
+  type CopySource,
+  createRegistryClient,
+  layoutFolderDestination,
+  openArchive,
+  openLayoutFolder,
+  registryDestination,
+  registrySource,
+  type RepositoryClient,
+} from "@stowage/registry";
+import {
+  buildImage,
+  buildIndex,
+  type BuiltImage,
+  createTar,
+  hasPeer,
+  startDockerRegistry,
+  tempDir,
+} from "@stowage/testkit";
+import { describe, expect, test } from "vitest";
+
+import { buildArtifact } from "../support/artifact.ts";
+import { pushBuilt } from "../support/push-built.ts";
+
+const ONE = parseTag("one");
+const PLATFORMS = ["linux/amd64", "linux/arm64", "linux/s390x"];
+const INDEX = buildIndex(PLATFORMS.map(imageFor));
+const SBOM = buildArtifact(INDEX.descriptor, "application/spdx+json", "sbom");
+const SIGNATURE = buildArtifact(INDEX.descriptor, "application/vnd.example.sig", "signed");
+const OF_SBOM = buildArtifact(SBOM.descriptor, "application/vnd.example.sig", "signed, too");
+const COSIGN = buildArtifact(INDEX.descriptor, "application/vnd.example.cosign", "old style");
+
+describe.skipIf(!hasPeer("docker-registry"))("copyImage", () => {
+  test("R17 three platforms with all that refers to them go round without a digest changing", async () => {
+    await using world = await startWorld();
+    const { first, second, folder } = world;
+    await fillRegistry(first);
+    const layout = join(folder, "layout");
+    const archive = join(folder, "archive.tar");
+    const back = parseTag("back");
+    const steps: readonly (readonly [() => Promise<CopySource>, () => CopyDestination])[] = [
+      [async () => registrySource(first, ONE), () => registryDestination(second, ONE)],
+      [async () => registrySource(second, ONE), () => archiveDestination("oci-archive", archive)],
+      [() => openArchive("oci-archive", archive), () => layoutFolderDestination(layout, "it")],
+      [() => openLayoutFolder(layout, "it"), () => registryDestination(second, back)],
+    ];
+    for (const [open, to] of steps) {
+      await using source = await open();
+      await using destination = to();
+      const copied = await copyImage(source, destination, { withReferrers: true });
+      expect(copied.descriptor.digest).toBe(INDEX.descriptor.digest);
+      expect(copied.manifests).toBe(8);
+    }
+    await expectAll(second, back);
+    const names = await indexNames(layout);
+    expect(names).toContain("it");
+  });
+
+  test("every blob that is copied back is found there already", async () => {
+    await using world = await startWorld();
+    const { first, folder } = world;
+    await fillRegistry(first);
+    const layout = join(folder, "layout");
+    await copy(registrySource(first, ONE), layoutFolderDestination(layout, "it"));
+    const again = await copy(registrySource(first, ONE), layoutFolderDestination(layout, "it"));
+    expect(again).toMatchObject({ bytes: 0, blobs: { existed: 6, uploaded: 0 } });
+  });
+
+  test("a damaged blob of a layout is mended by the next copy", async () => {
+    await using world = await startWorld();
+    const { first, folder } = world;
+    await fillRegistry(first);
+    const layout = join(folder, "layout");
+    await copy(registrySource(first, ONE), layoutFolderDestination(layout));
+    const [layer] = layersOf(imageFor("linux/amd64"));
+    const file = join(layout, "blobs/sha256", layer?.digest.slice(7) ?? "");
+    const sound = await readFile(file);
+    await writeFile(file, randomBytes(sound.length));
+    await using damaged = await openLayoutFolder(layout);
+    await expect(copyImage(damaged, registryDestination(world.second, ONE))).rejects.toMatchObject({
+      code: "ERR_CONTENT_DIGEST_MISMATCH",
+    });
+    await expect(world.second.fetchManifest(ONE)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_NOT_FOUND",
+    });
+    await copy(registrySource(first, ONE), layoutFolderDestination(layout));
+    expect(await readFile(file)).toEqual(sound);
+  });
+
+  test("blobs are mounted between repositories of one registry", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const other = world.client.repository(
+      parseReference(`${world.first.repository.host}/team/other`).repository,
+    );
+    const copied = await copyImage(
+      registrySource(world.first, ONE),
+      registryDestination(other, ONE),
+    );
+    expect(copied).toMatchObject({ bytes: 0, blobs: { mounted: 6, uploaded: 0 } });
+  });
+
+  test("one platform is that image itself", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const wanted = imageFor("linux/s390x").descriptor.digest;
+    const copied = await copyImage(
+      registrySource(world.first, ONE),
+      registryDestination(world.second, ONE),
+      { platforms: [parsePlatform("linux/s390x")] },
+    );
+    expect(copied).toMatchObject({ descriptor: { digest: wanted }, manifests: 1 });
+    expect((await world.second.fetchManifest(ONE)).descriptor.digest).toBe(wanted);
+  });
+
+  test("several platforms are the index with holes", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const layout = join(world.folder, "layout");
+    const platforms = ["linux/amd64", "linux/arm64"].map((text) => parsePlatform(text));
+    const copied = await copyImage(
+      registrySource(world.first, ONE),
+      layoutFolderDestination(layout, "some"),
+      { platforms },
+    );
+    expect(copied).toMatchObject({ descriptor: INDEX.descriptor, manifests: 3 });
+    await using source = await openLayoutFolder(layout);
+    await expect(source.fetchManifest(imageFor("linux/s390x").descriptor)).rejects.toMatchObject({
+      code: "ERR_CONTENT_NOT_FOUND",
+    });
+    const none = copyImage(source, registryDestination(world.second, ONE), {
+      platforms: [parsePlatform("linux/riscv64")],
+    });
+    await expect(none).rejects.toMatchObject({ code: "ERR_CONTENT_PLATFORM_NOT_FOUND" });
+  });
+
+  test("a copy that is stopped leaves no name and no half file", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const archive = join(world.folder, "archive.tar");
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    {
+      await using destination = archiveDestination("oci-archive", archive);
+      const copying = copyImage(registrySource(world.first, ONE), destination, {
+        signal: controller.signal,
+        onProgress: ({ type }) => {
+          if (type === "blob-done") controller.abort(reason);
+        },
+      });
+      await expect(copying).rejects.toBe(reason);
+    }
+    await expect(readFile(archive)).rejects.toMatchObject({ code: "ENOENT" });
+    expect(execFileSync("ls", ["-A", world.folder]).toString()).toBe("");
+  });
+});
+
+describe.skipIf(!hasPeer("skopeo") || !hasPeer("docker-registry"))("with skopeo", () => {
+  test.for(["oci", "oci-archive"] as const)("%s: each reads what the other wrote", async (kind) => {
+    await using world = await startWorld();
+    const { first, second, folder } = world;
+    await fillRegistry(first);
+    const ours = join(folder, "ours");
+    const theirs = join(folder, "theirs");
+    const to =
+      kind === "oci" ? layoutFolderDestination(ours, "it") : archiveDestination(kind, ours, "it");
+    await copy(registrySource(first, ONE), to);
+    skopeo("copy", "--all", `${kind}:${ours}:it`, `${kind}:${theirs}:it`);
+    await using source =
+      kind === "oci" ? await openLayoutFolder(theirs, "it") : await openArchive(kind, theirs, "it");
+    const copied = await copyImage(source, registryDestination(second, ONE));
+    expect(copied.descriptor.digest).toBe(INDEX.descriptor.digest);
+  });
+
+  test("docker-archive: skopeo reads ours, and we read its", async () => {
+    await using world = await startWorld();
+    const { first, second, folder } = world;
+    await pushBuilt(first, imageFor("linux/amd64"), [ONE]);
+    const ours = join(folder, "ours.tar");
+    const theirs = join(folder, "theirs.tar");
+    const name = "example.com/team/app:1";
+    await copy(registrySource(first, ONE), archiveDestination("docker-archive", ours, name));
+    skopeo("copy", `docker-archive:${ours}:${name}`, `docker-archive:${theirs}:${name}`);
+    await using own = await openArchive("docker-archive", ours, name);
+    const round = await copyImage(own, registryDestination(second, ONE));
+    expect(round.descriptor.digest).toBe(imageFor("linux/amd64").descriptor.digest);
+    await using source = await openArchive("docker-archive", theirs, name);
+    await copyImage(source, registryDestination(second, parseTag("two")));
+    const id = async (tag: string) => {
+      const { document } = await second.fetchManifest(parseTag(tag));
+      return document.kind === "manifest" ? document.manifest.config.digest : undefined;
+    };
+    expect(await id("two")).toBe(await id("one"));
+  });
+
+  test.skipIf(!hasPeer("umoci"))("umoci unpacks a layout of ours", async () => {
+    await using world = await startWorld();
+    await pushBuilt(world.first, imageFor("linux/amd64"), [ONE]);
+    const layout = join(world.folder, "layout");
+    await copy(registrySource(world.first, ONE), layoutFolderDestination(layout, "it"));
+    const bundle = join(world.folder, "bundle");
+    execFileSync("umoci", ["unpack", "--rootless", "--image", `${layout}:it`, bundle]);
+    expect(await readFile(join(bundle, "rootfs/which"), "utf8")).toBe("linux/amd64");
+  });
+});
+
+describe("an archive", () => {
+  test.for([
+    ["is no tar", randomBytes(4096), "oci-archive"],
+    ["is empty", Buffer.alloc(0), "oci-archive"],
+    ["is gzip'd", Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(1024)]), "docker-archive"],
+    [
+      "ends within a file",
+      createTar([{ name: "index.json", content: "x".repeat(2000) }]).subarray(0, 1024),
+      "oci-archive",
+    ],
+    [
+      "has an index.json that is none",
+      createTar([{ name: "index.json", content: "[]" }]),
+      "oci-archive",
+    ],
+    [
+      "has a manifest.json that is none",
+      createTar([{ name: "manifest.json", content: "[{}]" }]),
+      "docker-archive",
+    ],
+    [
+      "lacks a layer",
+      createTar([{ name: "manifest.json", content: '[{"Config":"c","Layers":[]}]' }]),
+      "docker-archive",
+    ],
+    [
+      "has links in a circle",
+      createTar([{ name: "index.json", type: "symlink", linkName: "index.json" }]),
+      "oci-archive",
+    ],
+  ] as const)("that %s is refused by name", async ([, bytes, kind]) => {
+    await using folder = await tempDir();
+    const path = join(folder.path, "it.tar");
+    await writeFile(path, bytes);
+    await expect(openArchive(kind, path)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_INVALID_LAYOUT",
+    });
+  });
+
+  test("that docker saved with links to equal layers is read", async () => {
+    await using folder = await tempDir();
+    const layer = createTar([{ name: "f", content: "x" }]);
+    const config = JSON.stringify({
+      architecture: "amd64",
+      os: "linux",
+      rootfs: { type: "layers", diff_ids: [digestOf(layer), digestOf(layer)] },
+    });
+    const manifest = [
+      { Config: "c.json", RepoTags: ["a:1", "b:2"], Layers: ["1/layer.tar", "2/layer.tar"] },
+    ];
+    const path = join(folder.path, "it.tar");
+    await writeFile(
+      path,
+      createTar([
+        { name: "1/layer.tar", content: layer },
+        { name: "2/layer.tar", type: "symlink", linkName: "../1/layer.tar" },
+        { name: "c.json", content: config },
+        { name: "manifest.json", content: JSON.stringify(manifest) },
+      ]),
+    );
+    await using source = await openArchive("docker-archive", path, "b:2");
+    const { document } = await source.fetchRoot();
+    if (document.kind !== "manifest") throw new Error("an index");
+    expect(document.manifest.config.digest).toBe(digestOf(Buffer.from(config)));
+    expect(document.manifest.layers.map(({ digest }) => digest)).toEqual([
+      digestOf(layer),
+      digestOf(layer),
+    ]);
+    await using other = await openArchive("docker-archive", path, "c:3");
+    await expect(other.fetchRoot()).rejects.toMatchObject({ code: "ERR_REGISTRY_NOT_FOUND" });
+  });
+});
+
+describe("a layout", () => {
+  test("keeps what others wrote into its index, and gives a name to one image only", async () => {
+    await using folder = await tempDir();
+    const index = { schemaVersion: 2, manifests: [], annotations: { kept: "yes" } };
+    await writeFile(join(folder.path, "index.json"), JSON.stringify(index));
+    for (const text of ["linux/amd64", "linux/arm64"]) {
+      await using destination = layoutFolderDestination(folder.path, "it");
+      await put(destination, imageFor(text));
+    }
+    const read = JSON.parse(await readFile(join(folder.path, "index.json"), "utf8"));
+    expect(read).toMatchObject({
+      annotations: { kept: "yes" },
+      manifests: [{ digest: imageFor("linux/arm64").descriptor.digest }],
+    });
+    expect(read.manifests).toHaveLength(1);
+  });
+
+  test("takes images from many writers at once", async () => {
+    await using folder = await tempDir();
+    const names = Array.from({ length: 12 }, (_, at) => `n${at}`);
+    await Promise.all(
+      names.map(async (name) => {
+        await using destination = layoutFolderDestination(folder.path, name);
+        await put(destination, imageFor(`linux/${name}`));
+      }),
+    );
+    expect((await indexNames(folder.path)).toSorted()).toEqual(names.toSorted());
+  });
+
+  test("whose writer died with the lock is written again", async () => {
+    await using folder = await tempDir();
+    await writeFile(join(folder.path, ".index.json.lock"), "4194303 1\n");
+    await using destination = layoutFolderDestination(folder.path, "it");
+    await put(destination, imageFor("linux/amd64"));
+    expect(await indexNames(folder.path)).toEqual(["it"]);
+  });
+
+  test("that is a folder of something else is refused", async () => {
+    await using folder = await tempDir();
+    await expect(openLayoutFolder(folder.path)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_INVALID_LAYOUT",
+    });
+  });
+
+  test("tells what it has where a name is wrong", async () => {
+    await using folder = await tempDir();
+    await using destination = layoutFolderDestination(folder.path, "it");
+    await put(destination, imageFor("linux/amd64"));
+    await using source = await openLayoutFolder(folder.path, "at");
+    await expect(source.fetchRoot()).rejects.toMatchObject({
+      code: "ERR_REGISTRY_NOT_FOUND",
+      hint: "It has it.",
+    });
+  });
+
+  test.skipIf(process.getuid?.() !== 0)("on a full disk says so", async () => {
+    await using folder = await tempDir();
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", folder.path]);
+    try {
+      await using destination = layoutFolderDestination(folder.path, "it");
+      const layers = [{ tar: randomBytes(200_000), compression: "none" as const }];
+      await expect(put(destination, buildImage({ layers }))).rejects.toMatchObject({
+        code: "ERR_REGISTRY_NO_SPACE",
+      });
+    } finally {
+      execFileSync("umount", [folder.path]);
+    }
+  });
+
+  test("whose lock another process keeps is not written", async () => {
+    await using folder = await tempDir();
+    await writeFile(join(folder.path, ".index.json.lock"), `${process.pid}\n`);
+    await using destination = layoutFolderDestination(folder.path, "it");
+    const waiting = put(destination, imageFor("linux/amd64"), AbortSignal.timeout(200));
+    await expect(waiting).rejects.toMatchObject({ name: "TimeoutError" });
+  });
+
+  test("in a place that cannot be written says where", async () => {
+    await using folder = await tempDir();
+    await writeFile(join(folder.path, "file"), "");
+    await using destination = layoutFolderDestination(join(folder.path, "file"), "it");
+    await expect(put(destination, imageFor("linux/amd64"))).rejects.toMatchObject({
+      code: "ERR_REGISTRY_FILE",
+    });
+  });
+});
+
+interface World extends AsyncDisposable {
+  readonly client: ReturnType<typeof createRegistryClient>;
+  readonly first: RepositoryClient;
+  readonly second: RepositoryClient;
+  readonly folder: string;
+}
+
+async function startWorld(): Promise<World> {
+  const stack = new AsyncDisposableStack();
+  const folder = stack.use(await tempDir());
+  const one = stack.use(await startDockerRegistry());
+  const two = stack.use(await startDockerRegistry());
+  const client = stack.use(createRegistryClient({ plainHttp: true }));
+  const of = (host: string): RepositoryClient =>
+    client.repository(parseReference(`${host}/team/app`).repository);
+  return {
+    client,
+    first: of(one.host),
+    second: of(two.host),
+    folder: folder.path,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+async function fillRegistry(repository: RepositoryClient): Promise<void> {
+  await pushBuilt(repository, INDEX, [ONE]);
+  for (const artifact of [SBOM, SIGNATURE, OF_SBOM]) await pushBuilt(repository, artifact);
+  const tag = parseTag(`${INDEX.descriptor.digest.replace(":", "-")}.sig`);
+  await pushBuilt(repository, COSIGN, [tag]);
+}
+
+async function expectAll(repository: RepositoryClient, tag: typeof ONE): Promise<void> {
+  const { digest } = INDEX.descriptor;
+  expect((await repository.fetchManifest(tag)).descriptor.digest).toBe(digest);
+  for (const image of PLATFORMS.map(imageFor)) {
+    await repository.fetchManifest(image.descriptor.digest);
+    for (const layer of layersOf(image)) expect(await repository.hasContent(layer)).toBe(true);
+  }
+  const found = async (subject: Digest): Promise<readonly Digest[]> =>
+    (await Array.fromAsync(repository.referrers(subject))).map((one) => one.digest).toSorted();
+  const direct = [SBOM, SIGNATURE, COSIGN].map(({ descriptor }) => descriptor.digest);
+  expect(await found(digest)).toEqual(direct.toSorted());
+  expect(await found(SBOM.descriptor.digest)).toEqual([OF_SBOM.descriptor.digest]);
+  const old = parseTag(`${digest.replace(":", "-")}.sig`);
+  expect((await repository.fetchManifest(old)).descriptor.digest).toBe(COSIGN.descriptor.digest);
+}
+
+async function copy(source: CopySource, destination: CopyDestination) {
+  await using _source = source;
+  await using to = destination;
+  return await copyImage(source, to);
+}
+
+async function put(
+  destination: CopyDestination,
+  image: BuiltImage,
+  signal?: AbortSignal,
+): Promise<void> {
+  const content = {
+    openContent: async function* ({ digest }: { readonly digest: Digest }) {
+      yield image.blobs.get(digest)?.bytes ?? expect.fail("unknown");
+    },
+  };
+  const { descriptor, manifest } = image;
+  for (const layer of layersOf(image)) await destination.writeBlob(layer, content);
+  await destination.writeManifest(parseManifest(manifest, descriptor.mediaType), { root: true });
+  await destination.commit({ signal });
+}
+
+async function indexNames(layout: string): Promise<readonly string[]> {
+  const { manifests } = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as {
+    readonly manifests: readonly { readonly annotations?: Readonly<Record<string, string>> }[];
+  };
+  return manifests.flatMap((one) => one.annotations?.["org.opencontainers.image.ref.name"] ?? []);
+}
+
+function imageFor(platform: string): BuiltImage {
+  const layers = [{ entries: [{ name: "which", content: platform }] }];
+  return buildImage({ layers, platform: parsePlatform(platform) });
+}
+
+function layersOf({ manifest }: BuiltImage) {
+  const { document } = parseManifest(manifest);
+  if (document.kind !== "manifest") return [];
+  return [document.manifest.config, ...document.manifest.layers];
+}
+
+function skopeo(...args: readonly string[]): void {
+  execFileSync("skopeo", [...args], { stdio: ["ignore", "ignore", "inherit"] });
+}
