@@ -21,6 +21,7 @@ export class TarOutput implements AsyncDisposable {
   readonly #temporary: string;
   #file: FileHandle | undefined;
   #turn: Promise<void> = Promise.resolve();
+  readonly #folders = new Set<string>();
   #position = 0;
   #done = false;
 
@@ -29,7 +30,11 @@ export class TarOutput implements AsyncDisposable {
     this.#temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.partial`);
   }
 
-  /** Adds a file of exactly `size` bytes; one after another, in the order of the calls. */
+  /**
+   * Adds a file of exactly `size` bytes; one after another, in the order of the calls. The folders
+   * that it lies in come before it: skopeo gives those that it has to make up to root, which takes
+   * being root.
+   */
   add(
     name: string,
     size: number,
@@ -77,7 +82,11 @@ export class TarOutput implements AsyncDisposable {
     const start = this.#position;
     // A file that breaks off leaves its place to the next one.
     await file.truncate(start);
-    await guarded(this.#path, () => this.#append(formatHeader(name, size)));
+    const folders = foldersOf(name).filter((folder) => !this.#folders.has(folder));
+    const headers = folders.map((folder) => formatHeader(folder, 0));
+    await guarded(this.#path, () =>
+      this.#append(Buffer.concat([...headers, formatHeader(name, size)])),
+    );
     let written = 0;
     try {
       for await (const chunk of source()) {
@@ -90,6 +99,7 @@ export class TarOutput implements AsyncDisposable {
       throw error;
     }
     await guarded(this.#path, () => this.#append(Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)));
+    for (const folder of folders) this.#folders.add(folder);
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
@@ -104,11 +114,21 @@ export class TarOutput implements AsyncDisposable {
   }
 }
 
-/** @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html */
+/** `a/b/c` lies in `a/` and `a/b/`. */
+function foldersOf(name: string): readonly string[] {
+  return [...name.matchAll(/\//g)].map(({ index }) => name.slice(0, index + 1));
+}
+
+/**
+ * The header of a file, or of a folder if the name ends with a slash.
+ *
+ * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html
+ */
 function formatHeader(name: string, size: number): Buffer {
+  const isFolder = name.endsWith("/");
   const header = Buffer.alloc(BLOCK);
   header.write(name, 0, 100);
-  header.write("0000644\0", 100);
+  header.write(isFolder ? "0000755\0" : "0000644\0", 100);
   header.write("0000000\0", 108);
   header.write("0000000\0", 116);
   if (size <= MAX_OCTAL_SIZE) header.write(`${size.toString(8).padStart(11, "0")}\0`, 124);
@@ -118,7 +138,7 @@ function formatHeader(name: string, size: number): Buffer {
   }
   header.write("00000000000\0", 136);
   header.write("        ", 148);
-  header.write("0", 156);
+  header.write(isFolder ? "5" : "0", 156);
   header.write("ustar\0", 257);
   header.write("00", 263);
   const sum = header.reduce((total, byte) => total + byte, 0);

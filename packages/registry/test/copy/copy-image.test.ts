@@ -182,6 +182,16 @@ describe.skipIf(!hasPeer("skopeo") || !hasPeer("docker-registry"))("with skopeo"
     expect(copied.descriptor.digest).toBe(INDEX.descriptor.digest);
   });
 
+  test("oci-archive: folders come before what is in them, each once", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const path = join(world.folder, "ours");
+    await copy(registrySource(world.first, ONE), archiveDestination("oci-archive", path, "it"));
+    const names = execFileSync("tar", ["-tf", path], { encoding: "utf8" }).trim().split("\n");
+    expect(names.slice(0, 2)).toEqual(["blobs/", "blobs/sha256/"]);
+    expect(names.filter((name) => name.endsWith("/"))).toHaveLength(2);
+  });
+
   test("docker-archive: skopeo reads ours, and we read its", async () => {
     await using world = await startWorld();
     const { first, second, folder } = world;
