@@ -104,7 +104,7 @@ export async function createPodSandbox(
 /**
  * The pod that `idOrName` names: by its ID or a prefix, its name, or that of its infra container.
  *
- * @throws {@link PodError} `ERR_POD_SANDBOX_NOT_FOUND`
+ * @throws {@link PodError} as {@link getInfra} does
  */
 export async function getPod(context: PodContext, idOrName: string): Promise<PodStatus> {
   const infra = await getInfra(context, idOrName);
@@ -115,8 +115,13 @@ export async function getPod(context: PodContext, idOrName: string): Promise<Pod
   );
 }
 
-/** The infra container of a pod. @throws {@link PodError} `ERR_POD_SANDBOX_NOT_FOUND` */
+/**
+ * The infra container of a pod.
+ *
+ * @throws {@link PodError} `ERR_POD_INVALID_POD_NAME` for an empty name; `ERR_POD_SANDBOX_NOT_FOUND`
+ */
 export async function getInfra(context: PodContext, idOrName: string): Promise<Member> {
+  requireGiven(idOrName);
   const infra = await findInfra(context, idOrName);
   if (infra !== undefined) return infra;
   throw new PodError("ERR_POD_SANDBOX_NOT_FOUND", `${escapeText(idOrName)}: no such pod`);
@@ -141,9 +146,7 @@ export async function removePod(
   idOrName: string,
   options: WaitOptions,
 ): Promise<readonly string[]> {
-  if (idOrName === "") {
-    throw new PodError("ERR_POD_INVALID_POD_NAME", "the pod's name or ID is empty");
-  }
+  requireGiven(idOrName);
   const infra = await findInfra(context, idOrName);
   return infra === undefined ? [] : removeAllOf(context, infra.record.id, options);
 }
@@ -176,8 +179,12 @@ export async function removeAllOf(
   return removed;
 }
 
+function requireGiven(idOrName: string): void {
+  if (idOrName !== "") return;
+  throw new PodError("ERR_POD_INVALID_POD_NAME", "the pod's name or ID is empty");
+}
+
 async function findInfra(context: PodContext, idOrName: string): Promise<Member | undefined> {
-  if (idOrName === "") return undefined;
   const record: ContainerRecord | undefined = await context.store.containers.find(idOrName);
   if (record === undefined) return undefined;
   const metadata = metadataOf(record);
