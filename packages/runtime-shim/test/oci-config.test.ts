@@ -83,7 +83,7 @@ describe("createOciConfig", () => {
 
   test("belongs to nobody until a start has looked its user up", () => {
     const { process, annotations } = createOciConfig(ID, imageOf({ Cmd: ["/c"], User: "www" }));
-    expect(process.user).toEqual({ uid: 65_534, gid: 65_534 });
+    expect(process.user).toEqual({ uid: 65_534, gid: 65_534, umask: 0o022 });
     expect(annotations).toEqual({ [USER_ANNOTATION]: "www" });
   });
 

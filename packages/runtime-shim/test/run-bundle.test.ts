@@ -1,4 +1,4 @@
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { ImageExecution } from "@stowage/content";
@@ -10,7 +10,7 @@ import {
   writeBundle,
   writeTemplate,
 } from "@stowage/runtime-shim";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { CAN_MOUNT } from "./support/runtime-world.ts";
 import { createScratch, writeHostRoot } from "./support/host-root.ts";
@@ -41,6 +41,23 @@ describe.skipIf(!RUNC)(`runBundle${RUNC ? "" : " (needs root and runc)"}`, () =>
     expect(error).toMatchObject({ code });
     expect(runFailureExitCode(error)).toBe(exitCode);
     expect(await readdir(bundle.stateRoot)).toEqual([]);
+  });
+
+  test("A06 S0: a runtime sees nothing of the caller's environment that it has no use for", async () => {
+    await using bundle = await createBundle({ Cmd: ["/bin/sh"] });
+    const { id, path, stateRoot } = bundle;
+    const runtime = { name: "sh", path: join(path, "runtime") };
+    await writeFile(runtime.path, `#!/bin/sh\nenv >> ${path}/seen\n`, { mode: 0o755 });
+    vi.stubEnv("LD_LIBRARY_PATH", "/nowhere");
+    vi.stubEnv("NODE_OPTIONS", "--no-warnings");
+    vi.stubEnv("TOKEN", "hunter2");
+    vi.stubEnv("TZ", "UTC");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await runBundle({ runtime, id, bundle: path, stateRoot })).toBe(0);
+    const seen = await readFile(join(path, "seen"), "utf8");
+    expect(seen.match(/^PATH=/gm)).toHaveLength(2);
+    expect(seen.match(/^TZ=UTC$/gm)).toHaveLength(2);
+    expect(seen).not.toMatch(/^(LD_|NODE_|TOKEN)/m);
   });
 
   test("names a runtime that cannot be executed", async () => {

@@ -26,7 +26,7 @@ describe("R14 writeTemplate and writeBundle", () => {
     const before = JSON.parse(template.toString()) as OciConfig;
     expect(written).toEqual({
       ...before,
-      process: { ...before.process, user: { uid: 0, gid: 0, additionalGids: [0] } },
+      process: { ...before.process, user: { uid: 0, gid: 0, additionalGids: [0], umask: 0o022 } },
       root: { ...before.root, path: dirs.mountPoint },
     });
   });

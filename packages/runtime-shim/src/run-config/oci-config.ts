@@ -36,6 +36,8 @@ export interface OciUser {
   readonly uid: number;
   readonly gid: number;
   readonly additionalGids?: readonly number[];
+  /** What is taken from the modes of files that the process makes. */
+  readonly umask?: number;
 }
 
 /** One file system that the runtime mounts in the container. */

@@ -38,6 +38,9 @@ export interface UnresolvedProcess {
 
 const DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+// Without one, a process would have that of whoever runs the runtime.
+const UMASK = 0o022;
+
 // The kernel refuses a longer one, with an error that names neither it nor its length.
 const MAX_ARGUMENT_BYTES = 128 * 1024;
 
@@ -50,7 +53,7 @@ export function createProcess(image: ImageExecution, options: ProcessOptions): U
     user,
     process: {
       terminal,
-      user: NOBODY,
+      user: { ...NOBODY, umask: UMASK },
       args: argumentsOf(image, options),
       env: environmentOf(image.Env ?? [], options.env ?? [], terminal),
       cwd: workingDirectoryOf(options.cwd ?? image.WorkingDir ?? ""),

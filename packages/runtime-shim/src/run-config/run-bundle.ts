@@ -11,6 +11,7 @@ import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { RuntimeError } from "../runtime-error.ts";
 import type { OciRuntime } from "./oci-runtime.ts";
+import { runtimeEnvironment } from "./runtime-environment.ts";
 
 /** What is run, by what. */
 export interface BundleRun {
@@ -73,7 +74,10 @@ export async function forgetContainer(run: Omit<BundleRun, "bundle">): Promise<v
 
 async function waitForEnd(run: BundleRun, log: string, options: RunBundleOptions): Promise<number> {
   const { signal, stdio = "inherit", forwardSignals = [] } = options;
-  const child = spawn(run.runtime.path, argumentsOf(run, log), { stdio });
+  const child = spawn(run.runtime.path, argumentsOf(run, log), {
+    stdio,
+    env: runtimeEnvironment(),
+  });
   const kill = (): void => void callRuntime(run, ["kill", run.id, "KILL"], child);
   const forward = (name: NodeJS.Signals): void => {
     // A terminal sends these to the runtime by itself, which would pass them on twice.
@@ -115,6 +119,7 @@ async function callRuntime(
 ): Promise<void> {
   const call = spawn(run.runtime.path, ["--root", run.stateRoot, ...args], {
     stdio: "ignore",
+    env: runtimeEnvironment(),
     timeout: KILL_TIMEOUT_MS,
   });
   const isDone = await new Promise<boolean>((resolve) => {

@@ -89,7 +89,8 @@ async function completeProcess(template: JsonObject, root: string): Promise<Json
     // A link of the image's could lead where a path under /proc is refused.
     workingDirectoryOf(await resolveInRoot(root, process["cwd"]));
   }
-  return typeof user === "string" ? { ...process, user: await resolveUser(root, user) } : process;
+  if (typeof user !== "string") return process;
+  return { ...process, user: { ...objectIn(process, "user"), ...(await resolveUser(root, user)) } };
 }
 
 async function readTemplate(workDir: string): Promise<JsonObject> {
