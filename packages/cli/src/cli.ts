@@ -4,7 +4,15 @@ import type { CommandContext, CommandInput, CommandSpec } from "./command.ts";
 import { COMMANDS } from "./command-list.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { renderFailure } from "./failure.ts";
-import { type Format, GLOBAL_OPTIONS, readGlobalOptions } from "./global-options.ts";
+import {
+  type Format,
+  GLOBAL_OPTIONS,
+  type GlobalOptions,
+  readGlobalOptions,
+} from "./global-options.ts";
+import { createMessages } from "./messages.ts";
+import { collect, guardOption } from "./option-guard.ts";
+import { guardOutput } from "./output-streams.ts";
 import { onSignals } from "./signals.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -19,25 +27,28 @@ export interface CliStreams {
 /** Runs one command. Resolves to the exit code; never rejects. */
 export async function runCli(argv: readonly string[], streams: CliStreams): Promise<number> {
   using signals = onSignals();
-  // A reader that has seen enough is no failure of ours.
-  streams.stdout.on("error", () => signals.abort("SIGPIPE"));
+  const output = guardOutput(streams.stdout, streams.stderr, signals);
   let exitCode = 0;
+  let options: GlobalOptions | undefined;
   const program = createProgram(streams, async (spec, input) => {
     const context = createContext(input.flags, streams, signals.signal);
+    options = context.options;
     const run = await spec.load();
     exitCode = (await run(context, input)) ?? 0;
   });
   try {
-    await program.parseAsync([...argv], { from: "user" });
+    await program.parseAsync([...argv], { from: "user" }).catch((error: unknown) => {
+      if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
+    });
+    await output.finish();
     return signals.exitCode ?? exitCode;
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return 0;
     if (signals.exitCode !== undefined) {
       if (signals.exitCode !== 141) streams.stderr.write("stowage: interrupted\n");
       return signals.exitCode;
     }
     const failure = error instanceof CommanderError ? asUsageError(error) : error;
-    streams.stderr.write(renderFailure(failure, formatOf(argv, streams.env)));
+    streams.stderr.write(renderFailure(failure, formatOf(argv, streams.env), options));
     return exitCodeFrom(failure);
   }
 }
@@ -54,10 +65,12 @@ function createProgram(
       writeOut: (text) => streams.stdout.write(text),
       writeErr: () => {},
     });
-  for (const [flags, env, words] of GLOBAL_OPTIONS)
-    program.addOption(new Option(flags, `${words} (${env})`));
-  program.option("--quiet", "tell only results (STOWAGE_QUIET)");
-  program.option("--no-progress", "do not show progress (STOWAGE_NO_PROGRESS)");
+  const globals = [
+    ...GLOBAL_OPTIONS.map(([flags, env, words]) => new Option(flags, `${words} (${env})`)),
+    new Option("--quiet", "tell only results (STOWAGE_QUIET)"),
+    new Option("--no-progress", "do not show progress (STOWAGE_NO_PROGRESS)"),
+  ];
+  for (const option of globals) addOption(program, option);
   const groups = new Map<string, Command>();
   for (const spec of COMMANDS) {
     const words = spec.name.split(" ");
@@ -65,12 +78,20 @@ function createProgram(
     const parent = words[0] === undefined ? program : groupOf(program, groups, words[0]);
     const command = parent.command(`${name} ${spec.args}`.trim()).description(spec.summary);
     command.exitOverride().configureOutput(program.configureOutput()).allowExcessArguments(false);
-    for (const [flags, text] of spec.flags ?? []) command.option(flags, text);
+    for (const [flags, text, repeat] of spec.flags ?? []) {
+      const option = new Option(flags, text);
+      addOption(command, repeat === undefined ? option : option.argParser(collect));
+    }
     command.action(async () => {
       await run(spec, { args: command.args, flags: command.optsWithGlobals() });
     });
   }
   return program;
+}
+
+function addOption(command: Command, option: Option): void {
+  command.addOption(option);
+  guardOption(command, option);
 }
 
 function groupOf(program: Command, groups: Map<string, Command>, name: string): Command {
@@ -95,18 +116,18 @@ function createContext(
     stdin,
     stderr,
     signal,
+    ...createMessages(options, stderr),
     print(value, text) {
       stdout.write(`${options.format === "json" ? JSON.stringify(value, null, 2) : text}\n`);
-    },
-    tell(text) {
-      if (!options.quiet) stderr.write(`${text}\n`);
     },
   };
 }
 
 function asUsageError(error: CommanderError): UsageError {
   const isHelp = error.code === "commander.help";
-  const message = isHelp ? "a command is missing" : error.message.replace(/^error: /, "").trim();
+  // A value that came with an unknown option may be a secret.
+  const text = error.message.replace(/^error: /, "").replace(/'(--?[\w-]+)=.*'/s, "'$1'");
+  const message = isHelp ? "a command is missing" : text.trim();
   return new UsageError(message, {
     cause: undefined,
     hint: "stowage --help lists the commands; stowage COMMAND --help its options.",
@@ -120,7 +141,9 @@ function exitCodeFrom(error: unknown): number {
 
 // The options may be what could not be read, yet a failure must still be in the form asked for.
 function formatOf(argv: readonly string[], env: CliStreams["env"]): Format {
-  const at = argv.indexOf("--format");
-  const text = at >= 0 ? argv[at + 1] : argv.find((word) => word.startsWith("--format="))?.slice(9);
+  const end = argv.indexOf("--");
+  const own = end < 0 ? argv : argv.slice(0, end);
+  const at = own.indexOf("--format");
+  const text = at >= 0 ? own[at + 1] : own.find((word) => word.startsWith("--format="))?.slice(9);
   return (text ?? env["STOWAGE_FORMAT"]) === "json" ? "json" : "text";
 }

@@ -7,7 +7,7 @@ const SOURCE_FLAGS = [
 ] as const;
 
 const RUN_FLAGS = [
-  ["--env <name=value...>", "set in the process's environment"],
+  ["--env <name=value>", "set in the process's environment", "repeatable"],
   ["--workdir <dir>", "the process's working directory"],
   ["--user <user[:group]>", "whom the process runs as"],
 ] as const;

@@ -1,7 +1,8 @@
 import type { GlobalOptions } from "./global-options.ts";
+import type { Messages } from "./messages.ts";
 
 /** What a command is given beside its own arguments. */
-export interface CommandContext {
+export interface CommandContext extends Messages {
   readonly options: GlobalOptions;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: NodeJS.ReadStream;
@@ -9,8 +10,6 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Prints a result: the value with `--format json`, else the text; a line end is added. */
   print(value: unknown, text: string): void;
-  /** Tells something beside the result, on stderr; not with `--quiet`. */
-  tell(text: string): void;
 }
 
 /** What the parser has read of a command. */
@@ -22,12 +21,15 @@ export interface CommandInput {
 /** Does the work; what it resolves to is the exit code, 0 if nothing. */
 export type RunCommand = (context: CommandContext, input: CommandInput) => Promise<number | void>;
 
+/** A flag as the parser writes it, what it means, and whether it may be given several times. */
+export type CommandFlag = readonly [flags: string, words: string, repeat?: "repeatable"];
+
 /** A command as the parser knows it. Its work is loaded only when it is called. */
 export interface CommandSpec {
   readonly name: string;
   /** As the parser writes arguments: `<ref>`, `[filter]`, `[cmd...]`. */
   readonly args: string;
   readonly summary: string;
-  readonly flags?: readonly (readonly [flags: string, words: string])[];
+  readonly flags?: readonly CommandFlag[];
   readonly load: () => Promise<RunCommand>;
 }

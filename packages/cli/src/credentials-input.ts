@@ -1,3 +1,5 @@
+import { addAbortSignal } from "node:stream";
+
 import type { CommandContext } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -8,11 +10,18 @@ export async function readCredentials(
   context: CommandContext,
 ): Promise<{ readonly username: string; readonly password: string }> {
   let text = "";
-  context.stdin.setEncoding("utf8");
-  for await (const chunk of context.stdin as AsyncIterable<string>) {
-    context.signal.throwIfAborted();
-    text += chunk;
-    if (text.length > MAX_LENGTH) break;
+  const { stdin, signal } = context;
+  stdin.setEncoding("utf8");
+  // Whoever waits for somebody who types nothing can still be told to stop.
+  addAbortSignal(signal, stdin);
+  try {
+    for await (const chunk of stdin as AsyncIterable<string>) {
+      text += chunk;
+      if (text.length > MAX_LENGTH) break;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   }
   const line = text.replace(/\r?\n$/, "");
   const colon = line.indexOf(":");

@@ -1,12 +1,13 @@
 import { errorKind, escapeText } from "@stowage/content";
 
-import type { Format } from "./global-options.ts";
+import type { Format, GlobalOptions } from "./global-options.ts";
 
 const MAX_CAUSES = 8;
 
 /** One clear message and what to do; as JSON, with the codes and the causes. Never a stack. */
-export function renderFailure(error: unknown, format: Format): string {
-  const { code, message, hint } = describe(error);
+export function renderFailure(error: unknown, format: Format, options?: GlobalOptions): string {
+  const { code, message, ...described } = describe(error);
+  const hint = hintOf(code, options) ?? described.hint;
   if (format === "json") {
     return `${JSON.stringify({ error: { code, message, ...(hint && { hint }), causes: causesOf(error) } })}\n`;
   }
@@ -29,6 +30,14 @@ function describe(error: unknown): Description {
     message: escapeText(message, 2000),
     hint: typeof hint === "string" ? hint : undefined,
   };
+}
+
+// Whoever names a policy file means that file, also to the command that writes it.
+function hintOf(code: string, options: GlobalOptions | undefined): string | undefined {
+  if (code !== "ERR_POLICY_NOT_FOUND" || options?.policy === undefined) return undefined;
+  const file = options.policy;
+  const word = /^[\w@%+=:,./-]+$/.test(file) ? file : `'${file.replaceAll("'", String.raw`'\''`)}'`;
+  return `Run \`stowage policy init --policy ${escapeText(word, 4096)}\` to write one that trusts what you name.`;
 }
 
 function causesOf(error: unknown): readonly Description[] {

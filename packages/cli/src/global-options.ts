@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 
 import { UsageError } from "./usage-error.ts";
 
@@ -57,17 +57,27 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
   };
 }
 
-function usualRoots(env: Environment): { readonly root: string; readonly runRoot: string } {
+function usualRoots(env: Environment): {
+  readonly root: string | undefined;
+  readonly runRoot: string | undefined;
+} {
   if (process.getuid?.() === 0) return { root: "/var/lib/stowage", runRoot: "/run/stowage" };
-  const home = env["HOME"] ?? "/";
-  const data = env["XDG_DATA_HOME"] || join(home, ".local/share");
-  const run = env["XDG_RUNTIME_DIR"] || join(home, ".cache");
-  return { root: join(data, "stowage"), runRoot: join(run, "stowage-run") };
+  const home = env["HOME"];
+  const data = env["XDG_DATA_HOME"] || (home && join(home, ".local/share"));
+  const run = env["XDG_RUNTIME_DIR"] || (home && join(home, ".cache"));
+  return {
+    root: data ? join(data, "stowage") : undefined,
+    runRoot: run ? join(run, "stowage-run") : undefined,
+  };
 }
 
-function folder(text: string, flag: string): string {
-  if (text === "") throw new UsageError(`${flag} is empty`);
-  return resolve(text);
+// Whether it can be a store's place is for the store to say. A relative one cannot: what is found
+// there would depend on where one stands.
+function folder(path: string | undefined, flag: string): string {
+  if (path !== undefined) return path;
+  throw new UsageError("HOME is not set, so there is no usual place for images", {
+    hint: `Give one with ${flag}.`,
+  });
 }
 
 function oneOf<Value extends string>(text: string, values: readonly Value[], flag: string): Value {

@@ -17,9 +17,7 @@ export async function openRuntime(
     certDir: options.certDir,
     env,
     signal,
-    onWarning: (message) => {
-      if (options.logLevel !== "error") context.tell(`stowage: warning: ${message}`);
-    },
+    onWarning: (message) => context.warn(message),
     ...more,
   });
 }

@@ -8,12 +8,20 @@ export interface ProgressView extends Disposable {
   readonly onProgress: (event: PullProgress) => void;
 }
 
-/** Silent with `--quiet` and `--no-progress`. */
+/** Only warnings with `--quiet`, `--no-progress` and `--format json`. */
 export async function createProgressView(context: CommandContext): Promise<ProgressView> {
   const { options, stderr } = context;
-  if (options.quiet || !options.progress)
-    return { onProgress: () => {}, [Symbol.dispose]: () => {} };
-  return stderr.isTTY ? await createBars(stderr) : createLines(context);
+  if (options.quiet || !options.progress || options.format === "json") return onlyWarnings(context);
+  return stderr.isTTY ? await createBars(context) : createLines(context);
+}
+
+function onlyWarnings(context: CommandContext): ProgressView {
+  return {
+    onProgress(event) {
+      if (event.type === "warning") context.warn(event.message);
+    },
+    [Symbol.dispose]: () => {},
+  };
 }
 
 function createLines(context: CommandContext): ProgressView {
@@ -21,6 +29,7 @@ function createLines(context: CommandContext): ProgressView {
     onProgress(event) {
       const line = lineOf(event);
       if (line !== undefined) context.tell(line);
+      else if (event.type === "warning") context.warn(event.message);
     },
     [Symbol.dispose]: () => {},
   };
@@ -38,23 +47,22 @@ function lineOf(event: PullProgress): string | undefined {
       return `unpacked ${shortId(event.digest)}`;
     case "stored":
       return `stored   ${event.name}`;
-    case "warning":
-      return `warning: ${event.message}`;
     case "blob-exists":
     case "blob-progress":
     case "blob-start":
     case "unpack-progress":
     case "unpack-start":
+    case "warning":
       return undefined;
     default:
       return event satisfies never;
   }
 }
 
-async function createBars(stream: NodeJS.WriteStream): Promise<ProgressView> {
+async function createBars(context: CommandContext): Promise<ProgressView> {
   const { default: cliProgress } = await import("cli-progress");
   const bars = new cliProgress.MultiBar({
-    stream,
+    stream: context.stderr,
     clearOnComplete: false,
     hideCursor: true,
     format: "{step} {id} [{bar}] {percentage}%",

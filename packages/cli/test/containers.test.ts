@@ -93,17 +93,23 @@ describe.runIf(CAN_MOUNT && hasPeer("runc"))("run (takes root and runc)", () => 
       "run",
       "--runtime",
       runc,
-      "--env",
-      "A=b c",
       "--workdir",
       "/tmp",
+      "--env",
+      "A=b c",
+      "--env",
+      "B=d",
       world.image,
       "--",
       "/bin/sh",
       "-c",
-      'echo "$A" "$(pwd)"; exit 7',
+      'echo "$A" "$B" "$(pwd)" "$(umask)"; exit 7',
     ];
-    expect(await world.run(asked)).toMatchObject({ code: 7, stdout: "b c /tmp\n" });
+    const wrap = ["sh", "-c", 'umask 077; "$@"', "sh"];
+    expect(await world.run(asked, { wrap })).toMatchObject({
+      code: 7,
+      stdout: "b c d /tmp 0022\n",
+    });
     expect(await mountsBelow(world.path)).toEqual([]);
     expect(JSON.parse(await world.ok("--format", "json", "ps"))).toEqual([]);
   });

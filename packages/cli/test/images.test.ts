@@ -1,9 +1,8 @@
 import { execFile } from "node:child_process";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { digestOf } from "@stowage/content";
 import { hasPeer, startDockerRegistry } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
@@ -109,37 +108,6 @@ describe("pull", () => {
     },
   );
 });
-
-test.runIf(hasPeer("docker-registry") && hasPeer("skopeo") && hasPeer("umoci"))(
-  "skopeo and umoci (if installed, with docker-registry) read the store's root as an OCI layout",
-  async () => {
-    await using world = await openCliWorld();
-    await using registry = await startDockerRegistry();
-    const name = `${registry.host}/ns/app:1`;
-    await run("skopeo", [
-      "--insecure-policy",
-      "copy",
-      "--src-tls-verify=false",
-      "--dest-tls-verify=false",
-      `docker://${world.image}`,
-      `docker://${name}`,
-    ]);
-    const canonical = await world.ok("pull", "--tls-verify=false", name);
-    expect(canonical).toBe(`${registry.host}/ns/app@${world.digest}`);
-    const root = join(world.path, "root");
-    const index = JSON.parse(await readFile(join(root, "index.json"), "utf8"));
-    const names = index.manifests.map(
-      (entry: { annotations: Record<string, string> }) =>
-        entry.annotations["org.opencontainers.image.ref.name"],
-    );
-    const bytes = await run("skopeo", ["inspect", "--raw", `oci:${root}:${name}`], {
-      encoding: "buffer",
-    });
-    expect(digestOf(bytes.stdout)).toBe(world.digest);
-    const listed = (await run("umoci", ["ls", "--layout", root])).stdout.trim().split("\n");
-    expect(listed.toSorted()).toEqual(names.toSorted());
-  },
-);
 
 describe("names", () => {
   test("R7: untag takes a name, and the image with the last one", async () => {

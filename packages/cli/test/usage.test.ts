@@ -1,7 +1,7 @@
 import { exitCodeOf } from "stowage";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { openCliWorld } from "./support/cli-world.ts";
+import { type CliWorld, openCliWorld } from "./support/cli-world.ts";
 
 const BAD: readonly (readonly [code: number, errorCode: string, args: readonly string[]])[] = [
   [2, "ERR_STOWAGE_USAGE", []],
@@ -58,11 +58,50 @@ const BAD: readonly (readonly [code: number, errorCode: string, args: readonly s
   [2, "ERR_REFERENCE_UPPERCASE", ["images", "UPPER"]],
   [2, "ERR_REFERENCE_UPPERCASE", ["inspect", "UPPER"]],
   [10, "ERR_POLICY_FILE_EXISTS", ["policy", "init", "--trust-all"]],
+  // A01: given twice, empty, or another option for a value.
+  [2, "ERR_STOWAGE_USAGE", ["images", "--root", "/nowhere/a", "--root", "/nowhere/b"]],
+  [2, "ERR_STOWAGE_USAGE", ["--quiet", "images", "--quiet"]],
+  [2, "ERR_STOWAGE_USAGE", ["pull", "--platform", "linux/arm64", "--platform=linux/amd64", "a"]],
+  [2, "ERR_STOWAGE_USAGE", ["--policy", "", "images"]],
+  [2, "ERR_STOWAGE_USAGE", ["--authfile=", "images"]],
+  [2, "ERR_STOWAGE_USAGE", ["images", "--policy", "--quiet"]],
+  [2, "ERR_STOWAGE_USAGE", ["images", ""]],
+  [2, "ERR_STOWAGE_USAGE", ["policy", "init", "--trust"]],
+  [2, "ERR_REFERENCE_INVALID", ["inspect", ""]],
+  [2, "ERR_REFERENCE_INVALID", ["untag", ""]],
+  [2, "ERR_REFERENCE_INVALID", ["rmi", ""]],
+  [2, "ERR_REFERENCE_INVALID", ["umount", ""]],
+  [2, "ERR_POD_INVALID_CONTAINER_ID", ["start", ""]],
+  [2, "ERR_POD_INVALID_CONTAINER_ID", ["stop", ""]],
+  [2, "ERR_POD_INVALID_CONTAINER_ID", ["rm", ""]],
+  [2, "ERR_POD_INVALID_CONTAINER_ID", ["status", ""]],
+  [2, "ERR_POD_INVALID_POD_NAME", ["pod", "create", ""]],
+  [2, "ERR_POD_INVALID_POD_NAME", ["pod", "inspect", ""]],
+  [2, "ERR_POD_INVALID_POD_NAME", ["pod", "rm", ""]],
+  [2, "ERR_REFERENCE_NAME_TOO_LONG", ["pull", "a".repeat(100_000)]],
+  // A02
+  [2, "ERR_STORE_INVALID_ROOT", ["--root", "/", "images"]],
+  [2, "ERR_STORE_INVALID_ROOT", ["--root", "/etc", "images"]],
+  [2, "ERR_STORE_INVALID_ROOT", ["--root", "relative", "images"]],
+  [2, "ERR_STORE_INVALID_ROOT", ["--run-root", "/", "images"]],
+  [125, "ERR_RUNTIME_NOT_INSTALLED", ["run", "--runtime", "none", "image"]],
 ];
 
 describe("bad input", () => {
-  test.for(BAD)("ends with %i and %s: %j", async ([code, errorCode, args]) => {
-    await using world = await openCliWorld();
+  // None of these changes anything, so one world does for all.
+  let world: CliWorld;
+  beforeAll(async () => {
+    world = await openCliWorld();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  const named = BAD.map(([code, errorCode, args]) => ({
+    code,
+    errorCode,
+    args,
+    words: JSON.stringify(args).slice(0, 80),
+  }));
+  test.for(named)("ends with $code and $errorCode: $words", async ({ code, errorCode, args }) => {
     const json = await world.run(["--format", "json", ...args]);
     const failure = JSON.parse(json.stderr);
     expect([json.code, failure.error.code, json.stdout]).toEqual([code, errorCode, ""]);

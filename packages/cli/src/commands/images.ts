@@ -4,8 +4,10 @@ import type { ImageStatus } from "@stowage/runtime-shim";
 import type { RunCommand } from "../command.ts";
 import { openRuntime } from "../open-runtime.ts";
 import { formatSize, renderTable, shortId } from "../table.ts";
+import { UsageError } from "../usage-error.ts";
 
 export const images: RunCommand = async (context, { args }) => {
+  if (args[0] === "") throw new UsageError("the filter is empty");
   await using runtime = await openRuntime(context);
   const found = await runtime.images.listImages(args[0], { signal: context.signal });
   context.print(

@@ -6,10 +6,13 @@ import { VERSION } from "../version.ts";
 
 export const info: RunCommand = async (context) => {
   await using runtime = await openRuntime(context);
-  const { findOciRuntime, policyPaths } = await import("@stowage/runtime-shim");
-  const ociRuntime = await findOciRuntime({ env: context.env }).then(
-    ({ runtime: { path } }) => path,
-    (error: unknown) => (error instanceof Error ? `none: ${error.message}` : "none"),
+  const { explain, findOciRuntime, policyPaths } = await import("@stowage/runtime-shim");
+  const found = await findOciRuntime({ env: context.env }).then(
+    ({ runtime: { path }, passedOver }) => ({
+      ociRuntime: path,
+      ociRuntimesPassedOver: passedOver.map(explain),
+    }),
+    (error: unknown) => ({ ociRuntime: `none: ${error instanceof Error ? error.message : error}` }),
   );
   const value = {
     version: VERSION,
@@ -18,7 +21,7 @@ export const info: RunCommand = async (context) => {
     root: context.options.root,
     runRoot: context.options.runRoot,
     policy: policyPaths({ path: context.options.policy, env: context.env }),
-    ociRuntime,
+    ...found,
     store: await runtime.store.info(),
   };
   context.print(value, JSON.stringify(value, null, 2));

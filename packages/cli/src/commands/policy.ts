@@ -36,7 +36,9 @@ async function askWhom(context: CommandContext): Promise<readonly string[]> {
 }
 
 function usualPath(env: CommandContext["env"]): string {
-  return process.getuid?.() === 0
-    ? "/etc/containers/policy.json"
-    : join(env["HOME"] ?? "/", ".config/containers/policy.json");
+  if (process.getuid?.() === 0) return "/etc/containers/policy.json";
+  if (env["HOME"]) return join(env["HOME"], ".config/containers/policy.json");
+  throw new UsageError("HOME is not set, so there is no usual place for a policy", {
+    hint: "Give one with --policy.",
+  });
 }

@@ -1,7 +1,8 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 
 import { createMemoryContentStore, type Descriptor } from "@stowage/content";
 import { createMemoryTagStore, createRegistryServer } from "@stowage/registry-server";
@@ -26,13 +27,16 @@ export interface CliWorld extends AsyncDisposable {
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>;
   /** As {@link run}, and fails unless the command ends with 0. Resolves to stdout without its end. */
   ok(...args: string[]): Promise<string>;
-  start(args: readonly string[]): Running;
+  start(args: readonly string[], options?: RunOptions): Running;
   put(name: string, tag: string, spec: Parameters<typeof putImage>[1]): Promise<Descriptor>;
 }
 
 export interface RunOptions {
-  readonly input?: string;
+  /** For standard input, which then ends; `null` leaves it open. */
+  readonly input?: string | null;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What runs the command: `["sh", "-c", '"$@" >/dev/full', "sh"]`, or another program's words. */
+  readonly wrap?: readonly string[];
 }
 
 /** A command on its way. */
@@ -41,9 +45,13 @@ export interface Running {
   readonly outcome: Promise<Outcome>;
   /** Resolves when stderr has shown `text`. */
   readonly shown: (text: string) => Promise<void>;
+  /** Resolves when the command waits for its standard input. */
+  untilReading(): Promise<void>;
 }
 
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
+// Hundreds of commands are started, and most of what each does is to compile itself.
+const COMPILE_CACHE = join(import.meta.dirname, "../../node_modules/.cache/compile");
 
 export async function openCliWorld(): Promise<CliWorld> {
   const folder = await tempDir("stowage-cli-");
@@ -66,13 +74,14 @@ export async function openCliWorld(): Promise<CliWorld> {
   const env = {
     PATH: process.env["PATH"] ?? "",
     HOME: path,
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
     STOWAGE_ROOT: join(path, "root"),
     STOWAGE_RUN_ROOT: join(path, "run"),
     STOWAGE_POLICY: join(path, "policy.json"),
     STOWAGE_AUTHFILE: join(path, "auth.json"),
   };
   const start = (args: readonly string[], options: RunOptions = {}) =>
-    spawnCli(args, { ...env, ...options.env }, options.input);
+    spawnCli(args, { ...env, ...options.env }, options);
   const run: CliWorld["run"] = (args, options) => start(args, options).outcome;
   return {
     path,
@@ -109,15 +118,16 @@ export async function mountsBelow(path: string): Promise<readonly string[]> {
 function spawnCli(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  input = "",
+  { input = "", wrap = [] }: RunOptions,
 ): Running {
-  const child = spawn(process.execPath, ["--conditions=@stowage/source", MAIN, ...args], { env });
+  const words = [...wrap, process.execPath, "--conditions=@stowage/source", MAIN, ...args];
+  const child = spawn(words[0] ?? "", words.slice(1), { env });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   child.stdin.on("error", () => {});
-  child.stdin.end(input);
+  if (input !== null) child.stdin.end(input);
   const outcome = once(child, "close").then(([code]) => ({
     code: code as number | null,
     stdout,
@@ -126,6 +136,7 @@ function spawnCli(
   return {
     kill: (signal) => void child.kill(signal),
     outcome,
+    untilReading: () => untilReading(child),
     shown: (text) =>
       new Promise((resolve, reject) => {
         const look = () => stderr.includes(text) && resolve();
@@ -134,4 +145,16 @@ function spawnCli(
         look();
       }),
   };
+}
+
+// Whatever a process waits for is in the kernel's list of what its poll watches.
+async function untilReading({ pid, exitCode }: ChildProcess): Promise<void> {
+  for (;;) {
+    if (exitCode !== null) throw new Error("ended before it read its input");
+    for (const fd of await readdir(`/proc/${pid}/fdinfo`)) {
+      const info = await readFile(`/proc/${pid}/fdinfo/${fd}`, "utf8").catch(() => "");
+      if (/^tfd:\s+0\s/m.test(info)) return;
+    }
+    await setImmediate();
+  }
 }
