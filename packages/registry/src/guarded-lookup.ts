@@ -3,7 +3,12 @@ import { lookup } from "node:dns/promises";
 import type { LookupFunction } from "node:net";
 
 import { PRIVATE_ADDRESS_CODE } from "./network-failure.ts";
-import { isLinkLocalAddress, isPrivateAddress, isPrivateHost } from "./private-address.ts";
+import {
+  isLinkLocalAddress,
+  isPrivateAddress,
+  isPrivateHost,
+  literalAddressOf,
+} from "./private-address.ts";
 
 /**
  * A name lookup for hosts that the registry at `registryHost` named. It fails on private addresses
@@ -16,7 +21,10 @@ export function guardedLookup(registryHost: string): LookupFunction {
       let addresses: readonly LookupAddress[];
       try {
         addresses = await lookup(hostname, { ...options, all: true });
-        await requirePublic(addresses, registryHost);
+        await requirePublic(
+          addresses.map(({ address }) => address),
+          registryHost,
+        );
       } catch (error) {
         return callback(error as NodeJS.ErrnoException, "");
       }
@@ -29,8 +37,13 @@ export function guardedLookup(registryHost: string): LookupFunction {
   };
 }
 
-async function requirePublic(found: readonly LookupAddress[], registryHost: string): Promise<void> {
-  const addresses = found.map(({ address }) => address);
+/** The same for a host that is an address itself, which nobody looks up. */
+export async function requirePublicLiteral(hostname: string, registryHost: string): Promise<void> {
+  const literal = literalAddressOf(hostname);
+  if (literal !== undefined) await requirePublic([literal], registryHost);
+}
+
+async function requirePublic(addresses: readonly string[], registryHost: string): Promise<void> {
   const hidden = addresses.some(isPrivateAddress) && !(await isPrivateHost(registryHost));
   if (addresses.length > 0 && !hidden && !addresses.some(isLinkLocalAddress)) return;
   const failure: NodeJS.ErrnoException = new Error("the address is private");

@@ -49,9 +49,10 @@ type Explanation = readonly [code: RegistryErrorCode, what: string, hint?: strin
 function explain(code: string, request: TransportRequest): Explanation {
   const host = request.url.host;
   if (code === PRIVATE_ADDRESS_CODE) {
+    const { namedBy, namedFor = "tokens" } = request;
     return [
-      "ERR_REGISTRY_REALM_REFUSED",
-      `${request.namedBy} named a host at a private address for its tokens`,
+      namedFor === "tokens" ? "ERR_REGISTRY_REALM_REFUSED" : "ERR_REGISTRY_REDIRECT_REFUSED",
+      `${namedBy} named a host at a private address for its ${namedFor}`,
       "Ask who runs the registry; a public registry has no business with your private network.",
     ];
   }

@@ -1,6 +1,8 @@
 import { escapeText } from "@stowage/content";
 
 const MAX_URL_LENGTH = 512;
+// What is shorter signs nothing, and stands in words.
+const MIN_VALUE_LENGTH = 6;
 
 /**
  * A URL fit for a message: origin and path. Query and user information hold signatures and
@@ -26,10 +28,9 @@ export function redactSecrets(text: string, secrets: readonly string[]): string 
   return clean;
 }
 
-/** What an `authorization` header gives away: its credential, and the password if it encodes one. */
-export function secretsOf(authorization: string): readonly string[] {
-  const credential = authorization.slice(authorization.indexOf(" ") + 1);
-  if (!authorization.startsWith("Basic ")) return [credential];
-  const decoded = Buffer.from(credential, "base64").toString();
-  return [credential, decoded, decoded.slice(decoded.indexOf(":") + 1)];
+/** Takes the query of `url`, and each of its values, out of `text`. */
+export function redactQuery(text: string, url: URL): string {
+  const values = [...url.searchParams.values()].filter(({ length }) => length >= MIN_VALUE_LENGTH);
+  const spelled = values.flatMap((value) => [value, encodeURIComponent(value)]);
+  return redactSecrets(text, [url.search, ...spelled]);
 }

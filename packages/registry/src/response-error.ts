@@ -1,7 +1,7 @@
 import { escapeText, type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { readPrefix } from "./read-body.ts";
-import { redactSecrets, redactUrl } from "./redact.ts";
+import { redactUrl } from "./redact.ts";
 import {
   type RegistryDiagnostic,
   RegistryError,
@@ -34,7 +34,7 @@ export async function responseError(
   const { method } = request;
   const url = redactUrl(request.url);
   const body = await readPrefix(response, MAX_ERROR_BYTES, options.signal);
-  const diagnostics = readDiagnostics(body, response.secrets ?? []);
+  const diagnostics = readDiagnostics(body, response.redact);
   const told = [options.what, ...diagnostics.map(describe)].filter((text) => text !== undefined);
   const message = [`${method} ${url}: HTTP ${status}`, ...told].join("; ");
   const retryAfter = retryAfterOf(response);
@@ -78,7 +78,10 @@ function hintOf(status: number, request: TransportRequest, body: Uint8Array): st
     : undefined;
 }
 
-function readDiagnostics(body: Uint8Array, secrets: readonly string[]): RegistryDiagnostic[] {
+function readDiagnostics(
+  body: Uint8Array,
+  redact: (text: string) => string = (text) => text,
+): RegistryDiagnostic[] {
   let document: JsonValue;
   try {
     document = parseJsonDocument(body, { maxBytes: MAX_ERROR_BYTES });
@@ -91,7 +94,7 @@ function readDiagnostics(body: Uint8Array, secrets: readonly string[]): Registry
     const code = fieldOf(entry, "code");
     if (typeof code !== "string") return [];
     const message = fieldOf(entry, "message");
-    const clean = (text: string): string => escapeText(redactSecrets(text, secrets));
+    const clean = (text: string): string => escapeText(redact(text));
     return typeof message === "string"
       ? [{ code: clean(code), message: clean(message) }]
       : [{ code: clean(code) }];

@@ -1,9 +1,14 @@
+import { type Grant, sendGranted } from "./auth/auth-gate.ts";
 import { type Challenge, parseChallenges } from "./auth/challenge.ts";
-import { basicAuthorization, type Credentials, explainCredentials } from "./auth/credentials.ts";
+import {
+  type Credentials,
+  explainCredentials,
+  sealCredentials,
+  type SealedCredentials,
+} from "./auth/credentials.ts";
 import { parseRealm } from "./auth/realm.ts";
 import { isSameResource, scopeOf } from "./auth/scope.ts";
 import { fetchToken } from "./auth/token.ts";
-import { secretsOf } from "./redact.ts";
 import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
@@ -25,7 +30,7 @@ export interface AuthOptions {
 }
 
 interface Authorization {
-  readonly header: string;
+  readonly grant: Grant;
   /** On the monotonic clock, in milliseconds; the wall clock may be set meanwhile. */
   readonly expires: number;
 }
@@ -40,24 +45,25 @@ const USABLE_PART = 0.9;
 export function withAuth(next: Transport, options: AuthOptions): Transport {
   const session = new AuthSession(next, options);
   return async (request, { signal }) => {
-    if (request.url.origin !== options.registry.origin) return next(request, { signal });
+    if (request.url.origin !== options.registry.origin) {
+      return sendGranted(next, request, undefined, { signal });
+    }
     const scope = [
       scopeOf(request.method, options.repository),
       ...(request.readsFrom ?? []).map((repository) => scopeOf("GET", repository)),
     ].join(" ");
     let authorization = await session.current(scope);
     for (let renewals = 0; ;) {
-      const sent = authorize(request, authorization);
-      const response = withSecrets(await next(sent, { signal }), authorization);
+      const response = await sendGranted(next, request, authorization?.grant, { signal });
       if (response.status !== 401) return response;
       const current = await session.current(scope);
       if (current !== undefined && current !== authorization) {
         response.cancel();
         authorization = current;
       } else {
-        if (renewals > 0) throw await session.failure(sent, response, signal);
+        if (renewals > 0) throw await session.failure(request, response, signal);
         renewals += 1;
-        authorization = await session.renew(sent, response, scope, authorization, signal);
+        authorization = await session.renew(request, response, scope, authorization, signal);
       }
     }
   };
@@ -68,7 +74,7 @@ class AuthSession {
   readonly #options: AuthOptions;
   readonly #authorizations = new Map<string, Authorization>();
   readonly #flights = new Map<string, SingleFlight<Authorization>>();
-  #credentials: Promise<Credentials | undefined> | undefined;
+  #credentials: Promise<SealedCredentials | undefined> | undefined;
 
   constructor(transport: Transport, options: AuthOptions) {
     this.#transport = transport;
@@ -79,8 +85,9 @@ class AuthSession {
     const known = this.#authorizations.get(scope);
     if (known !== undefined) return known.expires > performance.now() ? known : undefined;
     const credentials = await this.#findCredentials();
-    if (credentials === undefined || !("bearerToken" in credentials)) return undefined;
-    return this.#remember(scope, `Bearer ${credentials.bearerToken}`, Infinity);
+    if (credentials?.type !== "bearer-token") return undefined;
+    const { origin } = this.#options.registry;
+    return this.#remember(scope, { type: "bearer", origin, secret: credentials.secret }, Infinity);
   }
 
   async renew(
@@ -92,16 +99,17 @@ class AuthSession {
   ): Promise<Authorization> {
     const challenge = parseChallenges(response.headers["www-authenticate"]).find(isKnown);
     const credentials = await this.#findCredentials();
-    if (challenge === undefined || (credentials !== undefined && "bearerToken" in credentials)) {
+    if (challenge === undefined || credentials?.type === "bearer-token") {
       throw await this.failure(request, response, signal);
     }
     if (challenge.scheme === "basic") {
-      if (refused !== undefined || credentials === undefined || !("username" in credentials)) {
+      if (refused !== undefined || credentials?.type !== "password") {
         throw await this.failure(request, response, signal);
       }
       response.cancel();
-      const header = basicAuthorization(credentials.username, credentials.password);
-      return this.#remember(scope, header, Infinity);
+      const { origin } = this.#options.registry;
+      const { secret, username } = credentials;
+      return this.#remember(scope, { type: "basic", origin, secret, username }, Infinity);
     }
     const asked = challenge.parameters.get("scope");
     const insufficient = challenge.parameters.get("error") === "insufficient_scope";
@@ -128,7 +136,7 @@ class AuthSession {
   async #fetchToken(
     challenge: Challenge,
     scope: string,
-    credentials: Credentials | undefined,
+    credentials: SealedCredentials | undefined,
     signal: AbortSignal,
   ): Promise<Authorization> {
     const { registry, insecure, userAgent, host, files } = this.#options;
@@ -147,40 +155,27 @@ class AuthSession {
       },
       signal,
     );
-    return this.#remember(scope, `Bearer ${token}`, performance.now() + lifetime * USABLE_PART);
+    const grant: Grant = { type: "bearer", origin: registry.origin, secret: token };
+    return this.#remember(scope, grant, performance.now() + lifetime * USABLE_PART);
   }
 
-  #remember(scope: string, header: string, expires: number): Authorization {
-    const authorization = { header, expires };
+  #remember(scope: string, grant: Grant, expires: number): Authorization {
+    const authorization = { grant, expires };
     this.#authorizations.set(scope, authorization);
     return authorization;
   }
 
-  #findCredentials(): Promise<Credentials | undefined> {
+  #findCredentials(): Promise<SealedCredentials | undefined> {
     if (this.#credentials === undefined) {
-      const found = this.#options.credentials();
+      const found = this.#options
+        .credentials()
+        .then((credentials) => credentials && sealCredentials(credentials));
       this.#credentials = found;
       // A file that is mended must be read again.
       found.catch(() => (this.#credentials = undefined));
     }
     return this.#credentials;
   }
-}
-
-function authorize(
-  request: TransportRequest,
-  authorization: Authorization | undefined,
-): TransportRequest {
-  if (authorization === undefined) return request;
-  return { ...request, headers: { ...request.headers, authorization: authorization.header } };
-}
-
-function withSecrets(
-  response: TransportResponse,
-  authorization: Authorization | undefined,
-): TransportResponse {
-  if (authorization === undefined) return response;
-  return { ...response, secrets: secretsOf(authorization.header) };
 }
 
 function isKnown({ scheme, parameters }: Challenge): boolean {

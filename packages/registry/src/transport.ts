@@ -38,6 +38,8 @@ export interface TransportRequest {
    * refused, unless that registry lives at one itself.
    */
   readonly namedBy?: string;
+  /** What it named the URL for, for messages. @defaultValue `tokens` */
+  readonly namedFor?: "content" | "tokens";
 }
 
 /** Names in lower case; an array where the server sent the header more than once. */
@@ -51,8 +53,8 @@ export interface TransportResponse {
   readonly body: ByteSource;
   /** Gives the connection up, if the body will not be read. */
   cancel(): void;
-  /** What the server was told in confidence, and may repeat; kept out of messages. */
-  readonly secrets?: readonly string[];
+  /** Takes out of a text what the server was told in confidence, and may repeat. */
+  readonly redact?: (text: string) => string;
 }
 
 /** How a {@link Transport} is called. */

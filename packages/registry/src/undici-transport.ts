@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import type { ByteSource } from "@stowage/content";
 import { type Dispatcher, Pool } from "undici";
 
-import { guardedLookup } from "./guarded-lookup.ts";
+import { guardedLookup, requirePublicLiteral } from "./guarded-lookup.ts";
 import { networkError } from "./network-failure.ts";
 import { RegistryError } from "./registry-error.ts";
 import { redactUrl } from "./redact.ts";
@@ -53,7 +53,9 @@ export class UndiciTransport implements AsyncDisposable {
     const { signal } = options;
     signal?.throwIfAborted();
     if (this.#closed) throw new RegistryError("ERR_REGISTRY_CLOSED", "the client was closed");
+    const { url, namedBy } = request;
     try {
+      if (namedBy !== undefined) await requirePublicLiteral(url.hostname, namedBy);
       const answer = await this.#poolOf(request).request({
         method: request.method,
         path: `${request.url.pathname}${request.url.search}`,

@@ -171,7 +171,7 @@ async function at(
   const own = await connection.request(method, "", headers, signal);
   return url.origin === own.url.origin
     ? { ...own, url }
-    : { ...own, url, namedBy: own.url.hostname };
+    : { ...own, url, namedBy: own.url.hostname, namedFor: "content" };
 }
 
 function sessionOf(

@@ -4,6 +4,7 @@ import { checkErrorCodes } from "../src/error-codes.ts";
 import { checkFileNames } from "../src/file-names.ts";
 import { checkManifest } from "../src/manifests.ts";
 import { checkPublicSurface } from "../src/public-surface.ts";
+import { checkSecretDoor } from "../src/secret-door.ts";
 import type { WorkspacePackage } from "../src/workspace-package.ts";
 
 const GOOD: WorkspacePackage = {
@@ -61,6 +62,24 @@ describe("breaches", () => {
       ["src/camelCase.ts", ""],
     ]);
     expect(checkFileNames({ ...GOOD, sources })).toHaveLength(2);
+  });
+
+  test.for([
+    ["src/tags.ts", 'import { revealSecret } from "./auth/secret.ts";', 1],
+    ["src/auth/token.ts", "const text = revealSecret(token);", 1],
+    ["src/auth/auth-gate.ts", "revealSecret(secret)", 0],
+    ["src/transport.ts", "return { ...headers, authorization };", 1],
+    ["src/transport.ts", 'headers["authorization"] = header;', 1],
+    ["src/transport.ts", "headers: { Authorization: header }", 1],
+    ["src/auth/auth-gate.ts", "return { ...headers, authorization };", 0],
+    ["src/transport.ts", "// authorization: a comment may say so", 0],
+    ["src/transport-auth.ts", "const authorization = await session.current(scope);", 0],
+    ["src/tags.ts", "send(options.credentials.password)", 1],
+    ["src/auth/auth-file.ts", "send(credentials.identityToken)", 0],
+  ] as const)("a way around the door for secrets: %s with %s", ([path, text, count]) => {
+    const sources = new Map([[path, text]]);
+    expect(checkSecretDoor({ ...GOOD, name: "registry", sources })).toHaveLength(count);
+    expect(checkSecretDoor({ ...GOOD, name: "store", sources })).toEqual([]);
   });
 
   test("a barrel, and a README without its rooms", () => {

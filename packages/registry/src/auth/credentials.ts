@@ -1,3 +1,5 @@
+import { Secret } from "./secret.ts";
+
 /** Who we are to a registry. */
 export type Credentials =
   | { readonly username: string; readonly password: string; readonly source?: string }
@@ -13,15 +15,32 @@ export interface CredentialsLookup {
   readonly files?: readonly string[];
 }
 
-/** The header of Basic authentication; the text of both is in UTF-8. */
-export function basicAuthorization(username: string, password: string): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+/** {@link Credentials} whose secret only the gate can read. */
+export type SealedCredentials = {
+  readonly secret: Secret;
+  readonly source: string | undefined;
+} & (
+  | { readonly type: "password"; readonly username: string }
+  | { readonly type: "identity-token" }
+  | { readonly type: "bearer-token" }
+);
+
+/** Locks the secret of credentials away, as the first thing that is done to them. */
+export function sealCredentials(credentials: Credentials): SealedCredentials {
+  const { source } = credentials;
+  if ("username" in credentials) {
+    const { username, password } = credentials;
+    return { type: "password", username, secret: new Secret(password), source };
+  }
+  return "identityToken" in credentials
+    ? { type: "identity-token", secret: new Secret(credentials.identityToken), source }
+    : { type: "bearer-token", secret: new Secret(credentials.bearerToken), source };
 }
 
 /** Says where credentials came from, or where they were missed; never what they are. */
 export function explainCredentials(
   host: string,
-  credentials: Credentials | undefined,
+  credentials: { readonly source?: string | undefined } | undefined,
   files: readonly string[] | undefined,
 ): string {
   if (credentials !== undefined) {

@@ -1,15 +1,17 @@
 import { type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { readBody } from "../read-body.ts";
-import { redactUrl, secretsOf } from "../redact.ts";
+import { redactUrl } from "../redact.ts";
 import { RegistryError, type RegistryErrorOptions } from "../registry-error.ts";
 import { responseError } from "../response-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "../transport.ts";
-import { basicAuthorization, type Credentials } from "./credentials.ts";
+import { type Grant, sendGranted, tokenGrant } from "./auth-gate.ts";
+import type { SealedCredentials } from "./credentials.ts";
+import { Secret } from "./secret.ts";
 
 /** A bearer token and how long it may be used. */
 export interface Token {
-  readonly token: string;
+  readonly token: Secret;
   /** Milliseconds. */
   readonly lifetime: number;
 }
@@ -19,7 +21,7 @@ export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scope: string;
-  readonly credentials: Credentials | undefined;
+  readonly credentials: SealedCredentials | undefined;
   readonly userAgent: string;
   /** The host name of the registry that named the realm. */
   readonly namedBy: string;
@@ -44,9 +46,9 @@ export async function fetchToken(
   wanted: TokenRequest,
   signal: AbortSignal | undefined,
 ): Promise<Token> {
-  const request = tokenRequest(wanted);
-  const answer = await transport(request, { signal });
-  const response = { ...answer, secrets: secretsOfToken(wanted) };
+  const grant = tokenGrant(wanted.realm, wanted.credentials);
+  const request = tokenRequest(wanted, grant);
+  const response = await sendGranted(transport, request, grant, { signal });
   if (response.status !== 200) throw await refusal(request, response, wanted.hint, signal);
   let document: JsonValue;
   try {
@@ -61,16 +63,11 @@ export async function fetchToken(
   return readToken(request, document);
 }
 
-function tokenRequest(wanted: TokenRequest): TransportRequest {
-  const { realm, service, scope, credentials, userAgent, namedBy } = wanted;
+function tokenRequest(wanted: TokenRequest, grant: Grant | undefined): TransportRequest {
+  const { realm, service, scope, userAgent, namedBy } = wanted;
   const headers = { accept: "application/json", "user-agent": userAgent };
-  if (credentials !== undefined && "identityToken" in credentials) {
-    const form = new URLSearchParams({
-      grant_type: "refresh_token",
-      client_id: CLIENT_ID,
-      scope,
-      refresh_token: credentials.identityToken,
-    });
+  if (grant?.type === "refresh") {
+    const form = new URLSearchParams({ grant_type: "refresh_token", client_id: CLIENT_ID, scope });
     if (service !== undefined) form.set("service", service);
     return {
       method: "POST",
@@ -83,19 +80,8 @@ function tokenRequest(wanted: TokenRequest): TransportRequest {
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set("service", service);
   for (const one of scope.split(" ")) url.searchParams.append("scope", one);
-  if (credentials === undefined || !("username" in credentials)) {
-    return { method: "GET", url, namedBy, headers };
-  }
-  const { username, password } = credentials;
-  url.searchParams.set("account", username);
-  const authorization = basicAuthorization(username, password);
-  return { method: "GET", url, namedBy, headers: { ...headers, authorization } };
-}
-
-function secretsOfToken({ credentials }: TokenRequest): readonly string[] {
-  if (credentials === undefined || "bearerToken" in credentials) return [];
-  if ("identityToken" in credentials) return [credentials.identityToken];
-  return secretsOf(basicAuthorization(credentials.username, credentials.password));
+  if (grant?.type === "basic") url.searchParams.set("account", grant.username);
+  return { method: "GET", url, namedBy, headers };
 }
 
 async function refusal(
@@ -135,7 +121,10 @@ function readToken(request: TransportRequest, document: JsonValue): Token {
   if (!/^[\u0021-\u007e]+$/u.test(token)) throw unusable(request, "its token is malformed");
   const seconds = fields["expires_in"];
   const asked = typeof seconds === "number" ? seconds * 1000 : MIN_LIFETIME;
-  return { token, lifetime: Math.min(Math.max(asked, MIN_LIFETIME), MAX_LIFETIME) };
+  return {
+    token: new Secret(token),
+    lifetime: Math.min(Math.max(asked, MIN_LIFETIME), MAX_LIFETIME),
+  };
 }
 
 function unusable(

@@ -1,0 +1,87 @@
+/**
+ * The one door for secrets: nothing else in this package can read one, and what has one put on it
+ * is never handed back. A secret is bound to the origin that it is for; whatever the registry names
+ * (a redirect, a `Location`, a realm) comes here as a new request, and goes on bare.
+ *
+ * @module
+ */
+import { redactSecrets } from "../redact.ts";
+import type {
+  Transport,
+  TransportOptions,
+  TransportRequest,
+  TransportResponse,
+} from "../transport.ts";
+import type { SealedCredentials } from "./credentials.ts";
+import { revealSecret, type Secret } from "./secret.ts";
+
+/** The right to be let in at one origin. */
+export type Grant = {
+  readonly origin: string;
+  readonly secret: Secret;
+} & (
+  | { readonly type: "basic"; readonly username: string }
+  | { readonly type: "bearer" }
+  /** An OAuth2 refresh token, which goes into the form. */
+  | { readonly type: "refresh" }
+);
+
+// Whoever else puts one of these on a request has found a way around the gate.
+const CARRIERS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
+
+/** What credentials are good for at a token server; those that are tokens already, for nothing. */
+export function tokenGrant(
+  realm: URL,
+  credentials: SealedCredentials | undefined,
+): Grant | undefined {
+  if (credentials === undefined || credentials.type === "bearer-token") return undefined;
+  const { origin } = realm;
+  const { secret } = credentials;
+  return credentials.type === "password"
+    ? { type: "basic", origin, secret, username: credentials.username }
+    : { type: "refresh", origin, secret };
+}
+
+/**
+ * Sends a request with a grant if it goes to the grant's own origin, else without. Of the answer,
+ * `redact` takes out what was told in confidence.
+ */
+export async function sendGranted(
+  transport: Transport,
+  request: TransportRequest,
+  grant: Grant | undefined,
+  options: TransportOptions,
+): Promise<TransportResponse> {
+  const bare = withoutCarriers(request);
+  if (grant === undefined || grant.origin !== request.url.origin) return transport(bare, options);
+  const text = revealSecret(grant.secret);
+  const response = await transport(granted(bare, grant, text), options);
+  const told = grant.type === "basic" ? `${grant.username}:${text}` : text;
+  const secrets = [told, text].flatMap(spellingsOf);
+  return { ...response, redact: (said) => redactSecrets(said, secrets) };
+}
+
+function granted(request: TransportRequest, grant: Grant, text: string): TransportRequest {
+  if (grant.type === "refresh") {
+    const form = new URLSearchParams(Buffer.from(request.body as Uint8Array).toString());
+    form.set("refresh_token", text);
+    return { ...request, body: Buffer.from(form.toString()) };
+  }
+  const authorization =
+    grant.type === "bearer" ? `Bearer ${text}` : `Basic ${base64(`${grant.username}:${text}`)}`;
+  return { ...request, headers: { ...request.headers, authorization } };
+}
+
+function withoutCarriers(request: TransportRequest): TransportRequest {
+  const kept = Object.entries(request.headers).filter(([name]) => !CARRIERS.has(name));
+  return { ...request, headers: Object.fromEntries(kept) };
+}
+
+/** The forms in which a server may repeat a secret. */
+function spellingsOf(secret: string): readonly string[] {
+  return [secret, base64(secret), encodeURIComponent(secret.toWellFormed())];
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
