@@ -3,6 +3,7 @@ export { type CanaryWorld, makeCanaryWorld } from "./canary-world.ts";
 export {
   type CertificateFiles,
   type Certificates,
+  type LeafOptions,
   makeCertificates,
   makeSelfSigned,
 } from "./certificate.ts";
@@ -11,11 +12,15 @@ export {
   type DockerRegistryOptions,
   startDockerRegistry,
 } from "./docker-registry.ts";
+export type { Step } from "./faulty-answer.ts";
 export {
   type Fault,
   type FaultyRegistry,
   type FaultyRegistryOptions,
+  type FaultyTls,
   type RecordedRequest,
+  type RequestMatch,
+  type Rule,
   type ScriptedAnswer,
   startFaultyRegistry,
 } from "./faulty-registry.ts";
@@ -34,6 +39,12 @@ export { writeOciLayout } from "./oci-layout.ts";
 export { formatPax, type PaxRecord } from "./pax-record.ts";
 export { ensurePeers, findPeer, hasPeer, PEERS, requirePeer } from "./peers.ts";
 export { createTar, type TarEntry, type TarEntryType, type TarOptions } from "./tar-writer.ts";
+export {
+  type RawRequest,
+  type RawServer,
+  type RawServerOptions,
+  startRawServer,
+} from "./raw-server.ts";
 export { tempDir, type TempDir } from "./temp-dir.ts";
 export {
   type TokenRequest,
@@ -42,3 +53,4 @@ export {
   startTokenServer,
 } from "./token-server.ts";
 export { diffTrees, snapshotTree, type SnapshotOptions, type TreeEntry } from "./tree-snapshot.ts";
+export { textOf, type WatchedWorld, type WatchOptions, watchWorld } from "./watched-world.ts";
