@@ -1,6 +1,7 @@
 import type { Digest } from "@stowage/content";
 import { formatRepository, type Repository, type Tag } from "@stowage/reference";
 
+import { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { RegistryConnection } from "./registry-connection.ts";
@@ -64,6 +65,7 @@ export class RegistryClient implements AsyncDisposable {
   readonly #options: RegistryClientOptions;
   readonly #own: UndiciTransport | undefined;
   readonly #transport: Transport;
+  readonly #gate = new AuthGate();
   readonly #connections = new Map<string, RegistryConnection>();
   readonly #slots = new Map<string, Slots>();
   readonly #tls = new Map<string, Promise<TlsOptions | undefined>>();
@@ -112,6 +114,7 @@ export class RegistryClient implements AsyncDisposable {
         transport: this.#transport,
         tls: (target, atRegistry) => this.#tlsFor(target, own && atRegistry, insecure),
         scheme: this.#schemeOf(host, insecure),
+        gate: this.#gate,
         credentials: async () => {
           if (typeof credentials === "function") return credentials(host, path);
           return own ? credentials : undefined;

@@ -1,5 +1,6 @@
 import { registryEndpointHost, type Repository } from "@stowage/reference";
 
+import type { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials } from "./auth/credentials.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
@@ -19,6 +20,7 @@ export interface RegistryConnectionOptions {
   readonly tls: (host: string, own: boolean) => Promise<TlsOptions | undefined>;
   /** What to speak; `either` is TLS where there is any, else plain HTTP. */
   readonly scheme: () => Promise<"http:" | "https:" | "either">;
+  readonly gate: AuthGate;
   readonly credentials: () => Promise<Credentials | undefined>;
   readonly files?: readonly string[] | undefined;
   readonly userAgent: string;
@@ -83,13 +85,14 @@ export class RegistryConnection {
   }
 
   async #open(signal: AbortSignal): Promise<Wrapped> {
-    const { repository, credentials, files, userAgent } = this.#options;
+    const { gate, repository, credentials, files, userAgent } = this.#options;
     const { onEvent } = this.#options;
     const { attempts, retryDelay } = this;
     const secured = this.#withTls(this.#options.transport);
     const scheme = await this.#options.scheme();
     const origin = await this.#findOrigin(secured, scheme, signal);
     const authorized = withAuth(secured, {
+      gate,
       registry: origin,
       host: repository.host,
       repository: repository.path,

@@ -1,4 +1,4 @@
-import { type Grant, sendGranted } from "./auth/auth-gate.ts";
+import type { AuthGate, Grant } from "./auth/auth-gate.ts";
 import { type Challenge, parseChallenges } from "./auth/challenge.ts";
 import {
   type Credentials,
@@ -15,6 +15,7 @@ import type { Transport, TransportRequest, TransportResponse } from "./transport
 
 /** What {@link withAuth} needs to know about the repository that it speaks to. */
 export interface AuthOptions {
+  readonly gate: AuthGate;
   /** The only origin that gets credentials, and the only one whose challenges are heard. */
   readonly registry: URL;
   /** The host by its own name (`docker.io`), for messages. */
@@ -44,9 +45,10 @@ const USABLE_PART = 0.9;
  */
 export function withAuth(next: Transport, options: AuthOptions): Transport {
   const session = new AuthSession(next, options);
+  const { gate } = options;
   return async (request, { signal }) => {
     if (request.url.origin !== options.registry.origin) {
-      return sendGranted(next, request, undefined, { signal });
+      return gate.send(next, request, undefined, { signal });
     }
     const scope = [
       scopeOf(request.method, options.repository),
@@ -54,7 +56,7 @@ export function withAuth(next: Transport, options: AuthOptions): Transport {
     ].join(" ");
     let authorization = await session.current(scope);
     for (let renewals = 0; ;) {
-      const response = await sendGranted(next, request, authorization?.grant, { signal });
+      const response = await gate.send(next, request, authorization?.grant, { signal });
       if (response.status !== 401) return response;
       const current = await session.current(scope);
       if (current !== undefined && current !== authorization) {
@@ -139,10 +141,11 @@ class AuthSession {
     credentials: SealedCredentials | undefined,
     signal: AbortSignal,
   ): Promise<Authorization> {
-    const { registry, insecure, userAgent, host, files } = this.#options;
+    const { gate, registry, insecure, userAgent, host, files } = this.#options;
     const realm = await parseRealm(challenge.parameters.get("realm") ?? "", { registry, insecure });
     const service = challenge.parameters.get("service");
     const { token, lifetime } = await fetchToken(
+      gate,
       this.#transport,
       {
         realm,

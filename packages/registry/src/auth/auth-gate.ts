@@ -26,6 +26,8 @@ export type Grant = {
   | { readonly type: "refresh" }
 );
 
+// Tokens are renewed for as long as a client lives.
+const MAX_LIVE = 256;
 // Whoever else puts one of these on a request has found a way around the gate.
 const CARRIERS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
 
@@ -42,23 +44,39 @@ export function tokenGrant(
     : { type: "refresh", origin, secret };
 }
 
-/**
- * Sends a request with a grant if it goes to the grant's own origin, else without. Of the answer,
- * `redact` takes out what was told in confidence.
- */
-export async function sendGranted(
-  transport: Transport,
-  request: TransportRequest,
-  grant: Grant | undefined,
-  options: TransportOptions,
-): Promise<TransportResponse> {
-  const bare = withoutCarriers(request);
-  if (grant === undefined || grant.origin !== request.url.origin) return transport(bare, options);
-  const text = revealSecret(grant.secret);
-  const response = await transport(granted(bare, grant, text), options);
-  const told = grant.type === "basic" ? `${grant.username}:${text}` : text;
-  const secrets = [told, text].flatMap(spellingsOf);
-  return { ...response, redact: (said) => redactSecrets(said, secrets) };
+/** Puts secrets on requests, and takes them out of what comes back. One for a whole client. */
+export class AuthGate {
+  /** How each live secret may be spelled, the latest last. */
+  readonly #live = new Map<Secret, readonly string[]>();
+
+  /**
+   * Sends a request with a grant if it goes to the grant's own origin, else without. Of the answer,
+   * `redact` takes out every live secret, for servers tell each other what they were told.
+   */
+  async send(
+    transport: Transport,
+    request: TransportRequest,
+    grant: Grant | undefined,
+    options: TransportOptions,
+  ): Promise<TransportResponse> {
+    const bare = withoutCarriers(request);
+    let sent = bare;
+    if (grant !== undefined && grant.origin === request.url.origin) {
+      const text = revealSecret(grant.secret);
+      this.#remember(grant, text);
+      sent = granted(bare, grant, text);
+    }
+    const response = await transport(sent, options);
+    return { ...response, redact: (said) => redactSecrets(said, [...this.#live.values()].flat()) };
+  }
+
+  #remember(grant: Grant, text: string): void {
+    const forms = grant.type === "basic" ? [`${grant.username}:${text}`, text] : [text];
+    this.#live.delete(grant.secret);
+    this.#live.set(grant.secret, forms.flatMap(spellingsOf));
+    const [oldest] = this.#live.keys();
+    if (this.#live.size > MAX_LIVE && oldest !== undefined) this.#live.delete(oldest);
+  }
 }
 
 function granted(request: TransportRequest, grant: Grant, text: string): TransportRequest {

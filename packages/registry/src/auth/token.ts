@@ -5,7 +5,7 @@ import { redactUrl } from "../redact.ts";
 import { RegistryError, type RegistryErrorOptions } from "../registry-error.ts";
 import { responseError } from "../response-error.ts";
 import type { Transport, TransportRequest, TransportResponse } from "../transport.ts";
-import { type Grant, sendGranted, tokenGrant } from "./auth-gate.ts";
+import { type AuthGate, type Grant, tokenGrant } from "./auth-gate.ts";
 import type { SealedCredentials } from "./credentials.ts";
 import { Secret } from "./secret.ts";
 
@@ -42,13 +42,14 @@ const CLIENT_ID = "stowage";
  * @see https://distribution.github.io/distribution/spec/auth/token/
  */
 export async function fetchToken(
+  gate: AuthGate,
   transport: Transport,
   wanted: TokenRequest,
   signal: AbortSignal | undefined,
 ): Promise<Token> {
   const grant = tokenGrant(wanted.realm, wanted.credentials);
   const request = tokenRequest(wanted, grant);
-  const response = await sendGranted(transport, request, grant, { signal });
+  const response = await gate.send(transport, request, grant, { signal });
   if (response.status !== 200) throw await refusal(request, response, wanted.hint, signal);
   let document: JsonValue;
   try {
