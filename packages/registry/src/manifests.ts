@@ -14,6 +14,7 @@ import {
 import type { Tag } from "@stowage/reference";
 
 import { readBody } from "./read-body.ts";
+import { redactUrl } from "./redact.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { responseError } from "./response-error.ts";
 import {
@@ -51,8 +52,19 @@ export async function fetchManifest(
   const claimed = claimOf(request, response);
   const bytes = await readBody(request, response, MAX_MANIFEST_BYTES);
   const wanted = isDigest(target) ? target : claimed;
-  if (wanted !== undefined) requireDigest(bytes, wanted);
-  return parseManifest(bytes, mediaType, isDigest(target) ? target : digestOf(bytes));
+  try {
+    if (wanted !== undefined) requireDigest(bytes, wanted);
+    return parseManifest(bytes, mediaType, isDigest(target) ? target : digestOf(bytes));
+  } catch (error) {
+    throw named(error, redactUrl(request.url));
+  }
+}
+
+/** Says which manifest is at fault. */
+function named(error: unknown, url: string): unknown {
+  if (!(error instanceof ContentError)) return error;
+  const { code, hint, message } = error;
+  return new ContentError(code, `${url}: ${message}`, { cause: error, hint });
 }
 
 function claimOf(request: TransportRequest, response: TransportResponse): Digest | undefined {

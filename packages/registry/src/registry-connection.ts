@@ -91,8 +91,11 @@ export class RegistryConnection {
     const secured = this.#withTls(this.#options.transport);
     const scheme = await this.#options.scheme();
     const origin = await this.#findOrigin(secured, scheme, signal);
+    const retry = (next: Transport): Transport =>
+      withRetry(next, { attempts, delay: retryDelay, onEvent });
     const authorized = withAuth(secured, {
       gate,
+      retry,
       registry: origin,
       host: repository.host,
       repository: repository.path,
@@ -103,8 +106,7 @@ export class RegistryConnection {
     });
     // Retry is outermost: a redirect's target may be signed for minutes only, so that a further
     // attempt begins at the registry again.
-    const transport = withRetry(withRedirect(authorized), { attempts, delay: retryDelay, onEvent });
-    return { origin, transport };
+    return { origin, transport: retry(withRedirect(authorized)) };
   }
 
   #withTls(next: Transport): Transport {

@@ -152,6 +152,7 @@ export interface RepositoryClient extends ContentProvider {
 export class ConnectedRepository implements RepositoryClient {
   readonly repository: Repository;
   readonly #options: ConnectedRepositoryOptions;
+  readonly #suspects = new Set<RegistryConnection>();
   #delivered: RegistryConnection | undefined;
 
   constructor(options: ConnectedRepositoryOptions) {
@@ -177,12 +178,18 @@ export class ConnectedRepository implements RepositoryClient {
   openContent(descriptor: Descriptor, options: OpenContentOptions = {}): ByteSource {
     const { signal, offset } = options;
     const { onEvent } = this.#options;
-    return openBlob(descriptor, {
+    const deliverers = new Set<RegistryConnection>();
+    const source = openBlob(descriptor, {
       signal,
       offset,
       onEvent,
-      attempt: (task) => this.#attempt(descriptor.digest, signal, task),
+      attempt: (task) =>
+        this.#attempt(descriptor.digest, signal, (connection) => {
+          deliverers.add(connection);
+          return task(connection);
+        }),
     });
+    return this.#suspecting(source, deliverers);
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
@@ -248,6 +255,22 @@ export class ConnectedRepository implements RepositoryClient {
     return subject?.digest;
   }
 
+  /** Asks no mirror again that had a part in delivering other bytes than a blob's. */
+  async *#suspecting(source: ByteSource, deliverers: ReadonlySet<RegistryConnection>): ByteSource {
+    try {
+      yield* source;
+    } catch (error) {
+      if (!isTampering(error)) throw error;
+      for (const mirror of deliverers) {
+        if (mirror === this.#options.primary) continue;
+        this.#suspects.add(mirror);
+        const repository = formatRepository(mirror.repository);
+        this.#options.onEvent?.({ type: "mirror-failed", repository, error, tampering: true });
+      }
+      throw error;
+    }
+  }
+
   async #attempt<Result>(
     target: Tag | Digest,
     signal: AbortSignal | undefined,
@@ -256,7 +279,9 @@ export class ConnectedRepository implements RepositoryClient {
     const { primary, onEvent } = this.#options;
     const mirrors = this.#options.mirrors(target);
     const first = this.#delivered;
-    const ordered = [...new Set([...(first ? [first] : []), ...mirrors, primary])];
+    const ordered = [...new Set([...(first ? [first] : []), ...mirrors, primary])].filter(
+      (connection) => !this.#suspects.has(connection),
+    );
     const failures: string[] = [];
     let failure: unknown;
     for (const connection of ordered) {
@@ -269,15 +294,17 @@ export class ConnectedRepository implements RepositoryClient {
           continue;
         }
         const repository = formatRepository(connection.repository);
-        const tampering =
-          isDigest(target) &&
-          hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH");
+        const tampering = isDigest(target) && isTampering(error);
         failures.push(`${repository}: ${error instanceof Error ? error.message : String(error)}`);
         onEvent?.({ type: "mirror-failed", repository, error, tampering });
       }
     }
     throw failures.length === 0 ? failure : withMirrors(failure, failures);
   }
+}
+
+function isTampering(error: unknown): boolean {
+  return hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH");
 }
 
 /** The primary's error decides; what the mirrors said is added to its message. */

@@ -11,6 +11,7 @@ import { isSameResource, scopeOf } from "./auth/scope.ts";
 import { fetchToken } from "./auth/token.ts";
 import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
+import { settle } from "./transport-retry.ts";
 import type { Transport, TransportRequest, TransportResponse } from "./transport.ts";
 
 /** What {@link withAuth} needs to know about the repository that it speaks to. */
@@ -25,6 +26,8 @@ export interface AuthOptions {
   /** Whether plain HTTP was allowed for this registry. */
   readonly insecure: boolean;
   readonly userAgent: string;
+  /** Repeats what fails in passing, so that all who wait for a token wait for one. */
+  readonly retry: (next: Transport) => Transport;
   readonly credentials: () => Promise<Credentials | undefined>;
   /** Where credentials are looked for, for messages. */
   readonly files?: readonly string[] | undefined;
@@ -141,12 +144,12 @@ class AuthSession {
     credentials: SealedCredentials | undefined,
     signal: AbortSignal,
   ): Promise<Authorization> {
-    const { gate, registry, insecure, userAgent, host, files } = this.#options;
+    const { gate, retry, registry, insecure, userAgent, host, files } = this.#options;
     const realm = await parseRealm(challenge.parameters.get("realm") ?? "", { registry, insecure });
     const service = challenge.parameters.get("service");
     const { token, lifetime } = await fetchToken(
       gate,
-      this.#transport,
+      retry(this.#transport),
       {
         realm,
         service,
@@ -157,7 +160,9 @@ class AuthSession {
         hint: explainCredentials(host, credentials, files),
       },
       signal,
-    );
+    ).catch((error: unknown) => {
+      throw typeof error === "object" && error !== null ? settle(error) : error;
+    });
     const grant: Grant = { type: "bearer", origin: registry.origin, secret: token };
     return this.#remember(scope, grant, performance.now() + lifetime * USABLE_PART);
   }

@@ -34,11 +34,13 @@ export const DEFAULT_ATTEMPTS = 5;
 export const DEFAULT_DELAY = 400;
 // A limited client that comes back at once is counted again, so it stays away for longer.
 const RATE_LIMIT_FACTOR = 5;
+// Failures that were retried where they happened; whoever is above does not do it again.
+const settled = new WeakSet<object>();
 const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
- * Repeats a GET, a HEAD or what else is repeatable that failed in passing. The answer of the last attempt is passed on, as is
- * one whose `Retry-After` is longer than {@link MAX_RETRY_AFTER}.
+ * Repeats a GET, a HEAD or what else is repeatable that failed in passing. The answer of the last
+ * attempt is passed on, as is one whose `Retry-After` is longer than {@link MAX_RETRY_AFTER}.
  */
 export function withRetry(next: Transport, options: RetryOptions = {}): Transport {
   const { attempts = DEFAULT_ATTEMPTS, delay = DEFAULT_DELAY, onEvent } = options;
@@ -58,7 +60,7 @@ export function withRetry(next: Transport, options: RetryOptions = {}): Transpor
         reason = response.status;
         response.cancel();
       } catch (error) {
-        if (attempt >= tries || !isPassing(error)) throw error;
+        if (attempt >= tries || !isPassing(error) || settled.has(error as object)) throw error;
         wait = backOff;
         reason = "ERR_REGISTRY_UNAVAILABLE";
       }
@@ -66,6 +68,12 @@ export function withRetry(next: Transport, options: RetryOptions = {}): Transpor
       await pause(wait, signal);
     }
   };
+}
+
+/** Marks a failure that has been retried as often as it may be. */
+export function settle<Failure extends object>(failure: Failure): Failure {
+  settled.add(failure);
+  return failure;
 }
 
 /** When the server said that it wants to be asked again, in milliseconds from now. */

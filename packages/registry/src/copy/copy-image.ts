@@ -7,6 +7,7 @@ import {
   type Descriptor,
   type Digest,
   type FetchedManifest,
+  hasErrorCode,
   type Platform,
   selectManifest,
 } from "@stowage/content";
@@ -255,15 +256,25 @@ class ImageCopy {
     if (isForeign(descriptor)) return;
     using _slot = await this.#slots.acquire(signal);
     onProgress?.({ type: "blob-start", digest, size });
-    const how = await this.#destination.writeBlob(descriptor, this.#source, {
-      from: this.#source.repository,
-      signal,
-      onProgress: (written) => onProgress?.({ type: "blob-progress", digest, written, size }),
+    const write = (): Promise<PushedBlob> =>
+      this.#destination.writeBlob(descriptor, this.#source, {
+        from: this.#source.repository,
+        signal,
+        onProgress: (written) => onProgress?.({ type: "blob-progress", digest, written, size }),
+      });
+    const how = await write().catch((error: unknown) => {
+      // What was altered on the way may come whole the next time, or from another mirror.
+      if (this.#source.repository === undefined || !isAltered(error)) throw error;
+      return write();
     });
     this.#counts[how] += 1;
     if (how === "uploaded") this.#bytes += size;
     onProgress?.({ type: "blob-done", digest, size, how });
   }
+}
+
+function isAltered(error: unknown): boolean {
+  return hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH");
 }
 
 function isForeign({ mediaType, urls }: Descriptor): boolean {

@@ -15,7 +15,7 @@ import {
   copyImage,
   createRegistryClient,
   layoutFolderDestination,
-  RegistryClient,
+  type RegistryClient,
   type RegistryClientOptions,
   type RegistryEvent,
   registrySource,
@@ -47,7 +47,7 @@ export const SECRETS = {
   signature: `canary-signature-${randomUUID()}`,
 } as const;
 
-export interface StageOptions extends Omit<RegistryClientOptions, "plainHttp" | "transport"> {
+export interface StageOptions extends Omit<RegistryClientOptions, "transport"> {
   /** Bytes of the image's only layer. @defaultValue 100_000 */
   readonly size?: number;
   /** All servers speak TLS then. */
