@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
-import { escapeText } from "@stowage/content";
+import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { type ContainerRecord, isContainerID } from "./container-record.ts";
 import { listContainers, readContainerOf } from "./container-records.ts";
 import type { ImageID } from "./image-record.ts";
+import { noteUse } from "./image-use.ts";
 import type { LayerID } from "./layer-id.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
@@ -99,6 +100,7 @@ export function createContainerStore(
         const staged = await stageContainer(context, layers, record);
         renameNoReplace(staged, containerPath(layout, id));
         await syncDirectory(layout.containers);
+        if (record.imageId !== undefined) noteUse(context, record.imageId);
         return record;
       });
     },
@@ -225,14 +227,26 @@ async function stageContainer(
 
 async function removeContainer(context: StoreContext, id: string): Promise<void> {
   const { layout } = context;
+  const imageId = await imageOf(context, id);
   let trashed: string | undefined;
   await retireMount(layout, id, async () => {
     using _containers = await context.lock("containers", "exclusive");
     trashed = context.moveToTrash(containerPath(layout, id));
     if (trashed !== undefined) await syncDirectory(layout.containers);
   });
+  if (imageId !== undefined) noteUse(context, imageId);
   await removeTree(join(layout.runContainers, id));
   await context.emptyTrash([trashed]);
+}
+
+/** A record that can not be read is removed all the same. */
+async function imageOf(context: StoreContext, id: string): Promise<ImageID | undefined> {
+  try {
+    return (await readContainerOf(context, id))?.imageId;
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
 }
 
 function requireID(id: string): string {

@@ -31,6 +31,18 @@ export async function refreshIndex(context: StoreContext): Promise<void> {
   await publishFile({ path, bytes: text, stagingDir: context.stagingDir() });
 }
 
+/**
+ * As {@link refreshIndex}; on a full disk the file stays as it is, and is written when a store is
+ * opened next: nothing that removes or opens may fail for it.
+ */
+export async function refreshIndexIfRoom(context: StoreContext): Promise<void> {
+  try {
+    await refreshIndex(context);
+  } catch (error) {
+    if (!hasErrorCode(error, "ENOSPC", "EDQUOT", "ERR_STORE_NO_SPACE")) throw error;
+  }
+}
+
 /** Whether names or images may have changed since `index.json` was written. */
 export function isIndexStale(layout: StoreLayout): boolean {
   const index = statSync(indexPath(layout), { bigint: true, throwIfNoEntry: false });

@@ -6,11 +6,13 @@ import { encodedOf, escapeText, hasErrorCode } from "@stowage/content";
 import type { BlobStore } from "./blob-store.ts";
 import { listContainers } from "./container-records.ts";
 import { noteWaste, sweepWaste } from "./garbage.ts";
-import { refreshIndex } from "./image-layout-index.ts";
+import { refreshIndex, refreshIndexIfRoom } from "./image-layout-index.ts";
 import type { ImageID, ImageRecord } from "./image-record.ts";
 import { findImage, listImages, mergeImages, requireImageID, writeImage } from "./image-records.ts";
+import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { isImageMounted } from "./mount.ts";
+import { contentOfImage } from "./needs.ts";
 import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -71,6 +73,10 @@ export interface ImageStore {
   resolveName(name: string): Promise<ImageID | undefined>;
   /** Resolves to whether there was such a name. */
   removeName(name: string, options?: ImageOptions): Promise<boolean>;
+  /** When an image was last pulled, mounted, or used by a container: milliseconds since 1970. */
+  lastUse(image: ImageRecord): number;
+  /** Notes that an image is used now, by something that the store does not see, such as a push. */
+  noteUse(id: ImageID): void;
   /** The newest first. */
   namesOf(id: ImageID): Promise<readonly string[]>;
   /** The newest first. */
@@ -95,6 +101,7 @@ export function createImageStore(
         await requireContent(blobs, layers, record);
         using _images = await context.lock("images", "exclusive", options);
         await writeImage(context, mergeImages(await soundImage(context, record.id), record));
+        noteUse(context, record.id);
       });
       await refreshIndex(context);
     },
@@ -125,7 +132,7 @@ export function createImageStore(
       await reportFailures(`image ${id} can not be removed`, () =>
         removeImage(context, blobs, id, options),
       );
-      await refreshIndex(context);
+      await refreshIndexIfRoom(context);
     },
     async setName(name, id, options) {
       requireName(name);
@@ -152,9 +159,11 @@ export function createImageStore(
           return trashed.some((path) => path !== undefined);
         },
       );
-      if (wasThere) await refreshIndex(context);
+      if (wasThere) await refreshIndexIfRoom(context);
       return wasThere;
     },
+    lastUse: (image) => lastUseOf(layout, image.id, image.created),
+    noteUse: (id) => noteUse(context, id),
     async namesOf(id) {
       const { records } = await listNames(context);
       return records.filter(({ imageId }) => imageId === id).map(({ name }) => name);
@@ -180,7 +189,8 @@ async function removeImage(
     if (!existsSync(imagePath(layout, id))) throw noImage(id);
     await requireUnused(context, id);
     const record = await soundImage(context, id);
-    if (record !== undefined) await noteWaste(context, blobs, record);
+    const waste =
+      record && (await noteWaste(context, await contentOfImage(context, blobs, record)));
     using _names = await context.lock("names", "exclusive", options);
     const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
     trashed.push(
@@ -191,7 +201,7 @@ async function removeImage(
     );
     trashed.push(context.moveToTrash(imagePath(layout, id)));
     await syncDirectory(layout.images);
-    trashed.push(...(await sweepWaste(context, blobs)));
+    trashed.push(...(await sweepWaste(context, blobs, waste)));
   }
   await context.emptyTrash(trashed);
 }
@@ -207,7 +217,7 @@ async function requireUnused(context: StoreContext, id: ImageID): Promise<void> 
       { hint: "Remove the containers first." },
     );
   }
-  if (isImageMounted(context.layout, id)) {
+  if (await isImageMounted(context.layout, id)) {
     throw new StoreError("ERR_STORE_IMAGE_IN_USE", `image ${id} is mounted`, {
       hint: "Unmount it first.",
     });

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { BlobStore, IngestOptions } from "./blob-store.ts";
+export type { CollectedItem, CollectOptions, CollectReport } from "./collect-garbage.ts";
 export type { ContainerRecord } from "./container-record.ts";
 export type {
   ContainerList,
@@ -11,12 +12,13 @@ export type {
   ContainerStore,
   NewContainer,
 } from "./container-store.ts";
+export type { DiskUsage, ImageUsage, KindUsage } from "./disk-usage.ts";
 export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";
 export { isLayerID, type LayerID, layerIDOf, layerIDs, parseLayerID } from "./layer-id.ts";
 export type { LayerRecord } from "./layer-record.ts";
 export type { LayerStore, StagedLayer, StageLayerOptions } from "./layer-store.ts";
-export type { Lease, LeaseOptions } from "./lease.ts";
+export type { Lease, LeaseOptions, ListedLease } from "./lease.ts";
 export type {
   CountedMount,
   ListedMount,

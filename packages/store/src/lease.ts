@@ -1,10 +1,11 @@
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 
 import { type Digest, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import type { LayerID } from "./layer-id.ts";
-import { randomName } from "./publish-file.ts";
+import { randomName, syncDirectory } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -15,8 +16,13 @@ export interface LeaseOptions {
   readonly signal?: AbortSignal | undefined;
   /** Blobs that are to stay. With neither of the lists, everything stays. */
   readonly blobs?: readonly Digest[] | undefined;
-  /** Layers that are to stay, with those below them. */
+  /** Layers that are to stay, with those below them and their blobs; they need not be here yet. */
   readonly layers?: readonly LayerID[] | undefined;
+  /**
+   * Keeps the lease when its process ends, until it is released, and says what for: an export that
+   * others read, say. Without it the lease ends with its process at the latest.
+   */
+  readonly purpose?: string | undefined;
 }
 
 /**
@@ -27,12 +33,24 @@ export interface Lease extends AsyncDisposable {
   readonly id: string;
 }
 
+/** A lease that is in force, of whatever process. */
+export interface ListedLease {
+  readonly id: string;
+  /** Who took it. */
+  readonly pid: number;
+  readonly purpose?: string;
+}
+
 /** What a lease of any living process keeps. */
-export interface LeaseScope {
+export interface LeaseScope extends ListedLease {
+  /** For messages: the process, or what it is for. */
+  readonly holder: string;
   readonly isEverything: boolean;
   readonly blobs: readonly Digest[];
   readonly layers: readonly LayerID[];
 }
+
+const NAME = /^[0-9a-f]{32}$/;
 
 /** @param onRelease - Is called when the lease is gone. */
 export async function createLease(
@@ -40,26 +58,48 @@ export async function createLease(
   options: LeaseOptions,
   onRelease: () => Promise<void>,
 ): Promise<Lease> {
-  const { signal, blobs, layers } = options;
-  const isEverything = blobs === undefined && layers === undefined;
-  const scope: LeaseScope = { isEverything, blobs: blobs ?? [], layers: layers ?? [] };
+  const { signal, blobs, layers, purpose } = options;
   const id = randomName();
-  const path = join(context.layout.leases, `${id}.json`);
+  const path = leasePath(context, id);
+  const record = {
+    version: 1,
+    pid: process.pid,
+    isEverything: blobs === undefined && layers === undefined,
+    blobs: blobs ?? [],
+    layers: layers ?? [],
+    ...(purpose !== undefined && { purpose }),
+  };
   using _gc = await context.lock("gc", "shared", { signal });
   const lock = tryAcquireLock(path, "exclusive");
   if (lock === undefined) return await createLease(context, options, onRelease);
-  writeFileSync(path, formatRecord({ version: 1, pid: process.pid, ...scope }));
+  try {
+    await writeLease(context, path, record);
+  } catch (error) {
+    rmSync(path, { force: true });
+    lock[Symbol.dispose]();
+    throw error;
+  }
   let isHeld = true;
   return {
     id,
     async [Symbol.asyncDispose]() {
       if (!isHeld) return;
       isHeld = false;
-      rmSync(path, { force: true });
       lock[Symbol.dispose]();
+      if (purpose !== undefined) return;
+      rmSync(path, { force: true });
       await onRelease();
     },
   };
+}
+
+/** Ends a lease that outlives its process. Resolves to whether there was one. */
+export async function releaseLease(context: StoreContext, id: string): Promise<boolean> {
+  const path = leasePath(context, id);
+  if (!NAME.test(id) || (await readLease(path, id))?.purpose === undefined) return false;
+  rmSync(path, { force: true });
+  await syncDirectory(context.layout.leases);
+  return true;
 }
 
 /** The leases that are in force; those of dead processes are dropped on the way. */
@@ -67,18 +107,40 @@ export async function liveLeases(context: StoreContext): Promise<readonly LeaseS
   const scopes: LeaseScope[] = [];
   for (const entry of readdirSync(context.layout.leases)) {
     const path = join(context.layout.leases, entry);
-    const scope = dropIfDead(path) ? undefined : await readLease(path);
+    const id = entry.replace(/\.json$/, "");
+    const scope = (await dropIfDead(path, id)) ? undefined : await readLease(path, id);
     if (scope !== undefined) scopes.push(scope);
   }
   return scopes;
 }
 
+/** As {@link liveLeases}, without what they keep. */
+export async function listLeases(context: StoreContext): Promise<readonly ListedLease[]> {
+  const leases = await liveLeases(context);
+  return leases.map(({ id, pid, purpose }) => ({
+    id,
+    pid,
+    ...(purpose !== undefined && { purpose }),
+  }));
+}
+
+async function writeLease(context: StoreContext, path: string, record: object): Promise<void> {
+  writeFileSync(path, formatRecord(record));
+  if (!("purpose" in record)) return;
+  {
+    await using file = await open(path);
+    await file.sync();
+  }
+  await syncDirectory(context.layout.leases);
+}
+
 /** The kernel tells: it has let go of the locks of the dead. */
-function dropIfDead(path: string): boolean {
+async function dropIfDead(path: string, id: string): Promise<boolean> {
   try {
     // A shared lock, so that nothing is written over what a living owner may read.
     using lock = tryAcquireLock(path, "shared", true);
     if (lock === undefined) return false;
+    if ((await readSound(path, id))?.purpose !== undefined) return false;
     rmSync(path, { force: true });
     return true;
   } catch (error) {
@@ -87,22 +149,43 @@ function dropIfDead(path: string): boolean {
   }
 }
 
-async function readLease(path: string): Promise<LeaseScope | undefined> {
+async function readLease(path: string, id: string): Promise<LeaseScope | undefined> {
   try {
-    return await readRecord(path, parseLease);
+    return await readRecord(path, (value) => parseLease(value, id));
   } catch {
     // Someone alive keeps something: what, can not be read.
-    return { isEverything: true, blobs: [], layers: [] };
+    const holder = `lease ${id}, which can not be read,`;
+    return { id, pid: 0, holder, isEverything: true, blobs: [], layers: [] };
   }
 }
 
-function parseLease(value: JsonValue): LeaseScope {
-  const fields = ["version", "pid", "isEverything", "blobs", "layers"];
+/** What is left of a lease whose process died while it wrote it can not be read, and keeps nothing. */
+async function readSound(path: string, id: string): Promise<LeaseScope | undefined> {
+  try {
+    return await readRecord(path, (value) => parseLease(value, id));
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
+}
+
+function parseLease(value: JsonValue, id: string): LeaseScope {
+  const fields = ["version", "pid", "isEverything", "blobs", "layers", "purpose"];
   const shape = new RecordShape(value, "lease", fields);
   shape.version(1);
+  const pid = shape.count("pid");
+  const purpose = shape.has("purpose") ? shape.string("purpose") : undefined;
   return {
+    id,
+    pid,
+    ...(purpose !== undefined && { purpose }),
+    holder: purpose ?? `a lease of process ${pid}`,
     isEverything: shape.boolean("isEverything"),
     blobs: shape.digests("blobs"),
     layers: shape.layerIDs("layers"),
   };
+}
+
+function leasePath({ layout }: StoreContext, id: string): string {
+  return join(layout.leases, `${id}.json`);
 }

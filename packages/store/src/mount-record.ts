@@ -63,6 +63,7 @@ function parseMountRecord(value: JsonValue): MountRecord {
   };
 }
 
-function bootId(): string {
+/** What the kernel calls the time since the last reboot. */
+export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }

@@ -14,14 +14,16 @@ import { type Digest, encodedOf, escapeText } from "@stowage/content";
 
 import { isContainerID } from "./container-record.ts";
 import { readContainerOf } from "./container-records.ts";
+import { type HoldingMount, isMounted } from "./held-tree.ts";
 import type { ImageID } from "./image-record.ts";
 import { findImage, requireImageID } from "./image-records.ts";
+import { noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { mountOverlay, type OverlayMount } from "./linux/mount-api.ts";
 import { lowerDirectories } from "./lower-directories.ts";
 import { mountsAt } from "./linux/mount-table.ts";
 import { readMountRecord, writeMountRecord } from "./mount-record.ts";
-import { findMountElsewhere } from "./mount-users.ts";
+import { findMountElsewhere, mountNamespace } from "./mount-users.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { containerPath, type StoreLayout } from "./store-layout.ts";
@@ -91,10 +93,13 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
     async mountContainer(id, options) {
       const key = containerKey(id);
       if (!existsSync(containerPath(layout, key))) throw noContainer(id);
+      // A layer that is being put in order is not mounted in the middle of it.
+      using _gc = await context.lock("gc", "shared", options);
       using _mount = await lockMount(layout, key, options);
       return await mountCounted(layout, key, async (mountPoint) => {
         const record = await readContainerOf(context, key);
         if (record === undefined) throw noContainer(id);
+        if (record.imageId !== undefined) noteUse(context, record.imageId);
         const lower = await lowerDirectories(layout, layers, record.topLayer, 1);
         const path = containerPath(layout, key);
         const upper = { upperDir: join(path, "upper"), workDir: join(path, "work") };
@@ -112,6 +117,7 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
         if (record === undefined) {
           throw new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${id} is not stored`);
         }
+        noteUse(context, id);
         return {
           lower: await lowerDirectories(layout, layers, record.layers.at(-1), 2),
           mountPoint,
@@ -136,9 +142,28 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
   };
 }
 
-/** Whether an image is mounted, as far as this process sees. */
-export function isImageMounted(layout: StoreLayout, id: Digest): boolean {
-  return mountsAt(mountPointPath(layout, encodedOf(id))).length > 0;
+/** Whether an image is mounted, here or in the mount namespace where it was mounted last. */
+export async function isImageMounted(layout: StoreLayout, id: Digest): Promise<boolean> {
+  return (await findMount(layout, encodedOf(id))) !== undefined;
+}
+
+/** All that is mounted, by container IDs and the hex digits of images, in any mount namespace. */
+export async function findMounts(layout: StoreLayout): Promise<ReadonlyMap<string, HoldingMount>> {
+  const found = new Map<string, HoldingMount>();
+  for (const id of (await readdir(layout.runMounts)).filter((name) => MOUNT_ID.test(name))) {
+    const mount = await findMount(layout, id);
+    if (mount !== undefined) found.set(id, mount);
+  }
+  return found;
+}
+
+async function findMount(layout: StoreLayout, id: string): Promise<HoldingMount | undefined> {
+  const mountPoint = mountPointPath(layout, id);
+  const here = { mountPoint, namespace: mountNamespace() };
+  if (isMounted(here)) return here;
+  const record = await readMountRecord(mountDirectory(layout, id));
+  const there = record && { mountPoint, namespace: record.namespace };
+  return there && isMounted(there) ? there : undefined;
 }
 
 /** Unmounts a container for good and runs `action` before anybody can mount it again. */

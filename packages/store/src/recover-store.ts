@@ -9,7 +9,8 @@ import { join } from "node:path";
 
 import type { BlobStore } from "./blob-store.ts";
 import { hasWaste, sweepWaste } from "./garbage.ts";
-import { isIndexStale, refreshIndex } from "./image-layout-index.ts";
+import { isTreeHeld } from "./held-tree.ts";
+import { isIndexStale, refreshIndexIfRoom } from "./image-layout-index.ts";
 import { liveLeases } from "./lease.ts";
 import { removeTree } from "./linux/tree.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -22,7 +23,7 @@ export async function recoverStore(context: StoreContext, blobs: BlobStore): Pro
   await clearStaging(layout.staging);
   await clearTrash(layout.trash);
   await sweepIfFree(context, blobs);
-  if (isIndexStale(layout)) await refreshIndex(context);
+  if (isIndexStale(layout)) await refreshIndexIfRoom(context);
 }
 
 /** Drops the leases of the dead, and what waited for them. */
@@ -35,24 +36,37 @@ async function sweepIfFree(context: StoreContext, blobs: BlobStore): Promise<voi
   await context.emptyTrash(await sweepWaste(context, blobs));
 }
 
-async function clearStaging(staging: string): Promise<void> {
+/**
+ * Removes what processes that have ended left in the staging directory.
+ *
+ * @param dryRun - Removes nothing.
+ * @returns What was tried to be removed, or would be.
+ */
+export async function clearStaging(staging: string, dryRun = false): Promise<readonly string[]> {
+  const left: string[] = [];
+  const clear = async (path: string): Promise<void> => {
+    if (await isTreeHeld(path)) return;
+    left.push(path);
+    if (!dryRun) await tryRemove(path);
+  };
   for (const entry of readdirSync(staging)) {
     const name = entry.replace(/\.lock$/, "");
     const path = join(staging, name);
     if (!NAME.test(name)) {
-      await tryRemove(join(staging, entry));
+      await clear(join(staging, entry));
       continue;
     }
     if (entry === name && isPresent(`${path}.lock`)) continue;
     if (entry === name) {
-      await tryRemove(path);
+      await clear(path);
       continue;
     }
     using lock = tryLock(entry, staging);
     if (lock === undefined) continue;
-    await tryRemove(path);
-    rmSync(lock.path, { force: true });
+    await clear(path);
+    if (!dryRun && !isPresent(path)) rmSync(lock.path, { force: true });
   }
+  return left;
 }
 
 function tryLock(entry: string, staging: string): ReturnType<typeof tryAcquireLock> {
@@ -63,10 +77,16 @@ function tryLock(entry: string, staging: string): ReturnType<typeof tryAcquireLo
   }
 }
 
-async function clearTrash(trash: string): Promise<void> {
+/** As {@link clearStaging}, of what was thrown away. */
+export async function clearTrash(trash: string, dryRun = false): Promise<readonly string[]> {
+  const left: string[] = [];
   for (const entry of readdirSync(trash)) {
-    if (NAME.test(entry)) await tryRemove(join(trash, entry));
+    const path = join(trash, entry);
+    if (!NAME.test(entry) || (await isTreeHeld(path))) continue;
+    left.push(path);
+    if (!dryRun) await tryRemove(path);
   }
+  return left;
 }
 
 /** Another process may be at the same, and a mount may be in the way until it is gone. */

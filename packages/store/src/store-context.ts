@@ -24,10 +24,13 @@ export interface StoreContext extends AsyncDisposable {
   moveToTrash(path: string): string | undefined;
   /** Removes what was moved away. What can not be removed now is when a store is next opened. */
   emptyTrash(paths: readonly (string | undefined)[]): Promise<void>;
+  /** Lets work go on by itself; it is waited for when the store is closed. */
+  inBackground(work: Promise<void>): void;
 }
 
 export function createStoreContext(layout: StoreLayout): StoreContext {
   let staging: Staging | undefined;
+  const background = new Set<Promise<void>>();
   return {
     layout,
     stagingDir() {
@@ -55,7 +58,13 @@ export function createStoreContext(layout: StoreLayout): StoreContext {
         }
       }
     },
+    inBackground(work) {
+      background.add(work);
+      const end = (): void => void background.delete(work);
+      work.then(end, end);
+    },
     async [Symbol.asyncDispose]() {
+      await Promise.all(background);
       await staging?.[Symbol.asyncDispose]();
       staging = undefined;
     },

@@ -10,7 +10,6 @@ import {
   ftruncateSync,
   lstatSync,
   openSync,
-  readFileSync,
   rmdirSync,
   writeSync,
 } from "node:fs";
@@ -19,6 +18,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { type LockMode, tryLockFile } from "./linux/file-lock.ts";
+import { describeHolders } from "./lock-holders.ts";
 import { StoreError } from "./store-error.ts";
 
 /** A lock that is held until it is disposed of, or until the process ends. */
@@ -35,7 +35,6 @@ export interface LockOptions {
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const LONGEST_PAUSE_MS = 20;
-const MAX_OWNER_BYTES = 512;
 
 /**
  * Waits for a lock.
@@ -54,7 +53,8 @@ export async function acquireLock(
     const held = tryAcquireLock(path, mode);
     if (held !== undefined) return held;
     if (performance.now() >= deadline) {
-      throw new StoreError("ERR_STORE_BUSY", `${path} is locked by ${ownerOf(path)}`, {
+      const holders = describeHolders(path);
+      throw new StoreError("ERR_STORE_BUSY", `${escapeText(path)} is locked by ${holders}`, {
         hint: "Try again when the other process is done.",
       });
     }
@@ -108,17 +108,13 @@ function isSameFile(fd: number, path: string): boolean {
   return atPath !== undefined && atPath.ino === open.ino && atPath.dev === open.dev;
 }
 
+/** For messages only: on a full disk a lock is held without. */
 function writeOwner(fd: number): void {
   const owner = { pid: process.pid, command: process.title, since: new Date().toISOString() };
-  ftruncateSync(fd);
-  writeSync(fd, `${JSON.stringify(owner)}\n`, 0);
-}
-
-function ownerOf(path: string): string {
   try {
-    const text = readFileSync(path, "utf8").slice(0, MAX_OWNER_BYTES).trim();
-    return text === "" ? "readers" : escapeText(text);
-  } catch {
-    return "another process";
+    ftruncateSync(fd);
+    writeSync(fd, `${JSON.stringify(owner)}\n`, 0);
+  } catch (error) {
+    if (!hasErrorCode(error, "ENOSPC", "EDQUOT")) throw error;
   }
 }

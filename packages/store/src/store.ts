@@ -4,13 +4,23 @@ import { join } from "node:path";
 
 import { type BlobStore, createBlobStore } from "./blob-store.ts";
 import { listContainers } from "./container-records.ts";
+import { collectGarbage, type CollectOptions, type CollectReport } from "./collect-garbage.ts";
 import { type ContainerStore, createContainerStore } from "./container-store.ts";
+import { type DiskUsage, measureUsage } from "./disk-usage.ts";
 import { hasWaste, sweepWaste } from "./garbage.ts";
 import { listImages } from "./image-records.ts";
 import { createImageStore, type ImageStore } from "./image-store.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
 import { createLayerStore, type LayerStore, listLayers } from "./layer-store.ts";
-import { createLease, type Lease, type LeaseOptions, liveLeases } from "./lease.ts";
+import {
+  createLease,
+  type Lease,
+  type LeaseOptions,
+  type ListedLease,
+  listLeases,
+  liveLeases,
+  releaseLease,
+} from "./lease.ts";
 import { createMountStore, type MountStore } from "./mount.ts";
 import { openRoot } from "./open-root.ts";
 import { recoverStore } from "./recover-store.ts";
@@ -63,6 +73,17 @@ export interface Store extends AsyncDisposable {
    * the first blob is looked up until the image is stored.
    */
   createLease(options?: LeaseOptions): Promise<Lease>;
+  /** The leases that are in force. */
+  listLeases(): Promise<readonly ListedLease[]>;
+  /** Ends a lease that was to outlive its process. Resolves to whether there was one. */
+  releaseLease(id: string): Promise<boolean>;
+  /**
+   * Removes the blobs and layers that no image, container, mount or lease needs, and what processes
+   * left that have ended; or tells what it would remove, and why the rest stays.
+   */
+  collectGarbage(options?: CollectOptions): Promise<CollectReport>;
+  /** Adds up what the root takes on the disk. Walks all of it. */
+  usage(options?: { readonly signal?: AbortSignal | undefined }): Promise<DiskUsage>;
   info(): Promise<StoreInfo>;
 }
 
@@ -113,6 +134,21 @@ function assembleStore(context: StoreContext, release: () => void): Store {
     mounts,
     createLease: (options = {}) =>
       reportFailures("a lease can not be taken", () => createLease(context, options, sweep)),
+    listLeases: () => reportFailures("the leases can not be listed", () => listLeases(context)),
+    releaseLease: (id) =>
+      reportFailures("the lease can not be released", async () => {
+        if (!(await releaseLease(context, id))) return false;
+        await sweep();
+        return true;
+      }),
+    collectGarbage: (options) =>
+      reportFailures("garbage can not be collected", async () => {
+        const { report, trashed } = await collectGarbage(context, blobs, options);
+        await context.emptyTrash(trashed);
+        return report;
+      }),
+    usage: ({ signal } = {}) =>
+      reportFailures("the store can not be measured", () => measureUsage(context, blobs, signal)),
     info: () => describe(context, blobs, mounts),
     async [Symbol.asyncDispose]() {
       if (!isOpen) return;
@@ -147,7 +183,7 @@ async function usersOfLayer(context: StoreContext, id: LayerID): Promise<readonl
     ...layers.map((layer) => `layer ${layer.id}`),
     ...images.map((image) => `image ${image.id}`),
     ...containers.map((container) => `container ${container.id}`),
-    ...leases.map(() => "a lease"),
+    ...leases.map(({ holder }) => holder),
   ];
 }
 

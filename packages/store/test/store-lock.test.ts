@@ -34,11 +34,28 @@ describe("a lock", () => {
     await expect(waited).rejects.toMatchObject({
       code: "ERR_STORE_BUSY",
       kind: "StoreBusy",
-      message: expect.stringContaining(String(holder.pid)),
+      message: expect.stringMatching(
+        new RegExp(String.raw`process ${holder.pid} \(node hold-lock\.ts\) since \d{4}-`),
+      ),
     });
     const next = acquireLock(path, "exclusive");
     holder.kill("SIGKILL");
     using _held = await next;
+  });
+
+  test("names those that share it, too, and not one that has only opened it", async () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "x.lock");
+    const script = join(import.meta.dirname, "support/hold-lock.ts");
+    const args = ["--conditions=@stowage/source", script, path, "shared"];
+    const holder = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    await once(holder.stdout, "data");
+    const waited = acquireLock(path, "exclusive", { timeoutMs: 50 });
+    await expect(waited).rejects.toMatchObject({
+      code: "ERR_STORE_BUSY",
+      message: `${path} is locked by process ${holder.pid} (node hold-lock.ts)`,
+    });
+    holder.kill("SIGKILL");
   });
 
   test("K09: works where its file is missing or an empty directory", async () => {

@@ -27,8 +27,11 @@ export interface FileStat {
   readonly nlink: number;
   readonly inode: bigint;
   readonly size: bigint;
+  /** Allocated, of 512 bytes each. */
+  readonly blocks: bigint;
   readonly atime: bigint;
   readonly mtime: bigint;
+  readonly ctime: bigint;
   readonly deviceMajor: number;
   readonly deviceMinor: number;
   readonly mountId: bigint;
@@ -137,7 +140,9 @@ export function statAt(fd: number, name: Uint8Array): FileStat | undefined {
     mode: quarters[14] ?? 0,
     inode: words[4] ?? 0n,
     size: words[5] ?? 0n,
+    blocks: words[6] ?? 0n,
     atime: time(8),
+    ctime: time(12),
     mtime: time(14),
     deviceMajor: halves[32] ?? 0,
     deviceMinor: halves[33] ?? 0,
