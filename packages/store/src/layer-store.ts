@@ -1,9 +1,15 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Descriptor, type DiffID, escapeText, hasErrorCode } from "@stowage/content";
+import {
+  type Descriptor,
+  type DiffID,
+  type Digest,
+  escapeText,
+  hasErrorCode,
+} from "@stowage/content";
 
-import { inheritDirectory, type LowerRoots } from "./inherit-directory.ts";
+import { inheritDirectory, type LowerRoots } from "./layer/inherit-directory.ts";
 import { unpackLayer, type UnpackedLayer } from "./layer/unpack-layer.ts";
 import { isLayerID, type LayerID, layerIDOf } from "./layer-id.ts";
 import { type LayerRecord, parseLayerRecord } from "./layer-record.ts";
@@ -164,12 +170,14 @@ async function stageLayer(
 ): Promise<[StagedLayer, Unfinished]> {
   const diffDir = join(staging.path, "diff");
   await mkdir(diffDir, { mode: 0o755 });
-  const unpacked = await unpackLayer({
-    blobPath: blobPath(context.layout, blob.digest),
-    diffDir,
-    signal: options?.signal,
-    onProgress: options?.onProgress,
-  });
+  const unpacked = await namingLayer(blob.digest, () =>
+    unpackLayer({
+      blobPath: blobPath(context.layout, blob.digest),
+      diffDir,
+      signal: options?.signal,
+      onProgress: options?.onProgress,
+    }),
+  );
   if (unpacked.diffID !== diffID) {
     throw new StoreError(
       "ERR_STORE_DIFF_ID_MISMATCH",
@@ -185,6 +193,17 @@ async function stageLayer(
     [Symbol.asyncDispose]: () => staging[Symbol.asyncDispose](),
   };
   return [staged, { staging, unpacked }];
+}
+
+/** Says of which layer an error speaks. */
+async function namingLayer<Result>(digest: Digest, action: () => Promise<Result>): Promise<Result> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const { code, message, hint } = error;
+    throw new StoreError(code, `layer ${digest}: ${message}`, { cause: error, hint });
+  }
 }
 
 async function commitLayer(

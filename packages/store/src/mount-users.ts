@@ -1,4 +1,5 @@
 import { readdirSync, readlinkSync } from "node:fs";
+import { isAbsolute, relative } from "node:path";
 
 import { mountsAt } from "./linux/mount-table.ts";
 
@@ -38,7 +39,7 @@ function usesDirectory(pid: number, path: string): boolean {
   const isInside = (link: string): boolean => {
     try {
       const target = readlinkSync(`/proc/${pid}/${link}`);
-      return target === path || target.startsWith(`${path}/`);
+      return isWithin(target, path);
     } catch {
       return false;
     }
@@ -49,4 +50,8 @@ function usesDirectory(pid: number, path: string): boolean {
   } catch {
     return false;
   }
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return isAbsolute(path) && relative(directory, path).split("/")[0] !== "..";
 }

@@ -3,7 +3,18 @@
  *
  * @module
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+} from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
@@ -17,6 +28,8 @@ import { type StoreLayout, storeLayout } from "./store-layout.ts";
 
 const FORMAT_VERSION = 1;
 const VERSION_FILE = "version.json";
+const PRIVATE_MODE = 0o700;
+const PERMISSIONS = 0o777;
 const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}\n';
 
 /**
@@ -158,8 +171,24 @@ async function writeMarkers(layout: StoreLayout): Promise<void> {
   });
 }
 
+/** Makes a directory that is ours alone, and closes one that others may enter. */
 function makeDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  mkdirSync(path, { recursive: true, mode: PRIVATE_MODE });
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { mode, uid } = fstatSync(fd);
+    if (uid !== process.geteuid?.()) {
+      throw new StoreError(
+        "ERR_STORE_INVALID_ROOT",
+        `${escapeText(path)} belongs to user ${uid}, who could change what is stored`,
+        { hint: "Give a directory that belongs to the user who runs this." },
+      );
+    }
+    // The files of images in it may be set-user-ID, and are open to whoever can reach them.
+    if ((mode & PERMISSIONS) !== PRIVATE_MODE) fchmodSync(fd, PRIVATE_MODE);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function isInside(path: string, directory: string): boolean {

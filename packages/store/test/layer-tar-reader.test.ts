@@ -75,6 +75,10 @@ function read(chunks: Iterable<Buffer>): readonly object[] {
         const last = entries.at(-1);
         if (last) last.content += bytes.toString("latin1");
       },
+      hole: (length) => {
+        const last = entries.at(-1);
+        if (last) last.content += "\0".repeat(length);
+      },
       end: () => {
         const last = entries.at(-1);
         if (last) last.ended = true;

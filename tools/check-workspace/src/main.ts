@@ -7,6 +7,7 @@ import { checkFileNames } from "./file-names.ts";
 import { checkManifest } from "./manifests.ts";
 import { checkPublicSurface } from "./public-surface.ts";
 import { checkSecretDoor } from "./secret-door.ts";
+import { checkUntrustedNames } from "./untrusted-names.ts";
 import { readPackage } from "./workspace-package.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -18,6 +19,7 @@ const breaches = readdirSync(join(root, "packages")).flatMap((folder) => {
     checkFileNames,
     checkPublicSurface,
     checkSecretDoor,
+    checkUntrustedNames,
   ];
   return checks.flatMap((check) => check(subject).map((breach) => `packages/${folder}: ${breach}`));
 });

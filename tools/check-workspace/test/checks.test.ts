@@ -5,6 +5,7 @@ import { checkFileNames } from "../src/file-names.ts";
 import { checkManifest } from "../src/manifests.ts";
 import { checkPublicSurface } from "../src/public-surface.ts";
 import { checkSecretDoor } from "../src/secret-door.ts";
+import { checkUntrustedNames } from "../src/untrusted-names.ts";
 import type { WorkspacePackage } from "../src/workspace-package.ts";
 
 const GOOD: WorkspacePackage = {
@@ -85,5 +86,41 @@ describe("breaches", () => {
   test("a barrel, and a README without its rooms", () => {
     const sources = new Map([["src/index.ts", "export * from './a.ts';"]]);
     expect(checkPublicSurface({ ...GOOD, sources, readme: "" })).toHaveLength(5);
+  });
+});
+
+describe("names out of an image", () => {
+  const store = (path: string, text: string): WorkspacePackage => ({
+    ...GOOD,
+    name: "store",
+    sources: new Map([[path, text]]),
+  });
+
+  test.for([
+    ["src/layer/a.ts", 'import { writeSync, mkdirSync } from "node:fs";'],
+    ["src/layer/a.ts", 'import { join } from "node:path";'],
+    ["src/layer/a.ts", 'import * as fs from "node:fs/promises";'],
+    ["src/layer/unpack-worker.ts", 'import {\n  closeSync,\n  rmSync,\n} from "node:fs";'],
+    ["src/a.ts", 'import { type LockMode, tryOpenAt } from "./linux/file-calls.ts";'],
+    ["src/a.ts", "join(layers.diffPath(id), name)"],
+    ["src/a.ts", "join(mountPoint, name)"],
+    ["src/a.ts", 'readdirSync(path, { encoding: "buffer" })'],
+    ["src/a.ts", "path.startsWith(root)"],
+    ["src/linux/a.ts", "target.startsWith(`${path}/`)"],
+    ["src/layer/a.ts", "target.startsWith(this.rootPath)"],
+  ] as const)("in %s, %j is a breach", ([path, text]) => {
+    expect(checkUntrustedNames(store(path, text))).toHaveLength(1);
+  });
+
+  test.for([
+    ["src/layer/a.ts", 'import { closeSync, writeSync } from "node:fs";'],
+    ["src/layer/unpack-worker.ts", 'import { openSync } from "node:fs";'],
+    [
+      "src/a.ts",
+      'import { renameNoReplace } from "./linux/file-calls.ts";\njoin(staging.path, "diff")',
+    ],
+    ["src/a.ts", 'key.startsWith("..")'],
+  ] as const)("in %s, %j is none", ([path, text]) => {
+    expect(checkUntrustedNames(store(path, text))).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeSync } from "node:fs";
+import { ftruncateSync, writeSync } from "node:fs";
 
 import {
   closeDescriptor,
@@ -14,21 +14,20 @@ import {
 } from "../linux/file-calls.ts";
 import {
   changeMode,
-  changeOwner,
   changeTimes,
   changeTimesAt,
   FILE_TYPE,
   timesOf,
 } from "../linux/file-metadata.ts";
 import {
+  changeFileOwnership,
   changeOwnership,
   describeEntry,
   type EntryMetadata,
-  isPrivileged,
   makeOpaque,
   nameBytes,
   type OpenDirectory,
-  setXattrs,
+  setFileXattrs,
 } from "./entry-metadata.ts";
 import { makeHardLink } from "./hard-link.ts";
 import { LayerDirectory } from "./layer-directory.ts";
@@ -36,7 +35,8 @@ import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import { isXattrAllowed } from "./layer-xattr.ts";
 import { cleanPath, isInWhiteoutMeta, type SafePath } from "./safe-path.ts";
-import type { TarEntry, TarSink } from "./tar-reader.ts";
+import type { TarEntry } from "./tar-entry.ts";
+import type { TarSink } from "./tar-reader.ts";
 import { parseWhiteout } from "./whiteout.ts";
 
 /** What came of the entries of a layer. */
@@ -49,7 +49,7 @@ export interface AppliedLayer {
   readonly impliedDirectories: readonly Buffer[];
   /** Whether nothing of the layers below shows, at the root of the tree. */
   readonly isRootOpaque: boolean;
-  /** Device nodes that were left out, since only root can make them. */
+  /** Device nodes that were left out: only root can make them, and not in a user namespace. */
   readonly skippedDevices: number;
 }
 
@@ -69,6 +69,9 @@ interface OpenFile {
   readonly parent: OpenDirectory;
   readonly name: string;
   readonly entry: TarEntry;
+  /** Where the next byte goes, once a hole has come before it. */
+  position: number | undefined;
+  written: number;
 }
 
 const CREATE_FLAGS = OPEN.writeOnly | OPEN.create | OPEN.exclusive;
@@ -114,14 +117,26 @@ class DirectoryApplier implements LayerApplier {
   }
 
   content(bytes: Buffer): void {
-    if (this.#file === undefined) return;
-    const { fd, parent, name } = this.#file;
-    try {
-      for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
-    } catch (error) {
-      const { errno } = error as NodeJS.ErrnoException;
-      throw entryError("write", this.#directory.pathOf(parent, name), -(errno ?? 0));
-    }
+    const file = this.#file;
+    if (file === undefined) return;
+    this.#write(file, () => {
+      for (let done = 0; done < bytes.length;) {
+        const length = bytes.length - done;
+        const at = file.position === undefined ? undefined : file.position + done;
+        done += writeSync(file.fd, bytes, done, length, at);
+      }
+    });
+    if (file.position !== undefined) file.position += bytes.length;
+    file.written += bytes.length;
+  }
+
+  hole(length: number): void {
+    const file = this.#file;
+    if (file === undefined) return;
+    file.position = file.written + length;
+    file.written = file.position;
+    const size = file.written;
+    this.#write(file, () => ftruncateSync(file.fd, size));
   }
 
   end(): void {
@@ -130,12 +145,10 @@ class DirectoryApplier implements LayerApplier {
     this.#file = undefined;
     const { fd, parent, name, entry } = file;
     try {
-      const { uid, gid, mode } = entry;
+      const { mode } = entry;
       const xattrs = entry.xattrs.filter(isXattrAllowed);
-      if (isPrivileged()) changeOwner(fd, uid, gid);
-      if (xattrs.length > 0) {
-        setXattrs(parent.fd, nameBytes(name), xattrs, this.#directory.pathOf(parent, name));
-      }
+      changeFileOwnership(fd, entry, () => this.#directory.pathOf(parent, name));
+      if (xattrs.length > 0) setFileXattrs(fd, xattrs, this.#directory.pathOf(parent, name));
       const isModeSet = (mode & ~PERMISSIONS) === 0 && (mode & this.#umask) === 0;
       if (!isModeSet || xattrs.length > 0) changeMode(fd, mode);
       changeTimes(fd, timesOf(entry.atime, entry.mtime));
@@ -204,7 +217,16 @@ class DirectoryApplier implements LayerApplier {
     const fd = this.#create(parent, name, "openat", (bytes) =>
       tryOpenAt(parent.fd, bytes, CREATE_FLAGS, mode),
     );
-    this.#file = { fd, parent, name, entry };
+    this.#file = { fd, parent, name, entry, position: undefined, written: 0 };
+  }
+
+  #write({ parent, name }: OpenFile, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      const { errno } = error as NodeJS.ErrnoException;
+      throw entryError("write", this.#directory.pathOf(parent, name), -(errno ?? 0));
+    }
   }
 
   #makeSymlink(parent: OpenDirectory, name: string, entry: TarEntry): void {
@@ -224,33 +246,37 @@ class DirectoryApplier implements LayerApplier {
     if (entry.type === "character-device" && major === 0 && minor === 0) {
       throw invalidEntry(path, "a device that overlayfs takes for a whiteout");
     }
-    if (!isFifo && !isPrivileged()) {
+    const mode = nodeType(entry) | (entry.mode & PERMISSIONS);
+    const made = this.#tryCreate(parent, name, (bytes) =>
+      tryMakeNodeAt(parent.fd, bytes, mode, major, minor),
+    );
+    if (failedWith(made, "EPERM") && !isFifo) {
       this.#skippedDevices += 1;
       return;
     }
-    const mode = nodeType(entry) | (entry.mode & PERMISSIONS);
-    this.#create(parent, name, "mknodat", (bytes) =>
-      tryMakeNodeAt(parent.fd, bytes, mode, major, minor),
-    );
+    if (made < 0) throw entryError("mknodat", path, -made);
     describeEntry(parent.fd, name, entry, path);
   }
 
-  /** Makes something under a name, in place of what an earlier entry has made there. */
   #create(
     parent: OpenDirectory,
     name: string,
     syscall: string,
     make: (name: Uint8Array) => number,
   ): number {
-    const path = this.#directory.pathOf(parent, name);
-    const bytes = nameBytes(name);
-    let made = make(bytes);
-    if (failedWith(made, "EEXIST")) {
-      this.#directory.clear(parent, name);
-      made = make(bytes);
-    }
-    if (made < 0) throw entryError(syscall, path, -made);
+    const made = this.#tryCreate(parent, name, make);
+    if (made < 0) throw entryError(syscall, this.#directory.pathOf(parent, name), -made);
     return made;
+  }
+
+  /** Makes something under a name, in place of what an earlier entry has made there. */
+  #tryCreate(parent: OpenDirectory, name: string, make: (name: Uint8Array) => number): number {
+    this.#directory.pathOf(parent, name);
+    const bytes = nameBytes(name);
+    const made = make(bytes);
+    if (!failedWith(made, "EEXIST")) return made;
+    this.#directory.clear(parent, name);
+    return make(bytes);
   }
 }
 

@@ -9,6 +9,7 @@ import { constants, createGunzip, createZstdDecompress, zstdDecompressSync } fro
 import { hasErrorCode } from "@stowage/content";
 
 import { StoreError } from "../store-error.ts";
+import { GzipEnd } from "./gzip-end.ts";
 import { splitZstdFrames } from "./zstd-frames.ts";
 
 /** How the bytes of a layer blob are packed. */
@@ -48,7 +49,7 @@ export function detectCompression(head: Buffer): Compression {
 /**
  * Unpacks the chunks of a blob, to its very end. Errors that reading the chunks throws pass through.
  *
- * Zeros behind a gzip stream are padding and allowed; anything else behind one is not.
+ * What may stand behind a gzip stream is for {@link GzipEnd} to say.
  *
  * @throws {@link StoreError} `ERR_STORE_DECOMPRESS` when the stream is broken or is followed by
  *   something else; `ERR_STORE_LIMIT_EXCEEDED` when a zstd frame wants too much memory.
@@ -68,24 +69,15 @@ export async function* decompress(
 }
 
 async function* gunzip(chunks: Iterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
-  const tail = { position: 0, zerosFrom: 0 };
+  const end = new GzipEnd();
   const gunzipper = createGunzip({ chunkSize: CHUNK_BYTES });
-  yield* transformed(countTrailingZeros(chunks, tail), gunzipper);
-  if (gunzipper.bytesWritten < tail.zerosFrom) {
-    throw new StoreError("ERR_STORE_DECOMPRESS", "bytes behind the end of the gzip stream");
-  }
+  yield* transformed(noted(chunks, end), gunzipper);
+  end.check(gunzipper.bytesWritten);
 }
 
-/** Notes from where on a stream has had zeros only. */
-function* countTrailingZeros(
-  chunks: Iterable<Buffer>,
-  tail: { position: number; zerosFrom: number },
-): Generator<Buffer, void, undefined> {
+function* noted(chunks: Iterable<Buffer>, end: GzipEnd): Generator<Buffer, void, undefined> {
   for (const chunk of chunks) {
-    let last = chunk.length - 1;
-    while (last >= 0 && chunk[last] === 0) last -= 1;
-    if (last >= 0) tail.zerosFrom = tail.position + last + 1;
-    tail.position += chunk.length;
+    end.note(chunk);
     yield chunk;
   }
 }

@@ -3,16 +3,18 @@
  *
  * @module
  */
+import type { StoreError } from "../store-error.ts";
 import {
   changeModeAt,
-  changeOwnerAt,
   changeTimesAt,
   FILE_TYPE,
   type FileStat,
   timesOf,
+  tryChangeOwner,
+  tryChangeOwnerAt,
 } from "../linux/file-metadata.ts";
 import { cString } from "../linux/libc.ts";
-import { trySetXattrAt } from "../linux/xattr.ts";
+import { trySetXattr, trySetXattrAt } from "../linux/xattr.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import { isXattrAllowed } from "./layer-xattr.ts";
 import type { ArchiveXattr } from "./pax-header.ts";
@@ -79,28 +81,48 @@ export function setXattrs(
 ): void {
   for (const xattr of xattrs) {
     const attribute = Buffer.from(xattr.name, "latin1");
-    const result = trySetXattrAt(fd, name, attribute, xattr.value);
-    if (result === 0 || failedWith(result, "EOPNOTSUPP")) continue;
-    if (failedWith(result, "EPERM") && !(isPrivileged() && xattr.name.startsWith("security."))) {
-      continue;
-    }
-    throw entryError("lsetxattr", path, -result);
+    checkXattrSet(trySetXattrAt(fd, name, attribute, xattr.value), xattr, path);
+  }
+}
+
+/** As {@link setXattrs}, for a file that is open for writing. */
+export function setFileXattrs(fd: number, xattrs: readonly ArchiveXattr[], path: string): void {
+  for (const xattr of xattrs) {
+    const attribute = Buffer.from(xattr.name, "latin1");
+    checkXattrSet(trySetXattr(fd, attribute, xattr.value), xattr, path);
   }
 }
 
 /** Gives a name to its owner, which only root can do; for others it stays theirs. */
-export function changeOwnership(
-  fd: number,
-  name: Uint8Array,
-  owner: { readonly uid: number; readonly gid: number },
-  path: string,
-): void {
+export function changeOwnership(fd: number, name: Uint8Array, owner: Owner, path: string): void {
   if (!isPrivileged()) return;
-  try {
-    changeOwnerAt(fd, name, owner.uid, owner.gid);
-  } catch (cause) {
-    throw invalidEntry(path, `owner ${owner.uid}:${owner.gid}: ${String(cause)}`);
-  }
+  const result = tryChangeOwnerAt(fd, name, owner.uid, owner.gid);
+  if (result < 0) throw ownerError(result, owner, path);
+}
+
+/** As {@link changeOwnership}, for an open file. */
+export function changeFileOwnership(fd: number, owner: Owner, pathOf: () => string): void {
+  if (!isPrivileged()) return;
+  const result = tryChangeOwner(fd, owner.uid, owner.gid);
+  if (result < 0) throw ownerError(result, owner, pathOf());
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+function checkXattrSet(result: number, xattr: ArchiveXattr, path: string): void {
+  if (result === 0 || failedWith(result, "EOPNOTSUPP")) return;
+  // The kernel has user attributes on files and directories only; a user namespace may lack others.
+  if (failedWith(result, "EPERM")) return;
+  throw entryError(`setxattr ${xattr.name}`, path, -result);
+}
+
+/** An ID that the user namespace of this process does not have is one that the layer must not. */
+function ownerError(result: number, { uid, gid }: Owner, path: string): StoreError {
+  if (!failedWith(result, "EINVAL")) return entryError("chown", path, -result);
+  return invalidEntry(path, `owner ${uid}:${gid} is not in the ID map of this process`);
 }
 
 /** Whether this process may give files away. */

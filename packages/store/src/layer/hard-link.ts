@@ -12,7 +12,7 @@ import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import type { ArchiveXattr } from "./pax-header.ts";
 import { cleanPath } from "./safe-path.ts";
-import type { TarEntry } from "./tar-reader.ts";
+import type { TarEntry } from "./tar-entry.ts";
 
 const CAPABILITY = "security.capability";
 

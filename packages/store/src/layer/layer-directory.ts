@@ -31,8 +31,9 @@ import {
 } from "./entry-metadata.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
+import { OpenDirectories } from "./open-directories.ts";
+import { isTooDeep } from "./safe-path.ts";
 
-const MAX_OPEN = 32;
 const MAX_LINKS = 40;
 const PRIVATE_MODE = 0o700;
 const IMPLIED_MODE = 0o755;
@@ -44,10 +45,9 @@ const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
 export class LayerDirectory implements Disposable {
   readonly #root: OpenDirectory;
   readonly #maxPathBytes: number;
+  readonly #maxDepth: number;
   readonly #maxHeldXattrBytes: number;
-  readonly #open = new Map<string, OpenDirectory>();
-  #retired: OpenDirectory[] = [];
-  #latest: OpenDirectory | undefined;
+  readonly #open = new OpenDirectories();
   readonly #metadata = new Map<string, EntryMetadata | undefined>();
   readonly #hidden = new Set<string>();
   #heldXattrBytes = 0;
@@ -59,12 +59,13 @@ export class LayerDirectory implements Disposable {
     if (fd < 0) throw entryError("openat2", path, -fd);
     this.#root = { fd, path: "" };
     this.#maxPathBytes = limits.maxPathBytes - Buffer.byteLength(path) - 2;
+    this.#maxDepth = limits.maxDepth;
     this.#maxHeldXattrBytes = limits.maxHeaderBytes * 16;
     this.#metadata.set("", undefined);
   }
 
   [Symbol.dispose](): void {
-    this.forgetOpen();
+    this.#open[Symbol.dispose]();
     closeDescriptor(this.#root.fd);
   }
 
@@ -104,11 +105,11 @@ export class LayerDirectory implements Disposable {
     const unlinked = tryUnlinkAt(parent.fd, nameBytes(name));
     if (unlinked === 0) {
       // It may have been a link that open directories were reached by.
-      this.forgetOpen(parent, alsoKept);
+      this.#open.forget(parent, alsoKept);
       return;
     }
     if (failedWith(unlinked, "ENOENT")) return;
-    this.forgetOpen(parent, alsoKept);
+    this.#open.forget(parent, alsoKept);
     removeTreeAt(parent.fd, nameBytes(name));
   }
 
@@ -121,6 +122,7 @@ export class LayerDirectory implements Disposable {
   pathOf(parent: OpenDirectory, name: string): string {
     const path = parent.path === "" ? name : `${parent.path}/${name}`;
     if (path.length > this.#maxPathBytes) throw invalidEntry(path, "the path is too long");
+    if (isTooDeep(path, this.#maxDepth)) throw invalidEntry(path, "the path is too deep");
     return path;
   }
 
@@ -151,39 +153,12 @@ export class LayerDirectory implements Disposable {
     return implied.toReversed();
   }
 
-  /** Closes all directories that are held open but the root; `kept` are closed the next time. */
-  forgetOpen(...kept: readonly (OpenDirectory | undefined)[]): void {
-    const held = new Set([...this.#open.values(), ...this.#retired]);
-    this.#open.clear();
-    this.#retired = [];
-    for (const directory of held) {
-      if (kept.includes(directory)) this.#retired.push(directory);
-      else closeDescriptor(directory.fd);
-    }
-  }
-
   #recall(path: string): OpenDirectory | undefined {
-    if (path === "") return this.#root;
-    const known = this.#open.get(path);
-    if (known === undefined || known === this.#latest) return known;
-    this.#open.delete(path);
-    this.#open.set(path, known);
-    this.#latest = known;
-    return known;
+    return path === "" ? this.#root : this.#open.find(path);
   }
 
   #keep(path: string, opened: OpenDirectory): OpenDirectory {
-    if (opened === this.#root) return opened;
-    if (this.#open.size >= MAX_OPEN) {
-      for (const [oldest, { fd }] of this.#open) {
-        this.#open.delete(oldest);
-        closeDescriptor(fd);
-        break;
-      }
-    }
-    this.#open.set(path, opened);
-    this.#latest = opened;
-    return opened;
+    return opened === this.#root ? opened : this.#open.keep(path, opened);
   }
 
   #impliedMetadata(): EntryMetadata {

@@ -10,6 +10,8 @@ const CAPABILITY = "security.capability";
 const ACLS: readonly string[] = ["system.posix_acl_access", "system.posix_acl_default"];
 const CAPABILITY_BYTES: Readonly<Record<number, number>> = { 0x02000000: 20, 0x03000000: 24 };
 const REVISION_MASK = 0xff000000;
+const ROOT_ID_START = 20;
+const NO_ID = 0xffff_ffff;
 
 /** Whether an attribute is set on what is unpacked. The others are left out. */
 export function isXattrAllowed({ name, value }: ArchiveXattr): boolean {
@@ -23,5 +25,7 @@ export function isXattrAllowed({ name, value }: ArchiveXattr): boolean {
 function isCapability(value: Buffer): boolean {
   if (value.length < 4) return false;
   const revision = (value.readUInt32LE(0) & REVISION_MASK) >>> 0;
-  return CAPABILITY_BYTES[revision] === value.length;
+  if (CAPABILITY_BYTES[revision] !== value.length) return false;
+  // Revision 3 says for which user namespace, by the user who is root there.
+  return value.length <= ROOT_ID_START || value.readUInt32LE(ROOT_ID_START) !== NO_ID;
 }

@@ -6,8 +6,11 @@
  */
 import { isUtf8 } from "node:buffer";
 
+import { escapeText } from "@stowage/content";
+
 import { StoreError } from "../store-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
+import { decimalOf, pairPieces, type SparseFile } from "./sparse-file.ts";
 
 /** An extended attribute as an archive has it: bytes, in a namespace not yet judged. */
 export interface ArchiveXattr {
@@ -26,8 +29,14 @@ export interface PaxRecords {
   readonly mtime?: bigint;
   readonly atime?: bigint;
   readonly xattrs: readonly ArchiveXattr[];
-  /** Whether the entry is a sparse file in one of GNU's forms. */
-  readonly sparse: boolean;
+  /** That the entry is a sparse file of GNU's. */
+  readonly sparse?: SparseRecords;
+}
+
+/** The `GNU.sparse` records, which exist in three versions. */
+export interface SparseRecords {
+  readonly name?: Buffer;
+  readonly file: SparseFile;
 }
 
 const MAX_RECORDS = 4096;
@@ -50,10 +59,8 @@ const SPACE = 0x20;
  *   `linkpath` or `size` is given twice, or when attributes are over their limits.
  */
 export function parsePaxRecords(body: Buffer, limits: LayerLimits): PaxRecords {
-  const records: { -readonly [Key in keyof PaxRecords]: PaxRecords[Key] } = {
-    xattrs: [],
-    sparse: false,
-  };
+  const records: { -readonly [Key in keyof PaxRecords]: PaxRecords[Key] } = { xattrs: [] };
+  const sparse: SparseRecord[] = [];
   const xattrs = new Map<string, Buffer>();
   const seen = new Set<string>();
   for (const { key, value } of walkRecords(body)) {
@@ -66,13 +73,14 @@ export function parsePaxRecords(body: Buffer, limits: LayerLimits): PaxRecords {
       checkXattrName(name);
       xattrs.set(name, value);
     } else if (key.startsWith(SPARSE_PREFIX)) {
-      records.sparse = true;
+      sparse.push({ key: key.slice(SPARSE_PREFIX.length), value });
     } else if (value.length > 0) {
       setRecord(records, key, value);
     }
   }
   records.xattrs = [...xattrs].map(([name, value]) => ({ name, value }));
   checkXattrLimits(records.xattrs, limits);
+  if (sparse.length > 0) records.sparse = parseSparseRecords(sparse);
   return records;
 }
 
@@ -144,6 +152,38 @@ function setRecord(
       break;
     default:
   }
+}
+
+interface SparseRecord {
+  readonly key: string;
+  readonly value: Buffer;
+}
+
+function parseSparseRecords(records: readonly SparseRecord[]): SparseRecords {
+  const only = (key: string): Buffer | undefined => {
+    const found = records.filter((record) => record.key === key);
+    if (found.length > 1) throw invalid(`extended header: ${SPARSE_PREFIX}${key} is given twice`);
+    return found[0]?.value;
+  };
+  const textOf = (key: string): string | undefined => only(key)?.toString("latin1");
+  const version = `${textOf("major") ?? "0"}.${textOf("minor") ?? "x"}`;
+  const name = only("name");
+  const size = textOf(version === "1.0" ? "realsize" : "size");
+  if (size === undefined || !["0.x", "0.0", "0.1", "1.0"].includes(version)) {
+    throw invalid(`extended header: a sparse file of version ${escapeText(version, 20)}`);
+  }
+  const inTurn = records.filter(({ key }) => key === "offset" || key === "numbytes");
+  const isPaired = inTurn.every(({ key }, index) => (key === "offset") === (index % 2 === 0));
+  if (!isPaired) throw invalid("extended header: the map of a sparse file is out of order");
+  const map = textOf("map");
+  const numbers =
+    map === undefined
+      ? inTurn.map(({ value }) => value.toString("latin1"))
+      : map.split(",").filter((text) => map !== "" || text !== "");
+  return {
+    ...(name && name.length > 0 && { name: nameOf(name, `${SPARSE_PREFIX}name`) }),
+    file: { size: decimalOf(size), map: version === "1.0" ? "inBody" : pairPieces(numbers) },
+  };
 }
 
 function nameOf(value: Buffer, key: string): Buffer {

@@ -42,6 +42,11 @@ export function isInWhiteoutMeta(path: SafePath): boolean {
   return path.directory.split("/").some((component) => component.startsWith(WHITEOUT_META_PREFIX));
 }
 
+/** Whether a cleaned path has more components than it may. */
+export function isTooDeep(path: string, maxDepth: number): boolean {
+  return path.length >= 2 * maxDepth && path.split("/").length > maxDepth;
+}
+
 function isClean(text: string): boolean {
   return !/^\.{0,2}\/|\/\/|\/\.{1,2}(?:\/|$)|\/$|^\.{1,2}$/.test(text);
 }
@@ -65,6 +70,9 @@ function joinComponents(text: string): string {
 
 function checkComponents(path: string, limits: LayerLimits): void {
   if (path.includes("\0")) throw invalid("a path with a NUL byte");
+  if (isTooDeep(path, limits.maxDepth)) {
+    throw invalid(`a path of more than ${limits.maxDepth} components`);
+  }
   if (path.length <= limits.maxNameBytes && !path.includes(WHITEOUT_PREFIX)) return;
   const components = path.split("/");
   for (const [index, component] of components.entries()) {

@@ -4,6 +4,7 @@
  * @module
  */
 import { StoreError } from "../store-error.ts";
+import { describeHead } from "./content-sniff.ts";
 
 /** Bytes in a block; headers take one, and bodies are padded to whole ones. */
 export const BLOCK_BYTES = 512;
@@ -56,6 +57,12 @@ export function parseTarHeader(block: Buffer): TarHeader {
   };
 }
 
+/** Whether a block has the checksum of a header. */
+export function isHeader(block: Buffer): boolean {
+  const sums = checksumsOf(block);
+  return sums.stated === sums.unsigned || sums.stated === sums.signed;
+}
+
 /** Whether a block is all zeros: two of them end an archive. */
 export function isZeroBlock(block: Buffer): boolean {
   return block[0] === 0 && block.equals(ZERO_BLOCK);
@@ -64,7 +71,11 @@ export function isZeroBlock(block: Buffer): boolean {
 const ZERO_BLOCK = Buffer.alloc(BLOCK_BYTES);
 
 function checkChecksum(block: Buffer): void {
-  const stated = numberField(block, CHECKSUM_START, CHECKSUM_END, "checksum", 0, 1_000_000) ?? -1;
+  if (isHeader(block)) return;
+  throw invalid(`not an archive header: it starts with ${describeHead(block)}`);
+}
+
+function checksumsOf(block: Buffer): { stated: number; unsigned: number; signed: number } {
   let unsigned = 8 * 0x20;
   let high = 0;
   for (let index = 0; index < BLOCK_BYTES; index += 1) {
@@ -73,9 +84,8 @@ function checkChecksum(block: Buffer): void {
     unsigned += byte;
     if (byte > 0x7f) high += 1;
   }
-  if (stated !== unsigned && stated !== unsigned - high * 256) {
-    throw invalid(`not an archive header: it starts with ${block.toString("hex", 0, 16)}`);
-  }
+  const stated = octalNumber(block, CHECKSUM_START, CHECKSUM_END) ?? -1;
+  return { stated, unsigned, signed: unsigned - high * 256 };
 }
 
 function textField(block: Buffer, start: number, end: number): Buffer {
@@ -92,7 +102,13 @@ function deviceField(block: Buffer, start: number, end: number): number {
   }
 }
 
-function numberField(
+/**
+ * Reads a number: octal digits, or binary where the first bit is set.
+ *
+ * @returns `undefined` for a field that is blank.
+ * @throws {@link StoreError} `ERR_STORE_INVALID_LAYER` when it is none, or out of range.
+ */
+export function numberField(
   block: Buffer,
   start: number,
   end: number,

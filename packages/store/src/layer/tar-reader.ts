@@ -5,47 +5,26 @@
  */
 import { StoreError } from "../store-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
+import { checkGlobalPaxRecords, parsePaxRecords, type PaxRecords } from "./pax-header.ts";
 import {
-  type ArchiveXattr,
-  checkGlobalPaxRecords,
-  parsePaxRecords,
-  type PaxRecords,
-} from "./pax-header.ts";
-import { BLOCK_BYTES, isZeroBlock, parseTarHeader, type TarHeader } from "./tar-header.ts";
-
-/** What an entry is. */
-export type TarEntryType =
-  | "block-device"
-  | "character-device"
-  | "directory"
-  | "fifo"
-  | "file"
-  | "hard-link"
-  | "symlink";
-
-/** An entry, with its extended headers applied. Names are bytes as they stand in the archive. */
-export interface TarEntry {
-  readonly type: TarEntryType;
-  readonly path: Buffer;
-  readonly linkPath: Buffer;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of content; 0 for all but files. */
-  readonly size: number;
-  /** Nanoseconds since 1970. */
-  readonly mtime: bigint;
-  readonly atime: bigint;
-  readonly major: number;
-  readonly minor: number;
-  readonly xattrs: readonly ArchiveXattr[];
-}
+  type FileSink,
+  parseSparseBlock,
+  parseSparseHeader,
+  SparseExpander,
+  type SparsePiece,
+} from "./sparse-file.ts";
+import { assembleEntry, type FramedEntry, type TarEntry } from "./tar-entry.ts";
+import {
+  BLOCK_BYTES,
+  isHeader,
+  isZeroBlock,
+  parseTarHeader,
+  type TarHeader,
+} from "./tar-header.ts";
 
 /** Is told about each entry: `begin`, its content in pieces if it is a file, `end`. */
-export interface TarSink {
+export interface TarSink extends FileSink {
   begin(entry: TarEntry): void;
-  /** The bytes are valid until it returns. */
-  content(bytes: Buffer): void;
   end(): void;
 }
 
@@ -57,24 +36,19 @@ export interface TarReader {
   finish(): void;
 }
 
-const FLAG_TYPES: Readonly<Record<string, TarEntryType>> = {
-  "\0": "file",
-  "0": "file",
-  "1": "hard-link",
-  "2": "symlink",
-  "3": "character-device",
-  "4": "block-device",
-  "5": "directory",
-  "6": "fifo",
-  "7": "file",
-};
-const SLASH = 0x2f;
-const EMPTY = Buffer.alloc(0);
-
 /** Starts reading an archive. Entries after its end mark are never shown to the sink. */
 export function createTarReader(sink: TarSink, limits: LayerLimits): TarReader {
   return new IncrementalTarReader(sink, limits);
 }
+
+interface SparseHeader {
+  readonly header: TarHeader;
+  readonly size: number;
+  readonly pieces: SparsePiece[];
+}
+
+const EMPTY = Buffer.alloc(0);
+const SPARSE_PIECE_BYTES = 24;
 
 class IncrementalTarReader implements TarReader {
   readonly #sink: TarSink;
@@ -82,14 +56,19 @@ class IncrementalTarReader implements TarReader {
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   #blockBytes = 0;
   #entries = 0;
+  #contentBytes = 0;
+  #storedBytes = 0;
   #zeroBlocks = 0;
-  #body: "content" | "long" | "skipped" | "none" = "none";
+  #body: "content" | "long" | "none" | "skipped" | "sparse" = "none";
   #bodyBytes = 0;
   #padding = 0;
+  #claimedBytes = 0;
   #long: { readonly flag: string; readonly bytes: Buffer; filled: number } | undefined;
   #pax: PaxRecords | undefined;
   #longName: Buffer | undefined;
   #longLink: Buffer | undefined;
+  #sparseHeader: SparseHeader | undefined;
+  #expander: SparseExpander | undefined;
 
   constructor(sink: TarSink, limits: LayerLimits) {
     this.#sink = sink;
@@ -109,21 +88,21 @@ class IncrementalTarReader implements TarReader {
     if (this.#body !== "none" || this.#padding > 0 || this.#blockBytes > 0) {
       throw invalid("the archive ends in the middle of an entry");
     }
-    if (this.#pax || this.#longName || this.#longLink) {
+    if (this.#pax || this.#longName || this.#longLink || this.#sparseHeader) {
       throw invalid("the archive ends where an extended header wants an entry");
     }
   }
 
   #takeBlock(chunk: Buffer, offset: number): number {
     if (this.#blockBytes === 0 && chunk.length - offset >= BLOCK_BYTES) {
-      this.#readHeader(chunk.subarray(offset, offset + BLOCK_BYTES));
+      this.#readBlock(chunk.subarray(offset, offset + BLOCK_BYTES));
       return offset + BLOCK_BYTES;
     }
     const copied = chunk.copy(this.#block, this.#blockBytes, offset);
     this.#blockBytes += copied;
     if (this.#blockBytes === BLOCK_BYTES) {
       this.#blockBytes = 0;
-      this.#readHeader(this.#block);
+      this.#readBlock(this.#block);
     }
     return offset + copied;
   }
@@ -138,6 +117,7 @@ class IncrementalTarReader implements TarReader {
     const length = Math.min(this.#bodyBytes, chunk.length - offset);
     const bytes = chunk.subarray(offset, offset + length);
     if (this.#body === "content") this.#sink.content(bytes);
+    else if (this.#body === "sparse") this.#expander?.push(bytes);
     else if (this.#long) this.#long.filled += bytes.copy(this.#long.bytes, this.#long.filled);
     this.#bodyBytes -= length;
     if (this.#bodyBytes === 0) this.#endBody();
@@ -149,6 +129,10 @@ class IncrementalTarReader implements TarReader {
     this.#body = "none";
     if (body === "content") {
       this.#sink.end();
+    } else if (body === "sparse") {
+      this.#expander?.finish();
+      this.#expander = undefined;
+      this.#sink.end();
     } else if (this.#long) {
       const { flag, bytes } = this.#long;
       this.#long = undefined;
@@ -156,7 +140,26 @@ class IncrementalTarReader implements TarReader {
     }
   }
 
+  #readBlock(block: Buffer): void {
+    if (this.#sparseHeader) this.#readSparseBlock(this.#sparseHeader, block);
+    else if (this.#claimedBytes > 0 && !isZeroBlock(block) && !isHeader(block)) this.#skipClaimed();
+    else this.#readHeader(block);
+  }
+
+  /**
+   * The size of an entry that has no content is taken for nothing, as every reader does, so that
+   * nothing can hide behind it. Where no header follows, it is the body that it says, and this block
+   * is the first of it.
+   */
+  #skipClaimed(): void {
+    const length = Math.ceil(this.#claimedBytes / BLOCK_BYTES) * BLOCK_BYTES - BLOCK_BYTES;
+    this.#claimedBytes = 0;
+    this.#bodyBytes = length;
+    if (length > 0) this.#body = "skipped";
+  }
+
   #readHeader(block: Buffer): void {
+    this.#claimedBytes = 0;
     if (isZeroBlock(block)) {
       this.#zeroBlocks += 1;
       if (this.#zeroBlocks === 2) this.finish();
@@ -166,11 +169,19 @@ class IncrementalTarReader implements TarReader {
     const header = parseTarHeader(block);
     this.#entries += 1;
     if (this.#entries > this.#limits.maxEntries) {
-      const message = `more than ${this.#limits.maxEntries} entries`;
-      throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
+      throw overLimit(`more than ${this.#limits.maxEntries} entries`);
     }
     if ("xgLK".includes(header.flag)) this.#beginLong(header);
-    else this.#beginEntry(header);
+    else if (header.flag === "S") this.#beginSparse(header, block);
+    else this.#beginEntry(assembleEntry(header, this.#extensions()));
+  }
+
+  #extensions(): { pax?: PaxRecords; longName?: Buffer; longLink?: Buffer } {
+    return {
+      ...(this.#pax && { pax: this.#pax }),
+      ...(this.#longName && { longName: this.#longName }),
+      ...(this.#longLink && { longLink: this.#longLink }),
+    };
   }
 
   #beginLong(header: TarHeader): void {
@@ -200,63 +211,61 @@ class IncrementalTarReader implements TarReader {
     else this.#longLink = untilNul(bytes);
   }
 
-  #beginEntry(header: TarHeader): void {
-    const entry = this.#applyExtensions(header);
-    const stated = this.#pax?.size ?? header.size;
-    if (entry.type === "file" && stated < 0) throw invalid("archive header: size is blank");
-    const size = entry.type === "hard-link" ? 0 : Math.max(stated, 0);
-    if (size > this.#limits.maxBytes) {
-      const message = `an entry of ${size} bytes, over ${this.#limits.maxBytes}`;
-      throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
+  #beginSparse(header: TarHeader, block: Buffer): void {
+    const { size, pieces, isContinued } = parseSparseHeader(block);
+    this.#sparseHeader = { header, size, pieces: [...pieces] };
+    if (!isContinued) this.#endSparseHeader(this.#sparseHeader);
+  }
+
+  #readSparseBlock(sparse: SparseHeader, block: Buffer): void {
+    const { pieces, isContinued } = parseSparseBlock(block);
+    sparse.pieces.push(...pieces);
+    if (sparse.pieces.length * SPARSE_PIECE_BYTES > this.#limits.maxHeaderBytes) {
+      throw invalid(`the map of a sparse file is over ${this.#limits.maxHeaderBytes} bytes`);
     }
+    if (!isContinued) this.#endSparseHeader(sparse);
+    else if (pieces.length === 0) throw invalid("the map of a sparse file goes on with nothing");
+  }
+
+  #endSparseHeader({ header, size, pieces }: SparseHeader): void {
+    this.#sparseHeader = undefined;
+    const sparse = { size, map: pieces };
+    this.#beginEntry(assembleEntry(header, { ...this.#extensions(), sparse }));
+  }
+
+  #beginEntry({ entry, statedBytes, sparse }: FramedEntry): void {
     this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
+    this.#countContent(entry, statedBytes);
     this.#sink.begin(entry);
-    this.#padding = paddingOf(size);
-    if (size === 0) {
+    if (entry.type !== "file") {
       this.#sink.end();
+      this.#claimedBytes = Math.max(statedBytes, 0);
       return;
     }
-    this.#bodyBytes = size;
-    this.#body = entry.type === "file" ? "content" : "skipped";
-    if (entry.type !== "file") this.#sink.end();
+    this.#padding = paddingOf(statedBytes);
+    this.#bodyBytes = statedBytes;
+    if (sparse) {
+      const { maxHeaderBytes } = this.#limits;
+      this.#expander = new SparseExpander(this.#sink, sparse, statedBytes, maxHeaderBytes);
+    }
+    this.#body = sparse ? "sparse" : "content";
+    if (statedBytes === 0) this.#endBody();
   }
 
-  #applyExtensions(header: TarHeader): TarEntry {
-    const pax = this.#pax;
-    const type = typeOf(header);
-    if (pax?.sparse) throw invalid("a sparse file, which layers do not have");
-    if (pax?.path && this.#longName) throw invalid("an entry with two long names");
-    if (pax?.linkPath && this.#longLink) throw invalid("an entry with two long link names");
-    const mtime = pax?.mtime ?? header.mtime;
-    const atime = pax?.atime ?? mtime;
-    return {
-      type,
-      path: pax?.path ?? this.#longName ?? header.name,
-      linkPath: pax?.linkPath ?? this.#longLink ?? header.linkName,
-      mode: header.mode,
-      uid: pax?.uid ?? header.uid,
-      gid: pax?.gid ?? header.gid,
-      size: type === "file" ? (pax?.size ?? header.size) : 0,
-      mtime,
-      atime: atime > mtime ? atime : mtime,
-      major: header.major,
-      minor: header.minor,
-      xattrs: pax?.xattrs ?? [],
-    };
+  #countContent({ size, type }: TarEntry, bodyBytes: number): void {
+    const { maxBytes, freeBytes } = this.#limits;
+    this.#contentBytes += size;
+    if (this.#contentBytes > maxBytes || bodyBytes > maxBytes) {
+      throw overLimit(`files of more than ${maxBytes} bytes`);
+    }
+    if (type !== "file") return;
+    this.#storedBytes += bodyBytes;
+    if (this.#storedBytes <= freeBytes) return;
+    const message = `files of ${this.#storedBytes} bytes or more, where ${freeBytes} may be used`;
+    throw new StoreError("ERR_STORE_NO_SPACE", message);
   }
-}
-
-function typeOf(header: TarHeader): TarEntryType {
-  const type = FLAG_TYPES[header.flag];
-  if (type === undefined) {
-    const what = header.flag === "S" ? "a sparse file, which layers do not have" : "unknown";
-    throw invalid(`entry type 0x${header.flag.charCodeAt(0).toString(16)}: ${what}`);
-  }
-  // Archives from before ustar have no type for directories: their names end in a slash.
-  if (header.flag === "\0" && header.name.at(-1) === SLASH) return "directory";
-  return type;
 }
 
 function paddingOf(size: number): number {
@@ -270,4 +279,8 @@ function untilNul(bytes: Buffer): Buffer {
 
 function invalid(message: string): StoreError {
   return new StoreError("ERR_STORE_INVALID_LAYER", message);
+}
+
+function overLimit(message: string): StoreError {
+  return new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
@@ -55,7 +56,8 @@ const IDLE_MS = 2000;
 export async function unpackLayer(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const result = await withThread(signal, (thread) => runJob(thread, options));
+  const limits = { freeBytes: await freeBytesOf(options.diffDir), ...options.limits };
+  const result = await withThread(signal, (thread) => runJob(thread, { ...options, limits }));
   if (result === undefined) throw signal?.reason;
   return { ...result, diffID: parseDigest(result.diffID) };
 }
@@ -64,6 +66,8 @@ interface Thread {
   readonly worker: Worker;
   idle: NodeJS.Timeout | undefined;
 }
+
+const USABLE_SHARE = 0.95;
 
 const idleThreads: Thread[] = [];
 const waiting: (() => void)[] = [];
@@ -146,6 +150,12 @@ async function runJob(
   } finally {
     signal?.removeEventListener("abort", cancel);
   }
+}
+
+/** What may be used of a file system, which is never filled to the last. */
+async function freeBytesOf(path: string): Promise<number> {
+  const { bavail, bsize } = await statfs(path);
+  return Math.floor(bavail * bsize * USABLE_SHARE);
 }
 
 type FinalAnswer = Exclude<UnpackAnswer, { readonly type: "progress" }>;

@@ -95,6 +95,7 @@ function cancellable(sink: TarSink, job: UnpackJob): TarSink {
       sink.begin(entry);
     },
     content: (bytes) => sink.content(bytes),
+    hole: (length) => sink.hole(length),
     end: () => sink.end(),
   };
 }

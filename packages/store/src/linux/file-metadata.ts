@@ -72,15 +72,23 @@ const statx = libcFunction<[number, Uint8Array, number, number, Uint8Array]>("st
   "pointer",
 ]);
 
-/** Gives an open file to an owner. @throws {@link SystemError} */
-export function changeOwner(fd: number, uid: number, gid: number): void {
-  checkResult(fchown(fd, uid, gid), "fchown");
+/** Gives an open file to an owner; answers 0 or the negated error number. */
+export function tryChangeOwner(fd: number, uid: number, gid: number): number {
+  return fchown(fd, uid, gid) < 0 ? -lastErrno() : 0;
 }
 
-/** Gives a name, itself when it is a symbolic link, to an owner. @throws {@link SystemError} */
-export function changeOwnerAt(fd: number, name: Uint8Array, uid: number, gid: number): void {
+/**
+ * Gives a name, itself when it is a symbolic link, to an owner; answers 0 or the negated error number.
+ */
+export function tryChangeOwnerAt(fd: number, name: Uint8Array, uid: number, gid: number): number {
   const flags = name[0] === 0 ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW;
-  checkResult(fchownat(fd, name, uid, gid, flags), "fchownat", nameOf(name));
+  return fchownat(fd, name, uid, gid, flags) < 0 ? -lastErrno() : 0;
+}
+
+/** As {@link tryChangeOwnerAt}. @throws {@link SystemError} */
+export function changeOwnerAt(fd: number, name: Uint8Array, uid: number, gid: number): void {
+  const result = tryChangeOwnerAt(fd, name, uid, gid);
+  if (result < 0) throw systemError("fchownat", nameOf(name), -result);
 }
 
 /** Sets the permission bits of an open file. @throws {@link SystemError} */

@@ -12,6 +12,13 @@ const lsetxattr = libcFunction<[Uint8Array, Uint8Array, Uint8Array, number, numb
   "ulong",
   "int",
 ]);
+const fsetxattr = libcFunction<[number, Uint8Array, Uint8Array, number, number]>("fsetxattr", [
+  "int",
+  "pointer",
+  "pointer",
+  "ulong",
+  "int",
+]);
 const lgetxattr = libcFunction<[Uint8Array, Uint8Array, Uint8Array, number]>(
   "lgetxattr",
   ["pointer", "pointer", "pointer", "ulong"],
@@ -40,6 +47,11 @@ export function trySetXattrAt(
 ): number {
   const result = lsetxattr(pathAt(fd, name), cString(attribute), value, value.length, 0);
   return result < 0 ? -lastErrno() : 0;
+}
+
+/** Sets an attribute of a file that is open for writing; answers 0 or the negated error number. */
+export function trySetXattr(fd: number, attribute: Uint8Array, value: Uint8Array): number {
+  return fsetxattr(fd, cString(attribute), value, value.length, 0) < 0 ? -lastErrno() : 0;
 }
 
 /** The value of an attribute; `undefined` when there is none. @throws {@link SystemError} */
