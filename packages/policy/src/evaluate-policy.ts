@@ -1,10 +1,14 @@
-import { escapeText } from "@stowage/content";
-import { formatRepository } from "@stowage/reference";
+import { type Digest, escapeText, hasErrorCode } from "@stowage/content";
+import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/reference";
 
+import { judgeAnyOf, judgeAudit } from "./requirement-combined.ts";
+import type { JudgeContext } from "./judge-signatures.ts";
+import { readKeyFile } from "./key-material.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
-import { PolicyError } from "./policy-error.ts";
-import { chooseRequirements, type PolicyScope, scopesOf } from "./policy-scope.ts";
+import { chooseRequirements, scopesOf } from "./policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
+import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
+import { rejection } from "./rejection.ts";
 import { judgeInsecureAcceptAnything } from "./requirement-insecure-accept-anything.ts";
 import { judgeReject } from "./requirement-reject.ts";
 import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
@@ -17,11 +21,21 @@ export interface PolicyEvaluatorOptions {
   readonly policy: Policy;
   /** Where `policy` was read from, for verdicts and messages. */
   readonly file?: string | undefined;
+  /** Of the policy's bytes; verdicts are bound to it. */
+  readonly digest?: Digest | undefined;
+  /** Where signatures are. Without it no image has any. */
+  readonly signatures?: SignatureSource | undefined;
+  /** How the files that requirements name are read. @defaultValue from this machine */
+  readonly readKeyFile?: KeyFileReader | undefined;
+  /** What time it is, for keys and certificates. @defaultValue the clock's */
+  readonly now?: (() => Date) | undefined;
 }
 
 /** How one question is asked. */
 export interface EvaluatePolicyOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Allow only if some requirement verified a signature. @defaultValue false */
+  readonly requireSigned?: boolean | undefined;
 }
 
 /** Asks one policy. It is read once, so every answer is of the same snapshot. */
@@ -30,89 +44,145 @@ export interface PolicyEvaluator {
    * Says what the policy says, for people and tools. Use {@link PolicyEvaluator.requireAllowed}
    * where an image is about to be used: a verdict that nobody looks at keeps nothing out.
    *
-   * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if the subject's path is not clean.
+   * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if the subject's path is not clean;
+   *   what the source of signatures throws comes through: what could not be read is not absent.
    */
   evaluate(subject: PolicySubject, options?: EvaluatePolicyOptions): Promise<PolicyVerdict>;
   /**
-   * Resolves only if the image may be used.
+   * Resolves only if the image may be used, to the verdict that says so.
    *
-   * @throws {@link PolicyError} `ERR_POLICY_REJECTED` with the verdict, or as `evaluate` does.
+   * @throws {@link PolicyError} `ERR_POLICY_REJECTED` with the verdict; `ERR_POLICY_INVALID_KEY` if
+   *   what denies names a key that is none; or as `evaluate` does.
    */
-  requireAllowed(subject: PolicySubject, options?: EvaluatePolicyOptions): Promise<void>;
+  requireAllowed(subject: PolicySubject, options?: EvaluatePolicyOptions): Promise<PolicyVerdict>;
 }
 
 export function createPolicyEvaluator(options: PolicyEvaluatorOptions): PolicyEvaluator {
-  const { policy, file } = options;
   const evaluator: PolicyEvaluator = {
-    async evaluate(subject, { signal } = {}) {
-      signal?.throwIfAborted();
-      const image = scopesOf(subject);
-      const { scope, requirements } = chooseRequirements(policy, image);
-      const verdicts = requirements.map(judge);
-      return {
-        allowed: verdicts.length > 0 && verdicts.every(({ allowed }) => allowed),
-        transport: image.transport,
-        image: image.identity,
-        scope,
-        ...(file === undefined ? {} : { file }),
-        requirements: verdicts,
-      };
+    async evaluate(subject, how = {}) {
+      how.signal?.throwIfAborted();
+      return await evaluate(options, subject, how);
     },
-    async requireAllowed(subject, options) {
-      const verdict = await evaluator.evaluate(subject, options);
+    async requireAllowed(subject, how) {
+      const verdict = await evaluator.evaluate(subject, how);
       if (!verdict.allowed) throw rejection(subject, verdict);
+      return verdict;
     },
   };
   return evaluator;
 }
 
-function judge(requirement: PolicyRequirement): RequirementVerdict {
+async function evaluate(
+  options: PolicyEvaluatorOptions,
+  subject: PolicySubject,
+  { signal, requireSigned = false }: EvaluatePolicyOptions,
+): Promise<PolicyVerdict> {
+  const { policy, file, digest } = options;
+  const image = scopesOf(subject);
+  const { scope, considered, requirements } = chooseRequirements(policy, image);
+  const finding = findOnce(options.signatures, subject, signal);
+  const context: JudgeContext = {
+    reference: referenceOf(subject),
+    manifestDigest: subject.manifestDigest,
+    readKeyFile: options.readKeyFile ?? readKeyFile,
+    now: options.now?.() ?? new Date(),
+    signal,
+    signatures: finding.find,
+  };
+  const verdicts: RequirementVerdict[] = [];
+  for (const requirement of requirements) verdicts.push(await judge(requirement, context));
+  const passed = verdicts.length > 0 && verdicts.every(({ allowed }) => allowed);
+  const unsigned = requireSigned && !verdicts.some(isVerified);
+  return {
+    allowed: passed && !unsigned,
+    transport: image.transport,
+    image: image.identity,
+    ...(subject.manifestDigest === undefined ? {} : { manifestDigest: subject.manifestDigest }),
+    scope,
+    considered,
+    ...(file === undefined ? {} : { file }),
+    ...(digest === undefined ? {} : { policyDigest: digest }),
+    requirements: verdicts,
+    places: finding.found()?.places ?? [],
+    audit: verdicts.flatMap(auditOf),
+    ...(passed && unsigned ? { unsigned: true } : {}),
+  };
+}
+
+/** Asks one requirement; one that names what is no key denies, and the others are asked still. */
+export async function judge(
+  requirement: PolicyRequirement,
+  context: JudgeContext,
+): Promise<RequirementVerdict> {
+  try {
+    return await judgeByType(requirement, context);
+  } catch (error) {
+    if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
+    const remedy = "Correct what the policy names there.";
+    return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
+  }
+}
+
+async function judgeByType(
+  requirement: PolicyRequirement,
+  context: JudgeContext,
+): Promise<RequirementVerdict> {
   switch (requirement.type) {
     case "insecureAcceptAnything":
       return judgeInsecureAcceptAnything();
     case "reject":
       return judgeReject();
     case "signedBy":
-      return judgeSignedBy();
+      return await judgeSignedBy(requirement, context);
     case "signedBaseLayer":
       return judgeSignedBaseLayer();
     case "sigstoreSigned":
       return judgeSigstoreSigned();
+    case "anyOf":
+      return await judgeAnyOf(requirement, (other) => judge(other, context));
+    case "audit":
+      return await judgeAudit(requirement, (other) => judge(other, context));
   }
 }
 
-function rejection(subject: PolicySubject, verdict: PolicyVerdict): PolicyError {
-  const { transport, image, file, scope, requirements } = verdict;
-  const index = requirements.findIndex(({ allowed }) => !allowed);
-  const name = image === "" ? transport : escapeText(image);
-  const where = `${file === undefined ? "the policy" : escapeText(file)}, ${describe(transport, scope)}`;
-  const denied = requirements[index];
-  const why =
-    denied === undefined
-      ? "there is no requirement that could allow"
-      : `requirement ${index + 1} of ${requirements.length}, ${denied.type}: ${denied.reason}`;
-  return new PolicyError(
-    "ERR_POLICY_REJECTED",
-    `${name} is rejected by policy (${where}, ${why})`,
-    { verdict, hint: remedy(subject, file) },
-  );
+function findOnce(
+  source: SignatureSource | undefined,
+  subject: PolicySubject,
+  signal: AbortSignal | undefined,
+): {
+  readonly find: () => Promise<FoundSignatures>;
+  readonly found: () => FoundSignatures | undefined;
+} {
+  let finding: Promise<FoundSignatures> | undefined;
+  let found: FoundSignatures | undefined;
+  return {
+    async find() {
+      finding ??= source?.findSignatures(subject, { signal }) ?? Promise.resolve(NONE);
+      found = await finding;
+      return found;
+    },
+    found: () => found,
+  };
 }
 
-function describe(transport: string, scope: PolicyScope): string {
-  switch (scope.kind) {
-    case "identity":
-    case "namespace":
-      return `scope "${escapeText(scope.text)}" of ${transport}`;
-    case "transport":
-      return `scope "" of ${transport}, which is for all of it`;
-    case "default":
-      return `the default, because no scope of ${transport} covers it`;
-  }
-}
+const NONE: FoundSignatures = { signatures: [], places: [] };
 
-function remedy(subject: PolicySubject, file: string | undefined): string | undefined {
+function referenceOf(subject: PolicySubject): Reference | undefined {
   if (subject.transport !== "docker") return undefined;
-  const scope = formatRepository(subject.reference.repository);
-  const where = file === undefined ? "the policy" : escapeText(file);
-  return `To trust it unsigned, give ${where} a scope transports.docker["${scope}"] of [{"type":"insecureAcceptAnything"}].`;
+  return withoutTagIfDigested(withDefaultTag(subject.reference));
+}
+
+function isVerified(verdict: RequirementVerdict): boolean {
+  if (!verdict.allowed || verdict.type === "audit") return false;
+  if (verdict.signatures?.some(({ accepted }) => accepted)) return true;
+  return verdict.requirements?.some(isVerified) ?? false;
+}
+
+function auditOf(verdict: RequirementVerdict): readonly string[] {
+  const inner = verdict.requirements ?? [];
+  const own =
+    verdict.type === "audit"
+      ? inner.filter(({ allowed }) => !allowed).map(({ type, reason }) => `${type}: ${reason}`)
+      : [];
+  return [...own, ...inner.flatMap(auditOf)].map((text) => escapeText(text, 2000));
 }

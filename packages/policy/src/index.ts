@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { acceptedAuthors } from "./accepted-authors.ts";
 export {
   createPolicyEvaluator,
   type EvaluatePolicyOptions,
@@ -42,6 +43,9 @@ export {
   type PolicyRequirement,
   type PolicyScopes,
 } from "./policy.ts";
+export type { FoundSignatures, KeyFileReader, SignaturePlace, SignatureSource } from "./ports.ts";
+export { matchesIdentity } from "./reference-match.ts";
+export type { AnyOfRequirement, AuditRequirement } from "./requirement-combined.ts";
 export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
 export type { RejectRequirement } from "./requirement-reject.ts";
 export type { SignedBaseLayerRequirement } from "./requirement-signed-base-layer.ts";
@@ -57,7 +61,22 @@ export type {
   SigstoreSignedRequirement,
   SigstoreTrust,
 } from "./requirement-sigstore-signed.ts";
+export {
+  type BundleSignature,
+  type ImageSignature,
+  MAX_SIGNATURE_BYTES,
+  MAX_SIGNATURES,
+  MAX_SIGNATURES_BYTES,
+  type SigstoreSignature,
+  type SimpleSignature,
+} from "./signature.ts";
+export type { SignatureFault } from "./signature-rejection.ts";
 export type { SignedIdentity } from "./signed-identity.ts";
 export { findUnreachableScopes, type UnreachableScope } from "./transport-scope.ts";
-export type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
+export type {
+  ConsideredScope,
+  PolicyVerdict,
+  RequirementVerdict,
+  SignatureVerdict,
+} from "./verdict.ts";
 export { writePolicy, type WritePolicyOptions } from "./write-policy.ts";

@@ -7,6 +7,7 @@ export type PolicyErrorCode =
   | "ERR_POLICY_FILE_EXISTS"
   | "ERR_POLICY_INVALID_ARGUMENT"
   | "ERR_POLICY_INVALID_CONFIG"
+  | "ERR_POLICY_INVALID_KEY"
   | "ERR_POLICY_NOT_FOUND"
   | "ERR_POLICY_NOT_WRITTEN"
   | "ERR_POLICY_REJECTED"
@@ -22,6 +23,7 @@ const KINDS: Readonly<Record<PolicyErrorCode, ErrorKind>> = {
   ERR_POLICY_FILE_EXISTS: "AlreadyExists",
   ERR_POLICY_INVALID_ARGUMENT: "InvalidArgument",
   ERR_POLICY_INVALID_CONFIG: "PolicyConfigInvalid",
+  ERR_POLICY_INVALID_KEY: "PolicyConfigInvalid",
   ERR_POLICY_NOT_FOUND: "PolicyConfigInvalid",
   ERR_POLICY_NOT_WRITTEN: "StoreIo",
   ERR_POLICY_REJECTED: "PolicyRejected",

@@ -15,6 +15,7 @@ import type { Policy, PolicyRequirement } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import { isCleanPath } from "./transport-scope.ts";
+import type { ConsideredScope } from "./verdict.ts";
 
 /** The names under which requirements for an image may stand. */
 export interface ImageScopes {
@@ -35,6 +36,8 @@ export interface PolicyScope {
 /** What {@link chooseRequirements} found. */
 export interface ChosenRequirements {
   readonly scope: PolicyScope;
+  /** What was looked for, nearest first, the last being what was found. */
+  readonly considered: readonly ConsideredScope[];
   readonly requirements: readonly PolicyRequirement[];
 }
 
@@ -47,11 +50,15 @@ export function chooseRequirements(policy: Policy, image: ImageScopes): ChosenRe
     ...namespaces.map((text) => ({ kind: "namespace", text }) as const),
     { kind: "transport", text: "" },
   ];
+  const considered: ConsideredScope[] = [];
   for (const scope of candidates) {
     const requirements = ownValue(scopes, scope.text);
-    if (requirements !== undefined) return { scope, requirements };
+    considered.push({ ...scope, found: requirements !== undefined });
+    if (requirements !== undefined) return { scope, considered, requirements };
   }
-  return { scope: { kind: "default", text: "" }, requirements: policy.default };
+  const scope = { kind: "default", text: "" } as const;
+  considered.push({ ...scope, found: true });
+  return { scope, considered, requirements: policy.default };
 }
 
 /**

@@ -9,6 +9,12 @@ import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@st
 import { PolicyShape } from "./internal/policy-shape.ts";
 import { PolicyError } from "./policy-error.ts";
 import {
+  type AnyOfRequirement,
+  type AuditRequirement,
+  parseAnyOf,
+  parseAudit,
+} from "./requirement-combined.ts";
+import {
   type InsecureAcceptAnythingRequirement,
   parseInsecureAcceptAnything,
 } from "./requirement-insecure-accept-anything.ts";
@@ -30,7 +36,9 @@ export type PolicyRequirement =
   | RejectRequirement
   | SignedByRequirement
   | SignedBaseLayerRequirement
-  | SigstoreSignedRequirement;
+  | SigstoreSignedRequirement
+  | AnyOfRequirement
+  | AuditRequirement;
 
 /** Scope to requirements; the key `""` is the whole transport. Has no prototype. */
 export type PolicyScopes = Readonly<Record<string, readonly PolicyRequirement[]>>;
@@ -129,6 +137,10 @@ function readRequirement(shape: PolicyShape): PolicyRequirement {
       return parseSignedBaseLayer(shape);
     case "sigstoreSigned":
       return parseSigstoreSigned(shape);
+    case "anyOf":
+      return parseAnyOf(shape, readRequirements);
+    case "audit":
+      return parseAudit(shape, readRequirements);
     default:
       return shape.fail(`is "${escapeText(type, 80)}", which is no type of requirement`, "type");
   }

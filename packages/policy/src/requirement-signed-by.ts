@@ -1,4 +1,8 @@
 import type { PolicyShape } from "./internal/policy-shape.ts";
+import { type JudgeContext, judgeSignatures, requireClaims } from "./judge-signatures.ts";
+import { type KeyMaterialSource, readKeyMaterial } from "./key-material.ts";
+import { readOpenPgpKeys, verifySignedMessage } from "./openpgp-signature.ts";
+import { parseSignaturePayload } from "./signature-payload.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
 import type { RequirementVerdict } from "./verdict.ts";
 
@@ -43,12 +47,40 @@ export function parseSignedBy(shape: PolicyShape): SignedByRequirement {
   };
 }
 
-export function judgeSignedBy(): RequirementVerdict {
-  return {
+/** Judges by the keys as they are now: who evaluates again reads them again. */
+export async function judgeSignedBy(
+  requirement: SignedByRequirement,
+  context: JudgeContext,
+): Promise<RequirementVerdict> {
+  const { keyType, signedIdentity } = requirement;
+  if (keyType !== "GPGKeys") {
+    return {
+      type: "signedBy",
+      allowed: false,
+      reason: `it cannot be checked: no tool gives the keyType ${keyType} a meaning`,
+      remedy: 'Use "keyType": "GPGKeys".',
+    };
+  }
+  const source = keySource(requirement);
+  const material = await readKeyMaterial(source, context.readKeyFile, context.signal);
+  const keys = await readOpenPgpKeys(material);
+  return await judgeSignatures(context, {
     type: "signedBy",
-    allowed: false,
-    reason: "it cannot be checked yet: this version verifies no simple signatures",
-  };
+    format: "simple-signing",
+    noun: "GPG signature",
+    async check({ bytes }) {
+      const { content, fingerprint } = await verifySignedMessage(bytes, keys, context.now);
+      const payload = parseSignaturePayload(content, "atomic container signature");
+      requireClaims(payload, signedIdentity, context);
+      return { signer: `the OpenPGP key ${fingerprint}`, identity: payload.dockerReference };
+    },
+  });
+}
+
+function keySource(keys: SignedByKeys): KeyMaterialSource {
+  if ("keyPath" in keys) return { paths: [keys.keyPath] };
+  if ("keyPaths" in keys) return { paths: keys.keyPaths };
+  return { datas: [keys.keyData] };
 }
 
 // Empty keyPaths and keyData load, as in containers tools; nothing can ever be signed by them.

@@ -1,11 +1,12 @@
+import { digestOf } from "@stowage/content";
 import { createPolicyEvaluator, parsePolicy, type PolicyEvaluator } from "@stowage/policy";
 import { parseReference } from "@stowage/reference";
 import { describe, expect, test } from "vitest";
 
 const ACCEPT = { type: "insecureAcceptAnything" };
 const REJECT = { type: "reject" };
+const NO_KEY = { type: "signedBy", keyType: "GPGKeys", keyPath: "/k" };
 const UNCHECKED = [
-  { type: "signedBy", keyType: "GPGKeys", keyPath: "/k" },
   { type: "signedBaseLayer", baseLayerIdentity: { type: "matchExact" } },
   { type: "sigstoreSigned", keyPath: "/k" },
 ] as const;
@@ -20,7 +21,14 @@ describe("evaluate", () => {
       image: "q.io/a:latest",
       scope: { kind: "namespace", text: "q.io" },
       file: "/etc/policy.json",
+      considered: [
+        { kind: "identity", text: "q.io/a:latest", found: false },
+        { kind: "namespace", text: "q.io/a", found: false },
+        { kind: "namespace", text: "q.io", found: true },
+      ],
       requirements: [{ type: "insecureAcceptAnything", allowed: true, reason: expect.any(String) }],
+      places: [],
+      audit: [],
     });
   });
 
@@ -31,6 +39,72 @@ describe("evaluate", () => {
       scope: { kind: "default", text: "" },
       requirements: [{ type: "reject", allowed: false }],
     });
+  });
+
+  test("E14 with requireSigned, allowing everything allows nothing", async () => {
+    const { evaluate, requireAllowed } = evaluator({ "": [ACCEPT] });
+    const options = { requireSigned: true };
+    expect(await evaluate(docker("q.io/a"), options)).toMatchObject({
+      allowed: false,
+      unsigned: true,
+      requirements: [{ allowed: true }],
+    });
+    await expect(requireAllowed(docker("q.io/a"), options)).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      hint: expect.stringContaining("signature"),
+    });
+  });
+
+  test("is bound to the manifest, the name and the policy's bytes", async () => {
+    const digest = digestOf(new TextEncoder().encode("policy"));
+    const policy = parsePolicy(JSON.stringify({ default: [ACCEPT] }));
+    const { evaluate } = createPolicyEvaluator({ policy, digest });
+    const manifestDigest = digestOf(new TextEncoder().encode("manifest"));
+    expect(await evaluate({ ...docker("q.io/a"), manifestDigest })).toMatchObject({
+      manifestDigest,
+      image: "q.io/a:latest",
+      policyDigest: digest,
+    });
+  });
+
+  test("asks for signatures once, and only if a requirement needs them", async () => {
+    let asked = 0;
+    const signatures = {
+      findSignatures: async () => {
+        asked += 1;
+        return { signatures: [], places: [] };
+      },
+    };
+    const requirement = { type: "signedBy", keyType: "GPGKeys", keyPaths: [] };
+    const evaluateWith = (requirements: readonly object[]) =>
+      createPolicyEvaluator({
+        policy: parsePolicy(JSON.stringify({ default: requirements })),
+        signatures,
+      }).evaluate(docker("q.io/a"));
+    await evaluateWith([ACCEPT, REJECT]);
+    expect(asked).toBe(0);
+    expect((await evaluateWith([requirement, requirement])).allowed).toBe(false);
+    expect(asked).toBe(1);
+  });
+
+  test("S17, S18 signatures that cannot be read are an error, and not absent", async () => {
+    const failure = new Error("the registry is down");
+    const { evaluate, requireAllowed } = createPolicyEvaluator({
+      policy: parsePolicy(
+        JSON.stringify({ default: [{ type: "signedBy", keyType: "GPGKeys", keyPaths: [] }] }),
+      ),
+      signatures: { findSignatures: () => Promise.reject(failure) },
+    });
+    await expect(evaluate(docker("q.io/a"))).rejects.toBe(failure);
+    await expect(requireAllowed(docker("q.io/a"))).rejects.toBe(failure);
+  });
+
+  test("a key that is none denies its requirement, and the others are asked still", async () => {
+    const verdict = await evaluator({ "": [NO_KEY, ACCEPT] }).evaluate(docker("q.io/a"));
+    expect(verdict.requirements).toMatchObject([
+      { allowed: false, reason: "/k is not there", cause: { code: "ERR_POLICY_INVALID_KEY" } },
+      { allowed: true },
+    ]);
   });
 
   test.for(UNCHECKED)(
@@ -84,9 +158,9 @@ describe("evaluate", () => {
 });
 
 describe("requireAllowed", () => {
-  test("resolves to nothing if the image may be used", async () => {
+  test("resolves to the verdict if the image may be used", async () => {
     const { requireAllowed } = evaluator({ "q.io/a": [ACCEPT] });
-    expect(await requireAllowed(docker("q.io/a:1"))).toBeUndefined();
+    expect(await requireAllowed(docker("q.io/a:1"))).toMatchObject({ allowed: true });
   });
 
   test("R19 says which file, which scope, which requirement, and what would pass", async () => {

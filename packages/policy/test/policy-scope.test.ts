@@ -54,6 +54,10 @@ describe("chooseRequirements", () => {
     const chosen = chooseRequirements(policy, dockerScopes(parseReference("q.io/a:1")));
     expect(chosen).toEqual({
       scope: { kind: "namespace", text: "q.io/a" },
+      considered: [
+        { kind: "identity", text: "q.io/a:1", found: false },
+        { kind: "namespace", text: "q.io/a", found: true },
+      ],
       requirements: [{ type: "insecureAcceptAnything" }],
     });
   });

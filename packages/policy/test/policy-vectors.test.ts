@@ -1,34 +1,39 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
 import {
+  acceptedAuthors,
   chooseRequirements,
-  createPolicyEvaluator,
   directoryScopes,
   dockerScopes,
   type ImageScopes,
+  type ImageSignature,
+  matchesIdentity,
   ociLayoutScopes,
   parsePolicy,
   type PolicyScope,
   scopesOf,
+  type SignedIdentity,
 } from "@stowage/policy";
 import { parseReference } from "@stowage/reference";
-import { describe, expect, test } from "vitest";
+import { type GpgKeyring, hasPeer, makeGpgKeyring } from "@stowage/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-/** Kinds that are about signatures; nothing is verified yet, so nothing of them can be asked. */
-const SIGNATURE_KINDS: Readonly<Record<string, string>> = {
-  authors: "asks whose signatures count",
-  e2e: "needs signed images",
-  lookasideURL: "places of simple signatures",
-  registriesd: "places of simple signatures",
-  sigstorePayload: "contents of sigstore signatures",
-  simpleSigningPayload: "contents of simple signatures",
-};
+import {
+  judgeImage,
+  judgeOne,
+  MANIFEST_DIGEST,
+  payloadOf,
+  simpleSignature,
+} from "./support/judged-image.ts";
 
-/** Evaluations that only a verified signature, or an option about them, decides. */
-const SIGNATURE_EVALUATIONS: Readonly<Record<string, string>> = {
-  "POL-E07": "reports why one signature fails",
-  "POL-E09": "allows by a verified signature",
-  "POL-E14": "asks that a signature was verified",
+/** Kinds that other tests run, or that nothing here is about. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  e2e: "needs registries: the runtime shim's tests run them by their ids",
+  lookasideURL: "places of simple signatures: not built yet",
+  registriesd: "places of simple signatures: not built yet",
+  sigstorePayload: "contents of sigstore signatures: not built yet",
 };
 
 interface Vector {
@@ -44,10 +49,10 @@ const VECTORS: readonly Vector[] = JSON.parse(
 const REJECT = [{ type: "reject" }];
 
 test("every kind of vector is either run or put off by name", () => {
-  const run = ["parse", "scope", "identity", "evaluate"];
+  const run = ["parse", "scope", "identity", "evaluate", "authors", "simpleSigningPayload"];
   const kinds = new Set(VECTORS.map(({ input }) => input.kind));
   expect([...kinds].filter((kind) => !run.includes(kind)).sort()).toEqual(
-    Object.keys(SIGNATURE_KINDS).sort(),
+    Object.keys(ELSEWHERE).sort(),
   );
 });
 
@@ -59,18 +64,20 @@ describe("policy.json, parse", () => {
   });
 });
 
-describe("policy.json, identities that do not load", () => {
-  const refused = ofKind("identity").filter(({ expect: { error } }) => error !== undefined);
-
-  test.for(refused)("$id $why", ({ input }) => {
-    expect(() => parsePolicy(policyWithIdentity(input["signedIdentity"]))).toThrow(invalidConfig());
-  });
-
-  const loaded = ofKind("identity").filter(({ expect: { error } }) => error === undefined);
-
-  test.for(loaded)("$id loads; its matching waits for signatures", ({ input }) => {
-    const [requirement] = parsePolicy(policyWithIdentity(input["signedIdentity"])).default;
+describe("policy.json, identity", () => {
+  test.for(ofKind("identity"))("$id $why", ({ input, expect: expected }) => {
+    const load = () => parsePolicy(policyWithIdentity(input["signedIdentity"]));
+    if (expected["error"] !== undefined) {
+      expect(load).toThrow(invalidConfig());
+      return;
+    }
+    const [requirement] = load().default;
     expect(requirement).toMatchObject({ signedIdentity: input["signedIdentity"] });
+    const text = String(input["imageReference"]);
+    const image = text === "" ? undefined : parseReference(text);
+    const identity = input["signedIdentity"] as SignedIdentity;
+    const claimed = String(input["signatureDockerReference"]);
+    expect(matchesIdentity(identity, image, claimed)).toBe(expected["match"]);
   });
 });
 
@@ -96,18 +103,79 @@ describe("policy.json, scope", () => {
   });
 });
 
-describe("policy.json, evaluate", () => {
-  const known = ofKind("evaluate").filter(({ id }) => SIGNATURE_EVALUATIONS[id] === undefined);
+describe.runIf(hasPeer("gpg"))("policy.json, signed (if gpg is installed)", () => {
+  let keyring: GpgKeyring;
+  const keys = new Map<string, string>();
 
-  test.for(known)("$id $why", async ({ input, expect: expected }) => {
-    const requirements = (input["requirements"] as readonly string[]).map(requirementOf);
-    const policy = parsePolicy(JSON.stringify({ default: requirements }));
-    const verdict = await createPolicyEvaluator({ policy }).evaluate({
-      transport: "docker",
-      reference: parseReference("quay.io/a/b:1"),
-    });
-    expect(verdict.allowed).toBe(expected["allowed"]);
+  beforeAll(async () => {
+    keyring = await makeGpgKeyring();
+    for (const name of ["K1", "K2"]) {
+      keys.set(name, await keyring.makeKey(name));
+      await writeFile(join(keyring.path, name), await keyring.exportKey(keys.get(name) ?? ""));
+    }
   });
+
+  afterAll(() => keyring[Symbol.asyncDispose]());
+
+  test.for([...ofKind("evaluate"), ...ofKind("authors")])("$id $why", async (vector) => {
+    const { input, expect: expected } = vector;
+    const requirements = (input["requirements"] as readonly string[]).map(requirementOf);
+    const texts = input["signatures"] as readonly string[];
+    const signatures = await Promise.all(texts.map((text) => signatureOf(text)));
+    const requireSigned = input["option"] === "requireSigned=true";
+    const verdict = await judgeImage(requirements, signatures, { requireSigned });
+    if (input.kind === "authors") {
+      expect(acceptedAuthors(verdict).map(({ origin }) => origin)).toEqual(expected["accepted"]);
+      return;
+    }
+    expect(verdict.allowed).toBe(expected["allowed"]);
+    if (vector.id === "POL-E07") {
+      const [requirement] = verdict.requirements;
+      expect(requirement?.reason).toContain(requirement?.signatures?.[0]?.reason);
+    }
+  });
+
+  const P01 = ofKind("simpleSigningPayload").find(({ id }) => id === "POL-P01")?.input["json"];
+
+  test.for(ofKind("simpleSigningPayload"))("$id $why", async ({ input, expect: expected }) => {
+    const { "...": as, ...json } = input["json"] as Readonly<Record<string, unknown>>;
+    const payload = as === "as P01" ? { ...(P01 as object), ...json } : json;
+    const text = JSON.stringify(payload).replace("sha256:H", MANIFEST_DIGEST);
+    const bytes = await keyring.sign(keys.get("K1") ?? "", text);
+    const identity = { type: "exactRepository", dockerRepository: "quay.io/a/b" };
+    const requirement = { ...requirementOf("signedBy(K1)"), signedIdentity: identity };
+    const verdict = await judgeOne(requirement, simpleSignature(bytes));
+    expect(verdict.allowed).toBe(expected["parses"]);
+    if (expected["parses"] === false) expect(verdict.signatures?.[0]?.fault).toBe("malformed");
+  });
+
+  function requirementOf(text: string): object {
+    const [type = ""] = text.split("(");
+    switch (type) {
+      case "signedBy": {
+        const named = [...text.matchAll(/K\d/g)].map(([name]) => join(keyring.path, name));
+        return named.length === 1
+          ? { type, keyType: "GPGKeys", keyPath: named[0] }
+          : { type, keyType: "GPGKeys", keyPaths: named };
+      }
+      case "signedBaseLayer":
+        return { type, baseLayerIdentity: { type: "matchExact" } };
+      case "sigstoreSigned":
+        return { type, keyPath: "/K1" };
+      default:
+        return { type };
+    }
+  }
+
+  async function signatureOf(text: string): Promise<ImageSignature> {
+    if (text.startsWith("sigstore")) {
+      const mimeType = "application/vnd.dev.cosign.simplesigning.v1+json";
+      const payload = Buffer.from(payloadOf());
+      return { format: "sigstore-attachment", mimeType, payload, annotations: {}, origin: text };
+    }
+    const key = keys.get(/K\d/.exec(text)?.[0] ?? "K1") ?? "";
+    return simpleSignature(await keyring.sign(key, payloadOf()), text);
+  }
 });
 
 function ofKind(kind: string): readonly Vector[] {
@@ -154,16 +222,4 @@ function imageScopes(text: string): ImageScopes {
 
 function formatScope({ transport }: ImageScopes, { kind, text }: PolicyScope): string {
   return kind === "default" ? "(global default)" : `${transport}|${text}`;
-}
-
-function requirementOf(name: string): object {
-  const [type = ""] = name.split("(");
-  switch (type) {
-    case "signedBy":
-      return { type, keyType: "GPGKeys", keyPath: "/K1" };
-    case "signedBaseLayer":
-      return { type, baseLayerIdentity: { type: "matchExact" } };
-    default:
-      return { type };
-  }
 }

@@ -24,6 +24,7 @@ export {
   type ScriptedAnswer,
   startFaultyRegistry,
 } from "./faulty-registry.ts";
+export { type GpgKeyOptions, type GpgKeyring, makeGpgKeyring } from "./gpg-keyring.ts";
 export { hostShellEntries } from "./host-shell.ts";
 export {
   buildImage,

@@ -8,6 +8,7 @@ export const PEERS: Readonly<Record<string, string>> = {
   crun: "crun",
   "docker-registry": "docker-registry",
   getfattr: "attr",
+  gpg: "gnupg",
   htpasswd: "apache2-utils",
   runc: "runc",
   setcap: "libcap2-bin",

@@ -1,0 +1,137 @@
+/**
+ * OpenPGP signed messages, held to the keys of a policy and to no others.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9580
+ * @module
+ */
+import type { Key, Message, PartialConfig, PublicKey } from "openpgp";
+
+import { invalidKey, type KeyMaterial } from "./key-material.ts";
+import { SignatureRejection } from "./signature-rejection.ts";
+
+/** What was signed, and by which of the keys. */
+export interface VerifiedMessage {
+  readonly content: Uint8Array;
+  /** Of the primary key, in upper-case hex, as gpg writes it. */
+  readonly fingerprint: string;
+}
+
+const MAX_CONTENT_BYTES = 4 * 1024 * 1024;
+const STRICT: PartialConfig = {
+  ignoreUnsupportedPackets: false,
+  ignoreMalformedPackets: false,
+  maxDecompressedMessageSize: MAX_CONTENT_BYTES,
+};
+const ARMOR = /-----BEGIN PGP ([A-Z ]+)-----[\s\S]*?-----END PGP \1-----/g;
+
+/**
+ * Reads public keys, armored or not, one or several.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_KEY` for anything else, a private key above all.
+ */
+export async function readOpenPgpKeys(
+  materials: readonly KeyMaterial[],
+): Promise<readonly PublicKey[]> {
+  const { readKeys } = await import("openpgp");
+  const keys: PublicKey[] = [];
+  for (const { name, bytes } of materials) {
+    const text = Buffer.from(bytes).toString("latin1");
+    const armored = [...text.matchAll(ARMOR)].map(([block]) => block);
+    const found: Key[] = [];
+    try {
+      if (armored.length === 0) found.push(...(await readKeys({ binaryKeys: bytes })));
+      for (const armoredKeys of armored) found.push(...(await readKeys({ armoredKeys })));
+    } catch (cause) {
+      throw invalidKey(name, "holds no OpenPGP public key", cause);
+    }
+    if (found.length === 0) throw invalidKey(name, "holds no OpenPGP public key");
+    if (found.some((key) => key.isPrivate())) {
+      throw invalidKey(name, "holds a private key, which must not be here");
+    }
+    keys.push(...found);
+  }
+  return keys;
+}
+
+/**
+ * Checks a message that carries its content. It must have exactly one signature, by a key that is
+ * valid now: neither expired nor revoked, also if it was not when it signed.
+ */
+export async function verifySignedMessage(
+  bytes: Uint8Array,
+  keys: readonly PublicKey[],
+  now: Date,
+): Promise<VerifiedMessage> {
+  const { enums, verify } = await import("openpgp");
+  const message = await readSignedMessage(bytes);
+  const [keyID] = message.getSigningKeyIDs();
+  const signer = keyID && keys.find((key) => key.getKeys(keyID).length > 0);
+  if (keyID === undefined || signer === undefined) {
+    throw new SignatureRejection(
+      "untrusted",
+      `it is by the OpenPGP key ${keyID === undefined ? "of nobody" : keyID.toHex().toUpperCase()}, which is none of the policy's`,
+      {
+        remedy:
+          "Have it signed by a key of the policy, or add the signer's public key to the policy.",
+      },
+    );
+  }
+  const fingerprint = signer.getFingerprint().toUpperCase();
+  await requireValidKey(signer, now);
+  try {
+    const { data, signatures } = await verify({
+      message,
+      verificationKeys: signer,
+      format: "binary",
+      date: now,
+      config: STRICT,
+    });
+    const [only] = signatures;
+    if (only === undefined || signatures.length !== 1) {
+      return malformed("it has no signature, or more than one");
+    }
+    await only.verified;
+    const [packet] = (await only.signature).packets;
+    // A signature of text holds whatever its line ends are.
+    if (packet?.signatureType !== enums.signature.binary) malformed("it signs no bytes");
+    // The library asks whether the key was good when it signed; it must be good still.
+    await signer.getSigningKey(keyID, now);
+    return { content: data, fingerprint };
+  } catch (cause) {
+    if (cause instanceof SignatureRejection) throw cause;
+    throw new SignatureRejection("malformed", `its signature does not hold (${reasonOf(cause)})`, {
+      cause,
+    });
+  }
+}
+
+async function readSignedMessage(bytes: Uint8Array): Promise<Message<Uint8Array>> {
+  const { readMessage } = await import("openpgp");
+  try {
+    return await readMessage({ binaryMessage: bytes, config: STRICT });
+  } catch (cause) {
+    throw new SignatureRejection("malformed", `it is no OpenPGP message (${reasonOf(cause)})`, {
+      cause,
+    });
+  }
+}
+
+async function requireValidKey(key: PublicKey, now: Date): Promise<void> {
+  try {
+    await key.verifyPrimaryKey(now);
+  } catch (cause) {
+    throw new SignatureRejection(
+      "untrusted",
+      `its key ${key.getFingerprint().toUpperCase()} is not valid (${reasonOf(cause)})`,
+      { cause, remedy: "Have it signed by a key that is neither expired nor revoked." },
+    );
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message.slice(0, 160) : String(error);
+}
+
+function malformed(reason: string): never {
+  throw new SignatureRejection("malformed", reason);
+}

@@ -1,0 +1,44 @@
+/**
+ * What this package needs of the world, for whoever composes it to supply.
+ *
+ * @module
+ */
+import type { PolicySubject } from "./policy-subject.ts";
+import type { ImageSignature } from "./signature.ts";
+
+/** Where signatures of images are found. */
+export interface SignatureSource {
+  /**
+   * Everything that says that it signs the image, in the order of the places. Asked at most once an
+   * evaluation, and only if a requirement needs it. Rejects if a place cannot be read: only one
+   * that says that it has nothing has nothing.
+   */
+  findSignatures(
+    subject: PolicySubject,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<FoundSignatures>;
+}
+
+/** What a {@link SignatureSource} found, and where it looked. */
+export interface FoundSignatures {
+  readonly signatures: readonly ImageSignature[];
+  /** Every place that signatures of this image could be at, also those that were passed over. */
+  readonly places: readonly SignaturePlace[];
+}
+
+/** One place where signatures may be. */
+export interface SignaturePlace {
+  readonly kind: "lookaside" | "extension" | "attachments" | "referrers" | "store";
+  /** A URL, a tag or a path, for people. */
+  readonly location: string;
+  /** How many were there; absent if nobody looked. */
+  readonly found?: number;
+  /** Why nobody looked, as a clause. */
+  readonly skipped?: string;
+}
+
+/** Reads a file of keys or certificates; `maxBytes` is all that it may hold. */
+export type KeyFileReader = (
+  path: string,
+  options: { readonly maxBytes: number; readonly signal?: AbortSignal | undefined },
+) => Promise<Uint8Array>;

@@ -1,0 +1,48 @@
+import { escapeText } from "@stowage/content";
+import { formatRepository } from "@stowage/reference";
+
+import { PolicyError } from "./policy-error.ts";
+import type { PolicyScope } from "./policy-scope.ts";
+import type { PolicySubject } from "./policy-subject.ts";
+import type { PolicyVerdict } from "./verdict.ts";
+
+/** The error of a verdict that denies: the short form of what it says. */
+export function rejection(subject: PolicySubject, verdict: PolicyVerdict): PolicyError {
+  const { transport, image, file, scope, requirements, unsigned } = verdict;
+  const index = requirements.findIndex(({ allowed }) => !allowed);
+  const name = image === "" ? transport : escapeText(image);
+  const where = `${file === undefined ? "the policy" : escapeText(file)}, ${describeScope(transport, scope)}`;
+  const denied = requirements[index];
+  const why =
+    denied === undefined
+      ? unsigned
+        ? "no requirement verified a signature, and one was asked for"
+        : "there is no requirement that could allow"
+      : `requirement ${index + 1} of ${requirements.length}, ${denied.type}: ${denied.reason}`;
+  return new PolicyError(
+    denied?.cause === undefined ? "ERR_POLICY_REJECTED" : "ERR_POLICY_INVALID_KEY",
+    `${name} is rejected by policy (${where}, ${why})`,
+    { verdict, cause: denied?.cause, hint: denied?.remedy ?? remedy(subject, verdict) },
+  );
+}
+
+/** In words, which scope it was. */
+export function describeScope(transport: string, scope: PolicyScope): string {
+  switch (scope.kind) {
+    case "identity":
+    case "namespace":
+      return `scope "${escapeText(scope.text)}" of ${transport}`;
+    case "transport":
+      return `scope "" of ${transport}, which is for all of it`;
+    case "default":
+      return `the default, because no scope of ${transport} covers it`;
+  }
+}
+
+function remedy(subject: PolicySubject, { file, unsigned }: PolicyVerdict): string | undefined {
+  if (unsigned) return "Give its scope a requirement that asks for a signature.";
+  if (subject.transport !== "docker") return undefined;
+  const scope = formatRepository(subject.reference.repository);
+  const where = file === undefined ? "the policy" : escapeText(file);
+  return `To trust it unsigned, give ${where} a scope transports.docker["${scope}"] of [{"type":"insecureAcceptAnything"}].`;
+}
