@@ -9,6 +9,8 @@ let read: (secret: Secret) => string;
 export class Secret {
   static {
     read = (secret) => secret.#text;
+    const inspect = Symbol.for("nodejs.util.inspect.custom");
+    Object.defineProperty(this.prototype, inspect, { value: () => MASK });
   }
 
   readonly #text: string;
@@ -22,10 +24,6 @@ export class Secret {
   }
 
   toJSON(): string {
-    return MASK;
-  }
-
-  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return MASK;
   }
 }
