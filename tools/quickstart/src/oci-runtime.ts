@@ -1,10 +1,10 @@
 import { findOciRuntime } from "@stowage/runtime-shim";
-import { ensurePeers } from "@stowage/testkit";
+import { ensurePeers, hasPeer } from "@stowage/testkit";
 
 /** Whether a container can be run here; as root with apt, a runtime is installed if none can. */
 export async function settleRuntime(say: (text: string) => void): Promise<boolean> {
   if (await tryFind(say)) return true;
-  if (process.getuid?.() !== 0) return false;
+  if (process.getuid?.() !== 0 || !hasPeer("apt-get")) return false;
   say("No OCI runtime works here, so runc is installed with apt.");
   const missing = await ensurePeers(["runc"]);
   if (missing.length > 0) say("runc could not be installed.");
