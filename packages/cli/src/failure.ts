@@ -1,15 +1,16 @@
 import { errorKind, escapeText } from "@stowage/content";
 
 import type { Format, GlobalOptions } from "./global-options.ts";
+import { usualHint } from "./usual-hint.ts";
 
 const MAX_CAUSES = 8;
 
 /** One clear message and what to do; as JSON, with the codes and the causes. Never a stack. */
 export function renderFailure(error: unknown, format: Format, options?: GlobalOptions): string {
   const { code, message, ...described } = describe(error);
-  const hint = hintOf(code, options) ?? described.hint;
+  const hint = hintOf(code, options) ?? described.hint ?? usualHint(error);
   if (format === "json") {
-    return `${JSON.stringify({ error: { code, message, ...(hint && { hint }), causes: causesOf(error) } })}\n`;
+    return `${JSON.stringify({ error: { code, message, hint: hint ?? null, causes: causesOf(error) } })}\n`;
   }
   const root = causesOf(error).at(-1);
   const because = root && !message.includes(root.message) ? ` (${root.message})` : "";

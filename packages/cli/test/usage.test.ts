@@ -19,6 +19,7 @@ const BAD: readonly (readonly [code: number, errorCode: string, args: readonly s
   [2, "ERR_STOWAGE_USAGE", ["pull", "docker://x"]],
   [2, "ERR_STOWAGE_USAGE", ["pull", "dir:/etc"]],
   [2, "ERR_STOWAGE_USAGE", ["pull", "--", `sha256:${"a".repeat(64)}`]],
+  [2, "ERR_REFERENCE_AMBIGUOUS_ID", ["pull", "a".repeat(64)]],
   [2, "ERR_STOWAGE_USAGE", ["pull", "-x"]],
   [2, "ERR_REFERENCE_INVALID", ["pull", "--", "-x"]],
   [5, "ERR_REGISTRY_UNAVAILABLE", ["pull", "--tls-verify=false", "127.0.0.1:1/a"]],
@@ -107,6 +108,7 @@ describe("bad input", () => {
     expect([json.code, failure.error.code, json.stdout]).toEqual([code, errorCode, ""]);
     expect(failure.error).toMatchObject({
       message: expect.stringMatching(/\S/),
+      hint: expect.stringMatching(/\S/),
       causes: expect.any(Array),
     });
     const text = await world.run(args);

@@ -21,12 +21,18 @@ async function askWhom(context: CommandContext): Promise<readonly string[]> {
       hint: "--trust registry.example.com/team, once or several times; or --trust-all for everybody.",
     });
   }
+  const { signal } = context;
   const lines = createInterface({ input: context.stdin, output: context.stderr });
+  // While a line is edited, the terminal sends Ctrl-C as a key.
+  lines.on("SIGINT", () => process.kill(process.pid, "SIGINT"));
   try {
-    const answer = await lines.question(
-      "Registries or repositories to trust, separated by spaces (docker.io/library …): ",
-      { signal: context.signal },
-    );
+    const question =
+      "Registries or repositories to trust, separated by spaces (docker.io/library …): ";
+    const answer = await lines.question(question, { signal }).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      // The input has ended, or Ctrl-D was typed.
+      throw new UsageError("nobody was named, so no policy was written", { cause });
+    });
     const trust = answer.split(/\s+/).filter((scope) => scope !== "");
     if (trust.length === 0) throw new UsageError("nobody was named, so no policy was written");
     return trust;

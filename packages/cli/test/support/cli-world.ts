@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -45,6 +45,10 @@ export interface Running {
   readonly outcome: Promise<Outcome>;
   /** Resolves when stderr has shown `text`. */
   readonly shown: (text: string) => Promise<void>;
+  /** Resolves when stdout has shown `text`. */
+  readonly printed: (text: string) => Promise<void>;
+  /** Writes to standard input, which was left open. */
+  readonly type: (text: string) => void;
   /** Resolves when the command waits for its standard input. */
   untilReading(): Promise<void>;
 }
@@ -137,13 +141,9 @@ function spawnCli(
     kill: (signal) => void child.kill(signal),
     outcome,
     untilReading: () => untilReading(child),
-    shown: (text) =>
-      new Promise((resolve, reject) => {
-        const look = () => stderr.includes(text) && resolve();
-        child.stderr.on("data", look);
-        child.on("close", () => reject(new Error(`never shown: ${text}; but: ${stderr}`)));
-        look();
-      }),
+    shown: (text) => untilContains(child, "stderr", () => stderr, text),
+    printed: (text) => untilContains(child, "stdout", () => stdout, text),
+    type: (text) => void child.stdin.write(text),
   };
 }
 
@@ -157,4 +157,18 @@ async function untilReading({ pid, exitCode }: ChildProcess): Promise<void> {
     }
     await setImmediate();
   }
+}
+
+function untilContains(
+  child: ChildProcessWithoutNullStreams,
+  stream: "stderr" | "stdout",
+  soFar: () => string,
+  text: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = () => soFar().includes(text) && resolve();
+    child[stream].on("data", look);
+    child.on("close", () => reject(new Error(`never shown: ${text}; but: ${soFar()}`)));
+    look();
+  });
 }
