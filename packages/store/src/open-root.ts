@@ -42,6 +42,7 @@ export async function openRoot(root: string, runRoot: string): Promise<StoreLayo
   requirePlace(runRoot, "run root");
   requireApart(resolve(root), resolve(runRoot));
   requireNoOtherUse(resolve(root));
+  requireNoStranger(resolve(runRoot), "run root", RUN_ENTRIES);
   makeDirectory(root);
   makeDirectory(runRoot);
   const layout = storeLayout(realpathSync(root), realpathSync(runRoot));
@@ -86,16 +87,23 @@ function requireNoOtherUse(root: string): void {
       `"${escapeText(root)}" can not be the root: it lies in the store ${escapeText(path)}`,
     );
   }
-  if (!existsSync(root) || existsSync(join(root, VERSION_FILE))) return;
-  const known = new Set([...OWN_ENTRIES, "lost+found"]);
-  const stranger = readdirSync(root).find((name) => !known.has(name));
+  if (existsSync(join(root, VERSION_FILE))) return;
+  requireNoStranger(root, "root", [...OWN_ENTRIES, "lost+found"]);
+}
+
+function requireNoStranger(path: string, what: string, known: readonly string[]): void {
+  if (!existsSync(path)) return;
+  const stranger = readdirSync(path).find((name) => !known.includes(name));
   if (stranger === undefined) return;
   throw new StoreError(
     "ERR_STORE_INVALID_ROOT",
-    `"${escapeText(root)}" can not be the root: it is no store, and holds ${escapeText(stranger)}`,
+    `"${escapeText(path)}" can not be the ${what}: it is no store's, and holds ${escapeText(stranger)}`,
     { hint: "Give a directory that is empty, or does not exist." },
   );
 }
+
+// The last is where the runtime shim keeps what OCI runtimes remember.
+const RUN_ENTRIES = ["mounts", "containers", "locks", "oci"];
 
 const OWN_ENTRIES = [
   VERSION_FILE,

@@ -52,7 +52,7 @@ describe("openStore", () => {
       });
     }
     const root = join(world.path, "new");
-    for (const bad of ["", "/", "run", join(root, "run"), root]) {
+    for (const bad of ["", "/", "run", "/etc", join(root, "run"), root]) {
       const opened = openStore({ root, runRoot: bad });
       await expect(opened, bad).rejects.toMatchObject({ code: "ERR_STORE_INVALID_ROOT" });
     }
