@@ -1,7 +1,11 @@
 import type { CommandSpec } from "./command.ts";
 
+const PLATFORM_FLAG = [
+  "--platform <platform>",
+  "os/architecture[/variant] instead of this host's",
+] as const;
+
 const SOURCE_FLAGS = [
-  ["--platform <platform>", "os/architecture[/variant] instead of this host's"],
   ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
   ["--creds-stdin", "read user:password from standard input"],
 ] as const;
@@ -18,7 +22,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "pull",
     args: "<ref>",
     summary: "pull an image; prints its canonical reference",
-    flags: SOURCE_FLAGS,
+    flags: [PLATFORM_FLAG, ...SOURCE_FLAGS],
     load: async () => (await import("./commands/pull.ts")).pull,
   },
   {
@@ -56,7 +60,8 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: "<name>",
     summary: "make a pod; prints its ID",
     flags: [
-      ["--image <ref>", "the image of the infra container"],
+      ["--image <ref>", "the image of the infra container, pulled if it is missing"],
+      ...SOURCE_FLAGS,
       ["--namespace <name>", "remembered with the pod"],
       ["--uid <uid>", "remembered with the pod"],
     ],

@@ -51,6 +51,26 @@ describe.runIf(CAN_MOUNT)("containers (mounting takes root)", () => {
     await world.ok("rmi", world.image);
   });
 
+  test("R11: a pod pulls the image of its infra container, and a container none", async () => {
+    await using world = await openCliWorld();
+    const infra = ["--image", world.image, "--tls-verify=false"];
+    const pod = await world.ok("pod", "create", "p1", ...infra);
+    const [image] = JSON.parse(await world.ok("--format", "json", "images"));
+    expect(image.names).toEqual([world.image]);
+    expect(JSON.parse(await world.ok("status", pod))).toMatchObject({
+      id: pod,
+      podId: pod,
+      imageRef: image.canonical,
+    });
+    await world.put("other", "1", { layers: [{ entries: [] }], config: { Cmd: ["/c"] } });
+    const missing = await world.run(["create", "--pod", pod, `${world.host}/other:1`]);
+    expect(missing.code).toBe(3);
+    await world.ok("policy", "init", "--force", "--trust", "registry.example.com/team");
+    expect((await world.run(["pod", "create", "p2", ...infra])).code).toBe(7);
+    expect(JSON.parse(await world.ok("--format", "json", "pod", "ls"))).toHaveLength(1);
+    await world.ok("pod", "rm", pod);
+  });
+
   test("R12: stopping and removing what is not there is fine, starting it is not", async () => {
     await using world = await openCliWorld();
     await world.ok("stop", "none");

@@ -1,9 +1,10 @@
 import type { RunCommand } from "../command.ts";
 import { openRuntime } from "../open-runtime.ts";
+import { readSourceFlags } from "../source-flags.ts";
 import { renderTable, shortId } from "../table.ts";
 
 export const podCreate: RunCommand = async (context, { args: [podName = ""], flags }) => {
-  await using runtime = await openRuntime(context);
+  await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
   const text = (name: string) => (typeof flags[name] === "string" ? flags[name] : undefined);
   const { id } = await runtime.createPodSandbox({
     podName,
