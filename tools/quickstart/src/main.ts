@@ -105,6 +105,6 @@ async function prepareForRoot(): Promise<void> {
     readonly workDir: string;
   };
   say(`That configuration is ${join(workDir, "config.json")}.`);
-  say("As root, on Linux with crun or runc installed, this runs the image:");
-  say(`  ${stowage.typed("run", demo.name)}`);
+  say("A store belongs to whoever made it, so root has one of its own. As root, on Linux:");
+  say("  npx -y pnpm@12 quickstart");
 }

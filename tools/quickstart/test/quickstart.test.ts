@@ -5,7 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import { hasPeer, tempDir } from "@stowage/testkit";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 const WORKSPACE = join(import.meta.dirname, "../../..");
 const QUICKSTART = [
@@ -34,6 +34,9 @@ const WITHOUT_RUNTIMES = [
   "sh",
 ];
 const AS_NOBODY = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+
+// Each starts a dozen programs, one after another, also where many others are at work.
+vi.setConfig({ testTimeout: 300_000 });
 
 describe.skipIf(!CAN_RUN)(`as root${CAN_RUN ? "" : " (needs root, Linux and runc)"}`, () => {
   test("does the main job, twice, and leaves no mounts and no processes", async () => {
@@ -80,11 +83,7 @@ test.runIf(CAN_BE_NOBODY || !IS_ROOT)(
       process: { args: ["/bin/sh", "-c", expect.stringContaining("Hello")] },
     });
     expect(await leftOf(folder.path)).toEqual([]);
-    if (!IS_ROOT) return;
-    const [asRoot = ""] = typedIn(output);
-    const typed = await run(["sh", "-c", asRoot], folder.path);
-    expect(typed.output).toMatch(GREETING);
-    expect(await leftOf(folder.path)).toEqual([]);
+    expect(output).not.toMatch(GREETING);
   },
 );
 

@@ -1,3 +1,5 @@
+import { delimiter } from "node:path";
+
 import { defineConfig } from "vitest/config";
 
 import { TallyReporter } from "./tally-reporter.ts";
@@ -10,6 +12,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     pool: "forks",
     execArgv: ["--conditions=@stowage/source"],
+    // Some peers are where only root's PATH leads, and not even that everywhere.
+    env: { PATH: [process.env["PATH"], "/usr/sbin", "/sbin"].filter(Boolean).join(delimiter) },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: ["default", new TallyReporter()],
