@@ -10,9 +10,9 @@ import { lstatSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Descriptor, hasErrorCode, MEDIA_TYPE } from "@stowage/content";
+import { type Descriptor, hasErrorCode, MEDIA_TYPE, parseManifest } from "@stowage/content";
 
-import type { ImageManifestRecord, ImageRecord } from "./image-record.ts";
+import type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 import { listImages } from "./image-records.ts";
 import { listNames } from "./name-index.ts";
 import { publishFile } from "./publish-file.ts";
@@ -40,6 +40,42 @@ export async function refreshIndexIfRoom(context: StoreContext): Promise<void> {
     await refreshIndex(context);
   } catch (error) {
     if (!hasErrorCode(error, "ENOSPC", "EDQUOT", "ERR_STORE_NO_SPACE")) throw error;
+  }
+}
+
+/** What `index.json` should be, and what it is. */
+export async function compareIndex(
+  context: StoreContext,
+): Promise<{ readonly expected: string; readonly actual: string | undefined }> {
+  return {
+    expected: await formatIndex(context),
+    actual: await readIndex(indexPath(context.layout)),
+  };
+}
+
+/** The names in `index.json`, each with the image that its manifest is of. */
+export async function indexedNames(
+  context: StoreContext,
+): Promise<readonly { readonly name: string; readonly imageId: ImageID }[]> {
+  const images = new Map<string, ImageID>();
+  for (const { id, manifests } of (await listImages(context)).records) {
+    for (const { manifest } of manifests) images.set(manifest.digest, id);
+  }
+  return (await readEntries(indexPath(context.layout))).flatMap(({ digest, annotations }) => {
+    const imageId = images.get(digest);
+    const name = annotations?.[REF_NAME];
+    return imageId === undefined || name === undefined ? [] : [{ name, imageId }];
+  });
+}
+
+/** What can not be read has none. */
+async function readEntries(path: string): Promise<readonly Descriptor[]> {
+  try {
+    const { document } = parseManifest(Buffer.from((await readIndex(path)) ?? ""));
+    return document.kind === "index" ? document.index.manifests : [];
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return [];
+    throw error;
   }
 }
 

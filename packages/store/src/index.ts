@@ -4,6 +4,16 @@
  * @packageDocumentation
  */
 export type { BlobStore, IngestOptions } from "./blob-store.ts";
+export type { TreeAspect } from "./check/compare-trees.ts";
+export type {
+  CheckOptions,
+  CheckReport,
+  Damage,
+  DamageFault,
+  DamageOutcome,
+  RepairSources,
+  WantedBlob,
+} from "./check/damage.ts";
 export type { CollectedItem, CollectOptions, CollectReport } from "./collect-garbage.ts";
 export type { ContainerRecord } from "./container-record.ts";
 export type {

@@ -1,26 +1,21 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import {
-  type Descriptor,
-  type DiffID,
-  type Digest,
-  escapeText,
-  hasErrorCode,
-} from "@stowage/content";
+import { type Descriptor, type DiffID, escapeText, hasErrorCode } from "@stowage/content";
 
-import { inheritDirectory, type LowerRoots } from "./layer/inherit-directory.ts";
-import { unpackLayer, type UnpackedLayer } from "./layer/unpack-layer.ts";
+import { createTreeComparer } from "./check/tree-comparer.ts";
 import { isLayerID, type LayerID, layerIDOf } from "./layer-id.ts";
 import { type LayerRecord, parseLayerRecord } from "./layer-record.ts";
-import { renameNoReplace, syncFilesystem } from "./linux/file-calls.ts";
-import { syncDirectory, writeSyncedFile } from "./publish-file.ts";
-import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
-import { openStaging, type Staging } from "./staging.ts";
+import { renameNoReplace } from "./linux/file-calls.ts";
+import { syncDirectory } from "./publish-file.ts";
+import { readRecord, readRecords, type RecordList } from "./record-file.ts";
+import { fitLayer, sealLayer, type UnpackedStaging, unpackStaged } from "./stage-layer.ts";
+import { replaceLayer } from "./replace-layer.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
-import { blobPath, diffPath, layerPath } from "./store-layout.ts";
+import { diffPath, layerPath } from "./store-layout.ts";
 import { reportFailures } from "./system-failure.ts";
+import { isLayerSuspect, verifyLayer } from "./verify-layer.ts";
 
 /** How {@link LayerStore.stage} unpacks. */
 export interface StageLayerOptions {
@@ -73,6 +68,21 @@ export interface LayerStore {
    */
   commit(staged: StagedLayer, parent?: LayerID): Promise<LayerRecord>;
   /**
+   * Whether a layer, or the blob that it was made from, was changed through the file system since it
+   * was stored, or compared last. Looks at every file, and reads none.
+   */
+  isSuspect(id: LayerID, options?: { readonly signal?: AbortSignal | undefined }): Promise<boolean>;
+  /**
+   * Compares a layer with what its blob unpacks to, and puts it in order where it differs: in one
+   * step, with what has it mounted keeping the old files. The layers below have to be sound.
+   *
+   * @throws {@link StoreError} As {@link LayerStore.stage}, where the blob is not whole.
+   */
+  mend(
+    id: LayerID,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<"repaired" | "sound">;
+  /**
    * Resolves to whether there was anything to remove.
    *
    * @throws {@link StoreError} `ERR_STORE_LAYER_IN_USE` when a layer lies on it, or an image or a
@@ -86,7 +96,7 @@ export type LayerUsers = (id: LayerID) => Promise<readonly string[]>;
 
 export function createLayerStore(context: StoreContext, usersOf: LayerUsers): LayerStore {
   const { layout } = context;
-  const unfinished = new WeakMap<StagedLayer, Unfinished>();
+  const unfinished = new WeakMap<StagedLayer, UnpackedStaging>();
   const store: LayerStore = {
     find: (id) => findLayer(context, id),
     async get(id) {
@@ -101,15 +111,17 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
     async stage(blob, diffID, options) {
       return await reportFailures(`layer ${blob.digest} can not be unpacked`, async () => {
         options?.signal?.throwIfAborted();
-        const staging = openStaging(layout.staging);
-        try {
-          const [staged, rest] = await stageLayer(context, staging, blob, diffID, options);
-          unfinished.set(staged, rest);
-          return staged;
-        } catch (error) {
-          await staging[Symbol.asyncDispose]();
-          throw error;
-        }
+        const rest = await unpackStaged(context, { blob, diffID }, options);
+        const { diffSize, entries } = rest.unpacked;
+        const staged: StagedLayer = {
+          blob,
+          diffID,
+          diffSize,
+          entries,
+          [Symbol.asyncDispose]: () => rest.staging[Symbol.asyncDispose](),
+        };
+        unfinished.set(staged, rest);
+        return staged;
       });
     },
     async commit(staged, parent) {
@@ -125,6 +137,19 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
         unfinished.delete(staged);
         await staged[Symbol.asyncDispose]();
         return record;
+      });
+    },
+    async isSuspect(id, { signal } = {}) {
+      const record = await store.get(id);
+      return await isLayerSuspect(context, id, record, signal);
+    },
+    async mend(id, { signal } = {}) {
+      return await reportFailures(`layer ${id} can not be repaired`, async () => {
+        const plan = await store.get(id);
+        await using comparer = createTreeComparer();
+        const how = { repair: true, isBelowSound: true, signal };
+        const { replaced } = await verifyLayer(context, store, comparer, plan, how);
+        return replaced === undefined ? "sound" : "repaired";
       });
     },
     async remove(id) {
@@ -155,117 +180,33 @@ export function listLayers(context: StoreContext): Promise<RecordList<LayerRecor
   );
 }
 
-/** What only the commit of a staged layer needs. */
-interface Unfinished {
-  readonly staging: Staging;
-  readonly unpacked: UnpackedLayer;
-}
-
-async function stageLayer(
-  context: StoreContext,
-  staging: Staging,
-  blob: Descriptor,
-  diffID: DiffID,
-  options: StageLayerOptions | undefined,
-): Promise<[StagedLayer, Unfinished]> {
-  const diffDir = join(staging.path, "diff");
-  await mkdir(diffDir, { mode: 0o755 });
-  const unpacked = await namingLayer(blob.digest, () =>
-    unpackLayer({
-      blobPath: blobPath(context.layout, blob.digest),
-      diffDir,
-      signal: options?.signal,
-      onProgress: options?.onProgress,
-    }),
-  );
-  if (unpacked.diffID !== diffID) {
-    throw new StoreError(
-      "ERR_STORE_DIFF_ID_MISMATCH",
-      `layer ${blob.digest}: the config says ${diffID}, its archive is ${unpacked.diffID}`,
-    );
-  }
-  const { diffSize, entries } = unpacked;
-  const staged: StagedLayer = {
-    blob,
-    diffID,
-    diffSize,
-    entries,
-    [Symbol.asyncDispose]: () => staging[Symbol.asyncDispose](),
-  };
-  return [staged, { staging, unpacked }];
-}
-
-/** Says of which layer an error speaks. */
-async function namingLayer<Result>(digest: Digest, action: () => Promise<Result>): Promise<Result> {
-  try {
-    return await action();
-  } catch (error) {
-    if (!(error instanceof StoreError)) throw error;
-    const { code, message, hint } = error;
-    throw new StoreError(code, `layer ${digest}: ${message}`, { cause: error, hint });
-  }
-}
-
 async function commitLayer(
   context: StoreContext,
   store: LayerStore,
-  staged: StagedLayer,
-  { staging, unpacked }: Unfinished,
+  { blob, diffID }: StagedLayer,
+  rest: UnpackedStaging,
   parent: LayerID | undefined,
 ): Promise<LayerRecord> {
   const { layout } = context;
-  const id = layerIDOf(staged.diffID, parent);
-  const diff = join(staging.path, "diff");
-  const below = layersBelow(store, parent);
-  for (const path of unpacked.impliedDirectories) await inheritDirectory(below, diff, path);
-  const record: LayerRecord = {
-    version: 1,
-    id,
-    ...(parent !== undefined && { parent }),
-    diffID: staged.diffID,
-    blob: staged.blob,
-    diffSize: staged.diffSize,
-    entries: staged.entries,
-    ...(unpacked.isRootOpaque && { isRootOpaque: true }),
-    created: new Date().toISOString(),
-  };
-  await writeSyncedFile(join(staging.path, "layer.json"), formatRecord(record));
-  // One call for the whole tree; syncing each of its files takes ten times as long.
-  await syncFilesystem(staging.path);
-  let replaced: string | undefined;
-  let winner: LayerRecord | undefined;
+  const { staging } = rest;
+  const record = await fitLayer(store, { blob, diffID, parent }, rest);
+  const { id } = record;
+  await sealLayer(record, rest);
   {
     using _gc = await context.lock("gc", "shared");
     if (parent !== undefined) await store.get(parent);
-    for (;;) {
-      try {
-        renameNoReplace(staging.path, layerPath(layout, id));
-        break;
-      } catch (error) {
-        if (!hasErrorCode(error, "EEXIST", "ENOTEMPTY")) throw error;
-      }
-      winner = await soundLayer(store, id);
-      if (winner !== undefined) break;
-      replaced = context.moveToTrash(layerPath(layout, id));
+    try {
+      renameNoReplace(staging.path, layerPath(layout, id));
+      await syncDirectory(layout.layers);
+      return record;
+    } catch (error) {
+      if (!hasErrorCode(error, "EEXIST", "ENOTEMPTY")) throw error;
     }
-    await syncDirectory(layout.layers);
+    const winner = await soundLayer(store, id);
+    if (winner !== undefined) return winner;
   }
-  await context.emptyTrash([replaced]);
-  return winner ?? record;
-}
-
-/** The files of a layer and of all below it, nearest first, as far as they can be seen. */
-function layersBelow(store: LayerStore, top: LayerID | undefined): LowerRoots {
-  const found: string[] = [];
-  let next = top;
-  return async (depth) => {
-    while (found.length <= depth && next !== undefined) {
-      const record: LayerRecord = await store.get(next);
-      found.push(store.diffPath(next));
-      next = record.isRootOpaque ? undefined : record.parent;
-    }
-    return found[depth];
-  };
+  await replaceLayer(context, store, id, staging);
+  return record;
 }
 
 /** What another process committed, unless its record is damaged. */

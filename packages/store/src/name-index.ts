@@ -32,6 +32,14 @@ export async function readNameOf(
   return await readName(join(context.layout.names, entry), entry);
 }
 
+/** What the name in one file points at. @throws {@link StoreError} `ERR_STORE_CORRUPT` */
+export function readNameEntry(
+  context: StoreContext,
+  entry: string,
+): Promise<ImageName | undefined> {
+  return readName(join(context.layout.names, entry), entry);
+}
+
 /** Points a name at an image, whatever it pointed at before. To be called under the lock. */
 export async function writeName(
   context: StoreContext,
@@ -59,7 +67,8 @@ export async function dropNames(
   return trashed;
 }
 
-function encodeName(name: string): string {
+/** The file of a name. */
+export function encodeName(name: string): string {
   return `${createHash("sha256").update(name).digest("hex")}.json`;
 }
 

@@ -4,6 +4,8 @@ import { join } from "node:path";
 
 import { type BlobStore, createBlobStore } from "./blob-store.ts";
 import { listContainers } from "./container-records.ts";
+import { checkStore } from "./check/check-store.ts";
+import type { CheckOptions, CheckReport } from "./check/damage.ts";
 import { collectGarbage, type CollectOptions, type CollectReport } from "./collect-garbage.ts";
 import { type ContainerStore, createContainerStore } from "./container-store.ts";
 import { type DiskUsage, measureUsage } from "./disk-usage.ts";
@@ -82,6 +84,11 @@ export interface Store extends AsyncDisposable {
    * left that have ended; or tells what it would remove, and why the rest stays.
    */
   collectGarbage(options?: CollectOptions): Promise<CollectReport>;
+  /**
+   * Looks for what is damaged, and repairs it if asked to. Others may use the store meanwhile;
+   * healthy objects are never touched.
+   */
+  check(options?: CheckOptions): Promise<CheckReport>;
   /** Adds up what the root takes on the disk. Walks all of it. */
   usage(options?: { readonly signal?: AbortSignal | undefined }): Promise<DiskUsage>;
   info(): Promise<StoreInfo>;
@@ -123,6 +130,9 @@ function assembleStore(context: StoreContext, release: () => void): Store {
   const images = createImageStore(context, blobs, layers);
   const containers = createContainerStore(context, layers, sweep);
   const mounts = createMountStore(context, layers);
+  const lease = (options: LeaseOptions): Promise<Lease> =>
+    reportFailures("a lease can not be taken", () => createLease(context, options, sweep));
+  const openedAt = Date.now();
   let isOpen = true;
   return {
     root,
@@ -132,8 +142,7 @@ function assembleStore(context: StoreContext, release: () => void): Store {
     images,
     containers,
     mounts,
-    createLease: (options = {}) =>
-      reportFailures("a lease can not be taken", () => createLease(context, options, sweep)),
+    createLease: (options = {}) => lease(options),
     listLeases: () => reportFailures("the leases can not be listed", () => listLeases(context)),
     releaseLease: (id) =>
       reportFailures("the lease can not be released", async () => {
@@ -147,6 +156,10 @@ function assembleStore(context: StoreContext, release: () => void): Store {
         await context.emptyTrash(trashed);
         return report;
       }),
+    check: (options = {}) =>
+      reportFailures("the store can not be checked", () =>
+        checkStore({ context, blobs, layers, lease }, options, openedAt),
+      ),
     usage: ({ signal } = {}) =>
       reportFailures("the store can not be measured", () => measureUsage(context, blobs, signal)),
     info: () => describe(context, blobs, mounts),

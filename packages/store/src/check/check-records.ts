@@ -1,0 +1,149 @@
+/**
+ * Records: whether each can be read, and what it refers to is there.
+ *
+ * @module
+ */
+import { existsSync, lstatSync, readdirSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import { hasErrorCode, parseDigest } from "@stowage/content";
+
+import { isContainerID } from "../container-record.ts";
+import { readContainerOf } from "../container-records.ts";
+import { indexedNames } from "../image-layout-index.ts";
+import { findImage, writeImage } from "../image-records.ts";
+import { encodeName, readNameEntry, writeName } from "../name-index.ts";
+import { syncDirectory } from "../publish-file.ts";
+import { containerPath, imagePath } from "../store-layout.ts";
+import type { CheckRun, FoundDamage, Mended } from "./check-run.ts";
+import { rebuildImage } from "./rebuild-image.ts";
+import { setAside } from "./set-aside.ts";
+
+type Readable = "absent" | "damaged" | "sound";
+
+export async function checkImages(run: CheckRun): Promise<void> {
+  const { context } = run;
+  for (const entry of readdirSync(context.layout.images)) {
+    run.signal?.throwIfAborted();
+    if (!/^[0-9a-f]{64}$/.test(entry)) continue;
+    run.counts.images += 1;
+    const id = parseDigest(`sha256:${entry}`);
+    const path = imagePath(context.layout, id);
+    const state = await tryRead(() => findImage(context, id));
+    if (state === "sound" || !existsSync(path)) continue;
+    const found = damaged("image", id, state);
+    await run.report(found, async () => {
+      const record = await rebuildImage(run, id);
+      if (record === undefined) return await setAside(context, path, "image");
+      using _gc = await context.lock("gc", "shared", run);
+      using _images = await context.lock("images", "exclusive", run);
+      await writeImage(context, record);
+      return { outcome: "repaired", remark: "written anew from the manifests that are here" };
+    });
+  }
+}
+
+export async function checkNames(run: CheckRun): Promise<void> {
+  const { context } = run;
+  const indexed = new Map((await indexedNames(context)).map((it) => [encodeName(it.name), it]));
+  for (const entry of readdirSync(context.layout.names)) {
+    run.signal?.throwIfAborted();
+    if (!/^[0-9a-f]{64}\.json$/.test(entry)) continue;
+    run.counts.names += 1;
+    const path = join(context.layout.names, entry);
+    let target: string | undefined;
+    const state = await tryRead(async () => {
+      const name = await readNameEntry(context, entry);
+      target = name && imagePath(context.layout, name.imageId);
+      return name;
+    });
+    if (!existsSync(path)) continue;
+    if (state === "sound" && target !== undefined && !existsSync(target)) {
+      using _gc = await context.lock("gc", "shared", run);
+      if (!existsSync(path) || existsSync(target)) continue;
+      await run.report(damaged("name", entry, "no image"), () => setAside(context, path, "name"));
+    }
+    if (state === "sound") continue;
+    await run.report(damaged("name", entry, state), async () => {
+      const known = indexed.get(entry);
+      if (known === undefined || !existsSync(imagePath(context.layout, known.imageId))) {
+        return await setAside(context, path, "name");
+      }
+      using _names = await context.lock("names", "exclusive", run);
+      await writeName(context, known.name, known.imageId);
+      return { outcome: "repaired", remark: `${known.name}, as index.json has it` };
+    });
+  }
+}
+
+export async function checkContainers(run: CheckRun): Promise<void> {
+  const { context } = run;
+  for (const entry of readdirSync(context.layout.containers)) {
+    run.signal?.throwIfAborted();
+    if (!isContainerID(entry)) continue;
+    run.counts.containers += 1;
+    const path = containerPath(context.layout, entry);
+    let imageId: string | undefined;
+    const state = await tryRead(async () => {
+      const record = await readContainerOf(context, entry);
+      imageId = record?.imageId && imagePath(context.layout, record.imageId);
+      return record;
+    });
+    if (!existsSync(path)) continue;
+    if (state !== "sound") {
+      await run.report(damaged("container", entry, state), () =>
+        setAside(context, path, `container-${entry}`),
+      );
+      continue;
+    }
+    if (imageId !== undefined && !existsSync(imageId) && existsSync(path)) {
+      await run.report(damaged("container", entry, "no image"), async () => ({
+        outcome: "left",
+        remark: "pull its image again; until then it can not be made to differ from it",
+      }));
+    }
+    await checkDirectories(run, entry, path);
+  }
+}
+
+/** The writable files of a container are in no other place; the other two can be made anew. */
+async function checkDirectories(run: CheckRun, id: string, path: string): Promise<void> {
+  for (const name of ["upper", "work", "userdata"]) {
+    if (lstatSync(join(path, name), { throwIfNoEntry: false })?.isDirectory()) continue;
+    if (!existsSync(join(path, "container.json"))) return;
+    const found = { ...damaged("container", id, "missing"), path: name };
+    const message = `container ${id}: its directory ${name} is missing`;
+    await run.report({ ...found, message }, async (): Promise<Mended> => {
+      if (name === "upper") return { outcome: "left", remark: "what it had written is lost" };
+      await mkdir(join(path, name), { mode: 0o700 });
+      await syncDirectory(path);
+      return { outcome: "repaired" };
+    });
+  }
+}
+
+async function tryRead(read: () => Promise<unknown>): Promise<Readable> {
+  try {
+    return (await read()) === undefined ? "absent" : "sound";
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT", "ERR_STORE_IO")) return "damaged";
+    throw error;
+  }
+}
+
+function damaged(
+  kind: FoundDamage["kind"],
+  id: string,
+  state: FoundDamage["fault"] | Readable,
+): FoundDamage {
+  const fault =
+    state === "absent" ? "no record" : state === "damaged" ? "unreadable record" : state;
+  return {
+    kind,
+    id,
+    fault: fault as FoundDamage["fault"],
+    message: `${kind} ${id}: ${fault}`,
+    usedBy: [],
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * Layers on their way into the store: unpacked in a directory of their own, then made to fit what
+ * they will lie on.
+ *
+ * @module
+ */
+import { lstatSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+import type { Descriptor, DiffID, Digest } from "@stowage/content";
+
+import { inheritDirectory, type LowerRoots } from "./layer/inherit-directory.ts";
+import { unpackLayer, type UnpackedLayer } from "./layer/unpack-layer.ts";
+import { type LayerID, layerIDOf } from "./layer-id.ts";
+import type { LayerRecord } from "./layer-record.ts";
+import type { LayerStore, StageLayerOptions } from "./layer-store.ts";
+import { syncFilesystem } from "./linux/file-calls.ts";
+import { writeSyncedFile } from "./publish-file.ts";
+import { formatRecord } from "./record-file.ts";
+import { openStaging, type Staging } from "./staging.ts";
+import type { StoreContext } from "./store-context.ts";
+import { StoreError } from "./store-error.ts";
+import { blobPath } from "./store-layout.ts";
+
+/** What a layer is made from. */
+export interface LayerPlan {
+  readonly blob: Descriptor;
+  readonly diffID: DiffID;
+  readonly parent?: LayerID | undefined;
+}
+
+/** A layer that is unpacked, whatever it will lie on. */
+export interface UnpackedStaging {
+  readonly staging: Staging;
+  readonly unpacked: UnpackedLayer;
+}
+
+/** Unpacks a blob of the store; what it came to is the caller's to dispose of. */
+export async function unpackStaged(
+  context: StoreContext,
+  { blob, diffID }: Pick<LayerPlan, "blob" | "diffID">,
+  options: StageLayerOptions = {},
+): Promise<UnpackedStaging> {
+  const { layout } = context;
+  const path = blobPath(layout, blob.digest);
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) {
+    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${blob.digest} is not stored`);
+  }
+  const staging = openStaging(layout.staging);
+  try {
+    const diffDir = join(staging.path, "diff");
+    await mkdir(diffDir, { mode: 0o755 });
+    const { signal, onProgress } = options;
+    const unpacked = await namingLayer(blob.digest, () =>
+      unpackLayer({ blobPath: path, diffDir, signal, onProgress }),
+    );
+    if (unpacked.diffID === diffID) return { staging, unpacked };
+    throw new StoreError(
+      "ERR_STORE_DIFF_ID_MISMATCH",
+      `layer ${blob.digest}: the config says ${diffID}, its archive is ${unpacked.diffID}`,
+    );
+  } catch (error) {
+    await staging[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Says of which layer an error speaks. */
+async function namingLayer<Result>(digest: Digest, action: () => Promise<Result>): Promise<Result> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    const { code, message, hint } = error;
+    throw new StoreError(code, `layer ${digest}: ${message}`, { cause: error, hint });
+  }
+}
+
+/**
+ * Gives what was unpacked what the layers below say of it.
+ *
+ * @returns What is to be recorded of the layer.
+ */
+export async function fitLayer(
+  store: LayerStore,
+  { blob, diffID, parent }: LayerPlan,
+  { staging, unpacked }: UnpackedStaging,
+): Promise<LayerRecord> {
+  const below = layersBelow(store, parent);
+  const diff = join(staging.path, "diff");
+  for (const path of unpacked.impliedDirectories) await inheritDirectory(below, diff, path);
+  return {
+    version: 1,
+    id: layerIDOf(diffID, parent),
+    ...(parent !== undefined && { parent }),
+    diffID,
+    blob,
+    diffSize: unpacked.diffSize,
+    entries: unpacked.entries,
+    ...(unpacked.isRootOpaque && { isRootOpaque: true }),
+    created: new Date().toISOString(),
+  };
+}
+
+/** Writes the record beside the files, and makes all of it durable. */
+export async function sealLayer(record: LayerRecord, { staging }: UnpackedStaging): Promise<void> {
+  await writeSyncedFile(join(staging.path, "layer.json"), formatRecord(record));
+  // One call for the whole tree; syncing each of its files takes ten times as long.
+  await syncFilesystem(staging.path);
+}
+
+/** The files of a layer and of all below it, nearest first, as far as they can be seen. */
+function layersBelow(store: LayerStore, top: LayerID | undefined): LowerRoots {
+  const found: string[] = [];
+  let next = top;
+  return async (depth) => {
+    while (found.length <= depth && next !== undefined) {
+      const record: LayerRecord = await store.get(next);
+      found.push(store.diffPath(next));
+      next = record.isRootOpaque ? undefined : record.parent;
+    }
+    return found[depth];
+  };
+}
