@@ -1,6 +1,7 @@
 import { hostPlatform, type Platform } from "@stowage/content";
-import type { Store } from "@stowage/store";
+import type { CheckReport, Store } from "@stowage/store";
 
+import { checkImages, type CheckImagesOptions } from "./check-images.ts";
 import {
   type ImageStatus,
   type ImageWarning,
@@ -12,6 +13,7 @@ import { type InspectedImage, inspectImage } from "./inspect-image.ts";
 import { listImages } from "./list-images.ts";
 import { createPinnedMatcher } from "./pinned-images.ts";
 import type { ImageSource, PolicyGate } from "./ports.ts";
+import { pruneImages, type PruneOptions, type PruneReport } from "./prune-images.ts";
 import { canPullImage, pullImage } from "./pull-image.ts";
 import type { PulledImage } from "./pulled-image.ts";
 import type { PullOptions } from "./pull-options.ts";
@@ -91,6 +93,10 @@ export interface ImageService {
    * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`, `ERR_IMAGE_IN_USE`, `ERR_IMAGE_PINNED`
    */
   removeImage(nameOrId: string, options?: ImageQueryOptions): Promise<RemovedImage>;
+  /** Removes images by rule, and then all content that nothing needs. */
+  prune(options?: PruneOptions): Promise<PruneReport>;
+  /** Looks for damage in the whole store, and repairs it if asked to. */
+  check(options?: CheckImagesOptions): Promise<CheckReport>;
   /** Asks the policy again, about an image in the store. */
   requireAllowed(nameOrId: string, options?: RequireAllowedOptions): Promise<void>;
 }
@@ -102,7 +108,14 @@ export function createImageService(options: ImageServiceOptions): ImageService {
   const pulls = createPullQueue<PulledImage>();
   const turns = createTurnQueue();
   const pulling = { store, source, policy, platform, pulls, turns };
-  const asking = { store, policy, platform, isPinned: createPinnedMatcher(pinned), onWarning };
+  const asking = {
+    store,
+    source,
+    policy,
+    platform,
+    isPinned: createPinnedMatcher(pinned),
+    onWarning,
+  };
   return {
     canPull: (reference, how = {}) => canPullImage(pulling, reference, how),
     pull: (reference, how = {}) => pullImage(pulling, reference, how),
@@ -117,6 +130,8 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     tag: (image, name, how) => unlessAborted(how, () => tagImage(asking, image, name)),
     untagImage: (image, how) => unlessAborted(how, () => untagImage(asking, image)),
     removeImage: (image, how) => unlessAborted(how, () => removeImage(asking, image)),
+    prune: (how) => unlessAborted(how, () => pruneImages(asking, how)),
+    check: (how) => unlessAborted(how, () => checkImages(asking, how)),
     requireAllowed: (image, how) => requireImageAllowed(asking, image, how),
   };
 }

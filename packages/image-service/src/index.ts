@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export type { Transferred } from "./blob-transfer.ts";
+export type { CheckImagesOptions } from "./check-images.ts";
 export { ImageError, type ImageErrorCode } from "./image-error.ts";
 export {
   createImageService,
@@ -16,6 +17,7 @@ export { type ImageUser, imageUser } from "./image-user.ts";
 export type { InspectedImage, InspectedLayer } from "./inspect-image.ts";
 export { createPinnedMatcher, type PinnedMatcher } from "./pinned-images.ts";
 export type { ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
+export type { PrunedItem, PruneOptions, PruneReport } from "./prune-images.ts";
 export type { PulledImage } from "./pulled-image.ts";
 export type { PullOptions } from "./pull-options.ts";
 export type { PullProgress } from "./pull-progress.ts";

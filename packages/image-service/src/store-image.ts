@@ -1,12 +1,8 @@
-import { statfs } from "node:fs/promises";
-
 import {
   type ByteSource,
   type ContentProvider,
   type Descriptor,
   hasErrorCode,
-  type ImageConfig,
-  type ImageManifest,
   MAX_CONFIG_BYTES,
   parseImageConfig,
   type Platform,
@@ -17,13 +13,13 @@ import { type ImageRecord, type LayerID, layerIDs, type Store } from "@stowage/s
 
 import { createBlobTransfer } from "./blob-transfer.ts";
 import { checkImageConfig } from "./image-config-check.ts";
-import { ImageError } from "./image-error.ts";
 import { canonicalName, storedName } from "./image-names.ts";
 import type { PulledImage } from "./pulled-image.ts";
 import type { PullProgress } from "./pull-progress.ts";
+import { requireSpace } from "./require-space.ts";
 import type { ResolvedManifest } from "./resolve-manifest.ts";
 import type { TurnQueue } from "./turn-queue.ts";
-import { findLayers, unpackLayers } from "./unpack-layers.ts";
+import { unpackLayers } from "./unpack-layers.ts";
 
 /** How {@link storeImage} goes about it. */
 export interface StoreImageOptions {
@@ -50,14 +46,19 @@ export async function storeImage(
   const { signal, emit, turns, platform, isPlatformAsked } = options;
   const { manifest, fetched, index } = resolved;
   const id = manifest.config.digest;
-  await using _lease = await store.createLease({ signal });
+  const named = [manifest.config, ...manifest.layers, fetched.descriptor];
+  const blobs = [...named, ...(index ? [index.descriptor] : [])].map(({ digest }) => digest);
+  // What is named is kept, and nothing else: a pull that takes hours holds up no collection.
+  await using _blobs = await store.createLease({ blobs, signal });
   const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, turns, emit });
   const configBytes = await readConfig(store, transfer.source, manifest.config, signal);
   const config = parseImageConfig(configBytes);
   for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {
     emit({ type: "warning", message });
   }
-  await requireSpace(store, manifest, config);
+  const ids = layerIDs(config.rootfs.diff_ids);
+  await using _layers = await store.createLease({ layers: ids, signal });
+  await requireSpace(store, manifest, ids);
   const layers = await unpackLayers(manifest, config.rootfs.diff_ids, {
     store,
     turns,
@@ -98,29 +99,6 @@ async function readConfig(
     }
   }
   return await readContent(source, config, options);
-}
-
-/** @throws {@link ImageError} `ERR_IMAGE_NO_SPACE` before a transfer that cannot end well. */
-async function requireSpace(
-  store: Store,
-  manifest: ImageManifest,
-  config: ImageConfig,
-): Promise<void> {
-  const ids = layerIDs(config.rootfs.diff_ids);
-  const known = await findLayers(store, ids);
-  const missing = new Map<string, number>();
-  for (const [index, { digest, size }] of manifest.layers.entries()) {
-    if (known.has(ids[index] as LayerID)) continue;
-    if ((await store.blobs.stat(digest))?.size !== size) missing.set(digest, size);
-  }
-  const bytes = [...missing.values()].reduce((sum, size) => sum + size, 0);
-  const { bavail, bsize } = await statfs(store.root);
-  if (bytes <= bavail * bsize) return;
-  throw new ImageError(
-    "ERR_IMAGE_NO_SPACE",
-    `${manifest.config.digest}: ${bytes} bytes to download, ${bavail * bsize} are free`,
-    { hint: `Make room on the file system of ${store.root}.` },
-  );
 }
 
 async function writeBytes(

@@ -80,6 +80,7 @@ async function obtainLayer(
   const isCommitted = async (): Promise<boolean> => {
     const record = await findSoundLayer(store, id);
     if (record === undefined) return false;
+    if (await store.layers.isSuspect(id, { signal })) await mend(job, record, below, options);
     // Only the blob itself is missing: the root would be no OCI layout without it.
     if (record.blob.digest === digest && (await store.blobs.stat(digest))?.size !== size) {
       await transfer.fetch(blob, signal);
@@ -107,6 +108,24 @@ async function obtainLayer(
     signal,
   );
   await below;
+}
+
+/**
+ * Compares a layer that was changed since it was stored with its blob, which is read first and got
+ * again if need be. What is below comes first: a layer takes over from it.
+ */
+async function mend(
+  { id, diffID }: LayerJob,
+  { blob }: LayerRecord,
+  below: Promise<void>,
+  { store, transfer, signal, emit }: UnpackLayersOptions,
+): Promise<void> {
+  await below;
+  await transfer.fetch(blob, signal);
+  const outcome = await store.layers.mend(id, { signal });
+  if (outcome === "sound") return;
+  const message = `layer ${diffID} was damaged here, and has been unpacked again`;
+  emit({ type: "warning", message });
 }
 
 async function findSoundLayer(store: Store, id: LayerID): Promise<LayerRecord | undefined> {

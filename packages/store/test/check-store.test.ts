@@ -512,9 +512,9 @@ describe("a check", () => {
     const [image, kept] = [makeImage(ENTRIES, [{ name: "top", body: "t" }]), neighbour()];
     await storeImage(world.store, kept, "other:1");
     await using other = await openStore(world);
-    let isChecking = true;
+    const done = new AbortController();
     const changing = (async () => {
-      while (isChecking) {
+      while (!done.signal.aborted) {
         await storeImage(other, image, "app:1");
         await other.images.remove(image.id);
       }
@@ -522,7 +522,7 @@ describe("a check", () => {
     const reports: CheckReport[] = [];
     for (let round = 0; round < 6; round += 1)
       reports.push(await world.store.check({ deep: true }));
-    isChecking = false;
+    done.abort();
     await changing;
     expect(reports.flatMap(({ damages }) => damages)).toEqual([]);
   });
