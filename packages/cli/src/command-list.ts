@@ -157,6 +157,46 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/policy.ts")).policyInit,
   },
   {
+    name: "fsck",
+    args: "",
+    summary: "look for damage in the store",
+    flags: [
+      ["--deep", "read every byte, and compare each layer with its blob"],
+      ["--repair", "repair what is damaged; fetch only the blobs that are"],
+      ...SOURCE_FLAGS.slice(1),
+    ],
+    load: async () => (await import("./commands/fsck.ts")).fsck,
+  },
+  {
+    name: "gc",
+    args: "",
+    summary: "remove what no image, container or mount needs",
+    flags: [
+      ["--dry-run", "remove nothing; tell why each thing stays or goes"],
+      ["--max-ingest-age <duration>", "how long beginnings of downloads stay (1d)"],
+    ],
+    load: async () => (await import("./commands/gc.ts")).gc,
+  },
+  {
+    name: "prune",
+    args: "",
+    summary: "remove images by rule, nameless ones without any; then as gc",
+    flags: [
+      ["--unused-for <duration>", "images that were not used for so long"],
+      ["--older-than <duration>", "images that were stored so long ago"],
+      ["--keep-tags <number>", "all but so many of the newest tags of each repository"],
+      ["--keep-bytes <size>", "the least recently used, until the rest takes so much"],
+      ["--dry-run", "remove nothing; tell why each thing stays or goes"],
+    ],
+    load: async () => (await import("./commands/prune.ts")).prune,
+  },
+  {
+    name: "df",
+    args: "",
+    summary: "tell what takes room on the disk, and what could be freed",
+    load: async () => (await import("./commands/df.ts")).df,
+  },
+  {
     name: "info",
     args: "",
     summary: "tell about the store and this host",

@@ -1,3 +1,6 @@
+import { statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+
 import { type Digest, digestOf, MEDIA_TYPE } from "@stowage/content";
 import type { ImageSource, PullProgress } from "@stowage/image-service";
 import { parseTag } from "@stowage/reference";
@@ -41,6 +44,11 @@ describe("what is no image for the store", () => {
       "ERR_IMAGE_UNSUPPORTED_DIGEST",
     ],
     ["M15 more bytes than there is room", resized(2 ** 50), "ERR_IMAGE_NO_SPACE"],
+    [
+      "M15 bytes that fit on the disk alone, and not with what they unpack to",
+      resized(Math.floor(freeBytes() * 0.6)),
+      "ERR_IMAGE_NO_SPACE",
+    ],
     ["M15 more bytes than can be counted", resized(2 ** 53 - 2), "ERR_IMAGE_TOO_LARGE"],
     ["IS-076 PL-26 a wrong layer size", resized(), "ERR_CONTENT_SIZE_MISMATCH"],
   ])("refuses %s, and lists nothing", async ([, image, code]) => {
@@ -164,6 +172,12 @@ function retyped(what: "config" | "layers"): TestImage {
           : it.layers.map((l) => ({ ...l, mediaType })),
     }),
   });
+}
+
+/** What the disk of the test's store has left. */
+function freeBytes(): number {
+  const { bavail, bsize } = statfsSync(tmpdir());
+  return bavail * bsize;
 }
 
 function resized(by: number = -1): TestImage {

@@ -37,4 +37,5 @@ export type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 // What a front end needs of the packages below, so that it depends on this one alone.
 export type { ImageStatus, PullProgress } from "@stowage/image-service";
 export { createPolicyDocument, loadPolicy, policyPaths, writePolicy } from "@stowage/policy";
+export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";

@@ -1,0 +1,33 @@
+import type { CheckReport, Damage } from "@stowage/runtime-shim";
+
+import type { RunCommand } from "../command.ts";
+import { openRuntime } from "../open-runtime.ts";
+import { readSourceFlags } from "../source-flags.ts";
+
+const DAMAGED = 8;
+
+/** Ends with 8 while something is damaged, and with 0 when all of it was repaired or set aside. */
+export const fsck: RunCommand = async (context, { flags }) => {
+  const { deep, repair } = flags;
+  await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
+  const report = await runtime.images.check({
+    deep: deep === true,
+    repair: repair === true,
+    signal: context.signal,
+  });
+  context.print(report, renderReport(report, deep === true));
+  const isLeft = ({ outcome }: Damage): boolean => outcome === "found" || outcome === "left";
+  return report.damages.some(isLeft) ? DAMAGED : 0;
+};
+
+function renderReport({ damages, checked, unverified }: CheckReport, isDeep: boolean): string {
+  const { blobs, layers, images, names, containers } = checked;
+  return [
+    ...damages.flatMap(({ message, outcome, remark, usedBy }) => [
+      `${outcome}: ${message}${remark === undefined ? "" : ` (${remark})`}`,
+      ...(usedBy.length > 0 ? [`  used by ${usedBy.join(", ")}`] : []),
+    ]),
+    ...unverified.map(({ id, reason }) => `not compared: layer ${id}: ${reason}`),
+    `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length === 0 ? "nothing is" : `${damages.length} were`} damaged`,
+  ].join("\n");
+}
