@@ -507,6 +507,23 @@ describe("a check", () => {
     },
   );
 
+  test("does not miss what is removed in the middle of it", async () => {
+    await using world = await openWorld();
+    const [image, other] = [makeImage(ENTRIES), neighbour()];
+    await storeImage(world.store, image, "app:1");
+    await storeImage(world.store, other, "other:1");
+    truncateSync(blobFile(world, image), 10);
+    const source = fetching(image);
+    const repair: RepairSources = {
+      async *openBlob(blob, options) {
+        await world.store.images.remove(other.id);
+        yield* source.sources.openBlob?.(blob, options) ?? [];
+      },
+    };
+    const { damages } = await world.store.check({ deep: true, repair });
+    expect(damages).toMatchObject([{ kind: "blob", id: blobOf(image), outcome: "repaired" }]);
+  });
+
   test("says nothing false while another process removes and stores images", async () => {
     await using world = await openWorld();
     const [image, kept] = [makeImage(ENTRIES, [{ name: "top", body: "t" }]), neighbour()];
