@@ -11,6 +11,7 @@ import { ImageError } from "./image-error.ts";
 import { readNames } from "./image-names.ts";
 import type { StatusContext } from "./image-status.ts";
 import type { ImageSource, OpenedImage, PolicyGate } from "./ports.ts";
+import { storedSubject } from "./require-allowed.ts";
 
 /** How the store is checked. */
 export interface CheckImagesOptions {
@@ -131,9 +132,8 @@ async function requireAllowed(
     const reference =
       names.find((name) => formatRepository(name.repository) === repository) ??
       parseReference(`${repository}@${way.manifest.digest}`);
-    const { manifest, index } = way;
     try {
-      const subject = { reference, manifest, ...(index && { index }) };
+      const subject = await storedSubject(store, reference, way, signal);
       await policy.requireAllowed(subject, { signal, source });
       return reference;
     } catch (error) {

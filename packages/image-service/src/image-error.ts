@@ -11,6 +11,7 @@ export type ImageErrorCode =
   | "ERR_IMAGE_NOT_FOUND"
   | "ERR_IMAGE_PINNED"
   | "ERR_IMAGE_PLATFORM_MISMATCH"
+  | "ERR_IMAGE_SIGNATURES_DAMAGED"
   | "ERR_IMAGE_TAG_MISMATCH"
   | "ERR_IMAGE_TOO_LARGE"
   | "ERR_IMAGE_UNSUPPORTED_DIGEST"
@@ -27,6 +28,7 @@ const KINDS: Readonly<Record<ImageErrorCode, ErrorKind>> = {
   ERR_IMAGE_NOT_FOUND: "ImageNotFound",
   ERR_IMAGE_PINNED: "InUse",
   ERR_IMAGE_PLATFORM_MISMATCH: "PlatformNotFound",
+  ERR_IMAGE_SIGNATURES_DAMAGED: "StoreCorrupt",
   ERR_IMAGE_TAG_MISMATCH: "DigestMismatch",
   ERR_IMAGE_TOO_LARGE: "LimitExceeded",
   ERR_IMAGE_UNSUPPORTED_DIGEST: "DigestUnsupported",

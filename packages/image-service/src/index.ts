@@ -16,7 +16,7 @@ export type { ImageStatus, ImageWarning } from "./image-status.ts";
 export { type ImageUser, imageUser } from "./image-user.ts";
 export type { InspectedImage, InspectedLayer } from "./inspect-image.ts";
 export { createPinnedMatcher, type PinnedMatcher } from "./pinned-images.ts";
-export type { ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
+export type { AllowedImage, ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
 export type { PrunedItem, PruneOptions, PruneReport } from "./prune-images.ts";
 export type { PulledImage } from "./pulled-image.ts";
 export type { PullOptions } from "./pull-options.ts";

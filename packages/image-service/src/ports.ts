@@ -28,11 +28,20 @@ export interface OpenedImage extends ContentProvider, AsyncDisposable {
 
 /** Refuses what the policy does not allow. */
 export interface PolicyGate {
-  /** Rejects unless `subject` is allowed: whoever forgets to look at a verdict fails closed. */
+  /**
+   * Rejects unless `subject` is allowed: whoever forgets to look at a verdict fails closed. Resolves
+   * to what has to be kept with the image, so that it can be judged again.
+   */
   requireAllowed(
     subject: PolicySubject,
     options?: { readonly signal?: AbortSignal | undefined; readonly source?: unknown },
-  ): Promise<void>;
+  ): Promise<AllowedImage | void>;
+}
+
+/** What a {@link PolicyGate} wants of an image that it allowed. */
+export interface AllowedImage {
+  /** Kept as it is, and given back as {@link PolicySubject.signatures}. */
+  readonly signatures?: Uint8Array | undefined;
 }
 
 /** What a policy judges. */
@@ -45,4 +54,8 @@ export interface PolicySubject {
   readonly index?: Descriptor;
   /** Whether the image is in the store already, so that no registry need be asked. */
   readonly stored?: boolean;
+  /** Where an image that is not in the store comes from. */
+  readonly opened?: OpenedImage;
+  /** What was kept with an image that is in the store. */
+  readonly signatures?: Uint8Array;
 }

@@ -175,9 +175,10 @@ async function judgeBytes(
     const parts = new Map<string, number>();
     for (const { record } of images) {
       parts.set(record.id, record.config.size);
-      for (const { manifest, index } of record.manifests) {
+      for (const { manifest, index, signatures } of record.manifests) {
         parts.set(manifest.digest, manifest.size);
         if (index !== undefined) parts.set(index.digest, index.size);
+        if (signatures !== undefined) parts.set(signatures.digest, signatures.size);
       }
       for (const id of record.layers) parts.set(id, sizes.get(id) ?? 0);
     }

@@ -78,11 +78,12 @@ async function runPull(
     const bytes = manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size);
     const canonical = canonicalName(formatRepository(reference.repository), fetched.descriptor);
     emit({ type: "resolved", canonical, layers: manifest.layers.length, bytes });
-    await context.policy.requireAllowed(
+    const allowed = await context.policy.requireAllowed(
       {
         reference,
         manifest: fetched.descriptor,
         ...(index && { index: index.descriptor }),
+        opened,
       },
       { signal, source },
     );
@@ -91,6 +92,7 @@ async function runPull(
       platform,
       isPlatformAsked: options.platform !== undefined,
       turns: context.turns,
+      signatures: allowed?.signatures,
       signal,
       emit,
     });

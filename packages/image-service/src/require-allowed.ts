@@ -1,10 +1,14 @@
+import { readContent } from "@stowage/content";
 import { parseReference, type Reference } from "@stowage/reference";
-import type { ImageRecord } from "@stowage/store";
+import type { ImageManifestRecord, ImageRecord, Store } from "@stowage/store";
 
 import { ImageError } from "./image-error.ts";
 import { canonicalNames, chooseManifest, readNames } from "./image-names.ts";
 import { requireFound, type StatusContext } from "./image-status.ts";
-import type { PolicyGate } from "./ports.ts";
+import type { PolicyGate, PolicySubject } from "./ports.ts";
+
+/** As many as a policy package packs: 128 of 16 MiB together, in base64. */
+const MAX_SIGNATURES_BYTES = 32 * 1024 * 1024;
 
 /** How {@link requireImageAllowed} asks. */
 export interface RequireAllowedOptions {
@@ -17,7 +21,8 @@ export interface RequireAllowedOptions {
  * Asks the policy again about an image that is in the store, under the name that was asked for. An
  * ID is judged by the name that speaks for the image.
  *
- * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`; what the policy throws comes through.
+ * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`, `ERR_IMAGE_SIGNATURES_DAMAGED`; what the policy
+ *   throws comes through.
  */
 export async function requireImageAllowed(
   context: StatusContext & { readonly policy: PolicyGate },
@@ -32,9 +37,49 @@ export async function requireImageAllowed(
   if (way === undefined) {
     throw new ImageError("ERR_IMAGE_NOT_FOUND", `${record.id}: has no manifest`);
   }
-  const { manifest, index } = way;
-  const subject = { reference, manifest, ...(index && { index }), stored: true };
+  const subject = await storedSubject(context.store, reference, way, options.signal);
   await context.policy.requireAllowed(subject, options);
+}
+
+/**
+ * An image that is in the store, for a policy to judge under the name `reference`.
+ *
+ * @throws {@link ImageError} `ERR_IMAGE_SIGNATURES_DAMAGED`
+ */
+export async function storedSubject(
+  store: Store,
+  reference: Reference,
+  way: ImageManifestRecord,
+  signal: AbortSignal | undefined,
+): Promise<PolicySubject> {
+  const { manifest, index } = way;
+  const signatures = await readSignatures(store, way, signal);
+  return {
+    reference,
+    manifest,
+    ...(index && { index }),
+    stored: true,
+    ...(signatures && { signatures }),
+  };
+}
+
+/** @throws {@link ImageError} `ERR_IMAGE_SIGNATURES_DAMAGED` */
+async function readSignatures(
+  store: Store,
+  { signatures }: ImageManifestRecord,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  if (signatures === undefined) return undefined;
+  try {
+    return await readContent(store.blobs, signatures, { maxBytes: MAX_SIGNATURES_BYTES, signal });
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new ImageError(
+      "ERR_IMAGE_SIGNATURES_DAMAGED",
+      `${signatures.digest}: the signatures that were kept with the image are damaged or gone`,
+      { cause, hint: "Pull the image again." },
+    );
+  }
 }
 
 async function speakerOf(context: StatusContext, record: ImageRecord): Promise<Reference> {

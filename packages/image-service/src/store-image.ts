@@ -2,6 +2,7 @@ import {
   type ByteSource,
   type ContentProvider,
   type Descriptor,
+  digestOf,
   hasErrorCode,
   MAX_CONFIG_BYTES,
   parseImageConfig,
@@ -26,6 +27,8 @@ export interface StoreImageOptions {
   readonly platform: Platform;
   readonly isPlatformAsked: boolean;
   readonly turns: TurnQueue;
+  /** What the policy wants kept with the image. */
+  readonly signatures?: Uint8Array | undefined;
   readonly signal: AbortSignal;
   readonly emit: (event: PullProgress) => void;
 }
@@ -69,8 +72,12 @@ export async function storeImage(
   await writeBytes(store, manifest.config, configBytes, signal);
   await writeBytes(store, fetched.descriptor, fetched.bytes, signal);
   if (index) await writeBytes(store, index.descriptor, index.bytes, signal);
+  const signatures = options.signatures && signaturesDescriptor(options.signatures);
+  if (options.signatures && signatures) {
+    await writeBytes(store, signatures, options.signatures, signal);
+  }
   const name = storedName(reference);
-  await record(store, reference, resolved, layers, name, signal);
+  await record(store, reference, { ...resolved, signatures }, layers, name, signal);
   emit({ type: "stored", id, name });
   const repository = formatRepository(reference.repository);
   return {
@@ -110,6 +117,10 @@ async function writeBytes(
   await store.blobs.write(descriptor, once(bytes), { signal });
 }
 
+function signaturesDescriptor(bytes: Uint8Array): Descriptor {
+  return { mediaType: "application/json", digest: digestOf(bytes), size: bytes.byteLength };
+}
+
 async function* once(bytes: Uint8Array): ByteSource {
   yield bytes;
 }
@@ -117,12 +128,12 @@ async function* once(bytes: Uint8Array): ByteSource {
 async function record(
   store: Store,
   reference: Reference,
-  resolved: ResolvedManifest,
+  resolved: ResolvedManifest & { readonly signatures: Descriptor | undefined },
   layers: readonly LayerID[],
   name: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const { manifest, fetched, index, platform } = resolved;
+  const { manifest, fetched, index, platform, signatures } = resolved;
   const { config } = manifest;
   signal.throwIfAborted();
   const image: ImageRecord = {
@@ -134,6 +145,7 @@ async function record(
         manifest: { ...fetched.descriptor, ...(platform && { platform }) },
         ...(index && { index: index.descriptor }),
         repository: formatRepository(reference.repository),
+        ...(signatures && { signatures }),
       },
     ],
     layers,

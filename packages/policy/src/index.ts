@@ -10,7 +10,13 @@ export {
   type PolicyEvaluator,
   type PolicyEvaluatorOptions,
 } from "./evaluate-policy.ts";
+export {
+  findSignatures,
+  type FindSignaturesOptions,
+  type SignatureRegistry,
+} from "./find-signatures.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
+export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";
 export {
   type LoadedPolicy,
   loadPolicy,
@@ -19,6 +25,7 @@ export {
   policyPaths,
   SYSTEM_POLICY_PATH,
 } from "./load-policy.ts";
+export { lookasideUrl, type UrlFetcher } from "./lookaside.ts";
 export { PolicyError, type PolicyErrorCode, type PolicyErrorOptions } from "./policy-error.ts";
 export {
   type ChosenRequirements,
@@ -45,6 +52,14 @@ export {
 } from "./policy.ts";
 export type { FoundSignatures, KeyFileReader, SignaturePlace, SignatureSource } from "./ports.ts";
 export { matchesIdentity } from "./reference-match.ts";
+export {
+  loadRegistriesD,
+  type LoadRegistriesDOptions,
+  type RegistriesD,
+  type SignatureSection,
+  type SignatureStorage,
+  signatureStorageOf,
+} from "./registries-d.ts";
 export type { AnyOfRequirement, AuditRequirement } from "./requirement-combined.ts";
 export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
 export type { RejectRequirement } from "./requirement-reject.ts";
@@ -61,6 +76,7 @@ export type {
   SigstoreSignedRequirement,
   SigstoreTrust,
 } from "./requirement-sigstore-signed.ts";
+export { formatSignatureBlob, parseSignatureBlob } from "./signature-blob.ts";
 export {
   type BundleSignature,
   type ImageSignature,

@@ -8,9 +8,13 @@ export type PolicyErrorCode =
   | "ERR_POLICY_INVALID_ARGUMENT"
   | "ERR_POLICY_INVALID_CONFIG"
   | "ERR_POLICY_INVALID_KEY"
+  | "ERR_POLICY_INVALID_REGISTRIES_D"
   | "ERR_POLICY_NOT_FOUND"
   | "ERR_POLICY_NOT_WRITTEN"
   | "ERR_POLICY_REJECTED"
+  | "ERR_POLICY_SIGNATURE_INVALID"
+  | "ERR_POLICY_SIGNATURES_UNAVAILABLE"
+  | "ERR_POLICY_TOO_MANY_SIGNATURES"
   | "ERR_POLICY_UNREADABLE";
 
 /** What a {@link PolicyError} may carry beside its message. */
@@ -24,9 +28,13 @@ const KINDS: Readonly<Record<PolicyErrorCode, ErrorKind>> = {
   ERR_POLICY_INVALID_ARGUMENT: "InvalidArgument",
   ERR_POLICY_INVALID_CONFIG: "PolicyConfigInvalid",
   ERR_POLICY_INVALID_KEY: "PolicyConfigInvalid",
+  ERR_POLICY_INVALID_REGISTRIES_D: "ConfigFileInvalid",
   ERR_POLICY_NOT_FOUND: "PolicyConfigInvalid",
   ERR_POLICY_NOT_WRITTEN: "StoreIo",
   ERR_POLICY_REJECTED: "PolicyRejected",
+  ERR_POLICY_SIGNATURE_INVALID: "SignatureInvalid",
+  ERR_POLICY_SIGNATURES_UNAVAILABLE: "RegistryUnavailable",
+  ERR_POLICY_TOO_MANY_SIGNATURES: "LimitExceeded",
   ERR_POLICY_UNREADABLE: "PolicyConfigInvalid",
 };
 

@@ -4,29 +4,27 @@
  * @module
  */
 
-/** What an {@link ImageSignature} may be, whatever its format. */
-interface Found {
+/** An OpenPGP signed message whose content says which manifest is to have which name. */
+export interface SimpleSignature {
+  readonly format: "simple-signing";
   /** Where it was found, for people. */
   readonly origin: string;
-}
-
-/** An OpenPGP signed message whose content says which manifest is to have which name. */
-export interface SimpleSignature extends Found {
-  readonly format: "simple-signing";
   readonly bytes: Uint8Array;
 }
 
 /** One layer of a cosign attachment: a payload, and what the annotations say about it. */
-export interface SigstoreSignature extends Found {
+export interface SigstoreSignature {
   readonly format: "sigstore-attachment";
+  readonly origin: string;
   readonly mimeType: string;
   readonly payload: Uint8Array;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
 /** A sigstore bundle, as cosign 3 writes them. */
-export interface BundleSignature extends Found {
+export interface BundleSignature {
   readonly format: "sigstore-bundle";
+  readonly origin: string;
   /** The JSON document. */
   readonly bytes: Uint8Array;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { parseDigest } from "@stowage/content";
 import {
   acceptedAuthors,
   chooseRequirements,
@@ -9,15 +10,18 @@ import {
   dockerScopes,
   type ImageScopes,
   type ImageSignature,
+  loadRegistriesD,
+  lookasideUrl,
   matchesIdentity,
   ociLayoutScopes,
   parsePolicy,
   type PolicyScope,
   scopesOf,
+  signatureStorageOf,
   type SignedIdentity,
 } from "@stowage/policy";
 import { parseReference } from "@stowage/reference";
-import { type GpgKeyring, hasPeer, makeGpgKeyring } from "@stowage/testkit";
+import { type GpgKeyring, hasPeer, makeGpgKeyring, tempDir } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
@@ -31,8 +35,6 @@ import {
 /** Kinds that other tests run, or that nothing here is about. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   e2e: "needs registries: the runtime shim's tests run them by their ids",
-  lookasideURL: "places of simple signatures: not built yet",
-  registriesd: "places of simple signatures: not built yet",
   sigstorePayload: "contents of sigstore signatures: not built yet",
 };
 
@@ -49,7 +51,16 @@ const VECTORS: readonly Vector[] = JSON.parse(
 const REJECT = [{ type: "reject" }];
 
 test("every kind of vector is either run or put off by name", () => {
-  const run = ["parse", "scope", "identity", "evaluate", "authors", "simpleSigningPayload"];
+  const run = [
+    "parse",
+    "scope",
+    "identity",
+    "evaluate",
+    "authors",
+    "simpleSigningPayload",
+    "lookasideURL",
+    "registriesd",
+  ];
   const kinds = new Set(VECTORS.map(({ input }) => input.kind));
   expect([...kinds].filter((kind) => !run.includes(kind)).sort()).toEqual(
     Object.keys(ELSEWHERE).sort(),
@@ -100,6 +111,36 @@ describe("policy.json, scope", () => {
       namespaces: image.namespaces,
       scope: formatScope(image, chooseRequirements(load(), image).scope),
     }).toEqual(expected);
+  });
+});
+
+describe("policy.json, places of signatures", () => {
+  test.for(ofKind("lookasideURL"))("$id $why", ({ input, expect: expected }) => {
+    const { repository } = parseReference(String(input["physicalRef"]));
+    const digest = parseDigest(String(input["manifestDigest"]));
+    const url = lookasideUrl(String(input["base"]), repository, digest, Number(input["n"]));
+    expect(url.href).toBe(expected["url"]);
+  });
+
+  test.for(ofKind("registriesd"))("$id $why", async ({ input, expect: expected }) => {
+    await using folder = await tempDir();
+    const files = (input["files"] as Record<string, string>) ?? { "a.yaml": input["yaml"] };
+    for (const [name, text] of Object.entries(files)) {
+      await writeFile(join(folder.path, name), text === "(none)" ? "" : String(text));
+    }
+    const load = loadRegistriesD({ directory: folder.path });
+    if (expected["error"] !== undefined) {
+      await expect(load).rejects.toMatchObject({ code: "ERR_POLICY_INVALID_REGISTRIES_D" });
+      return;
+    }
+    const storage = signatureStorageOf(await load, parseReference(String(input["ref"])));
+    const read = String(expected["read"] ?? storage.lookaside);
+    const byDefault = process.getuid?.() === 0 ? read.replace(/^default: (\S+).*$/, "$1") : read;
+    expect(storage).toMatchObject({
+      lookaside: process.getuid?.() === 0 ? byDefault : storage.lookaside,
+      lookasideStaging: expected["write"] ?? storage.lookasideStaging,
+      useSigstoreAttachments: expected["attachments"] ?? false,
+    });
   });
 });
 

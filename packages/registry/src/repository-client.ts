@@ -30,6 +30,7 @@ import {
 } from "./referrers.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { RegistryError } from "./registry-error.ts";
+import { fetchSignatureFiles } from "./signature-extension.ts";
 import { type TagsSkippedEvent, walkTags } from "./tags.ts";
 import type { TransportOptions } from "./transport.ts";
 import type { RetryEvent } from "./transport-retry.ts";
@@ -74,6 +75,8 @@ export interface ConnectedRepositoryOptions {
 export interface RepositoryClient extends ContentProvider {
   /** By its logical name, whatever mirrors it has. */
   readonly repository: Repository;
+  /** By the name of where the last manifest came from: a mirror's, perhaps. */
+  readonly deliveredFrom: Repository;
 
   /**
    * Fetches a manifest or index with its bytes, at most 4 MiB, verified against the digest that was
@@ -146,6 +149,18 @@ export interface RepositoryClient extends ContentProvider {
 
   /** What refers to `subject`, at most 10 000; of `artifactType` only if that is given. */
   referrers(subject: Digest, options?: ReferrersOptions): AsyncIterable<Descriptor>;
+
+  /**
+   * Signatures of a manifest that the registry keeps itself, as OpenShift's does; `undefined` if it
+   * does not say that it keeps any. Asks where the last manifest came from.
+   *
+   * @throws {@link RegistryError} `ERR_REGISTRY_PROTOCOL`, `ERR_REGISTRY_TOO_LARGE`, or as the
+   *   README's table says.
+   */
+  signatureFiles(
+    manifest: Digest,
+    options?: TransportOptions,
+  ): Promise<readonly Uint8Array[] | undefined>;
 }
 
 /** The {@link RepositoryClient} over connections. */
@@ -158,6 +173,10 @@ export class ConnectedRepository implements RepositoryClient {
   constructor(options: ConnectedRepositoryOptions) {
     this.repository = options.repository;
     this.#options = options;
+  }
+
+  get deliveredFrom(): Repository {
+    return (this.#delivered ?? this.#options.primary).repository;
   }
 
   async fetchManifest(
@@ -247,6 +266,13 @@ export class ConnectedRepository implements RepositoryClient {
 
   referrers(subject: Digest, options: ReferrersOptions = {}): AsyncIterable<Descriptor> {
     return walkReferrers(this.#options.primary, subject, options);
+  }
+
+  signatureFiles(
+    manifest: Digest,
+    options: TransportOptions = {},
+  ): Promise<readonly Uint8Array[] | undefined> {
+    return fetchSignatureFiles(this.#delivered ?? this.#options.primary, manifest, options);
   }
 
   async #subjectOf(digest: Digest, signal: AbortSignal | undefined): Promise<Digest | undefined> {

@@ -26,6 +26,7 @@ describe("mirrors", () => {
     const { repository, client } = clientOf(primary, [mirror]);
     await using _client = client;
     await repository.fetchManifest(LATEST);
+    expect(repository.deliveredFrom).toEqual(parseRepository(`${mirror.host}/mirror/app`));
     const [config] = BLOBS;
     await Array.fromAsync(repository.openContent(config?.descriptor as Descriptor));
     expect(mirror.requests.map(({ path }) => path.split("/")[2])).toEqual(["mirror", "mirror"]);

@@ -14,6 +14,13 @@ export interface RegistryAccess {
    * @defaultValue true
    */
   readonly tlsVerify?: boolean | undefined;
+  /**
+   * Whether signatures are kept with the image. If not, they are looked for only where the policy
+   * asks for them, and an image is judged as unsigned once it is in the store.
+   *
+   * @defaultValue true
+   */
+  readonly keepSignatures?: boolean | undefined;
 }
 
 /** What `createRuntime` needs to know. */
@@ -24,6 +31,8 @@ export interface RuntimeOptions extends RegistryAccess {
   readonly runRoot: string;
   /** The signature policy. The ecosystem's places unless told; none at all refuses every image. */
   readonly policyPath?: string | undefined;
+  /** Where it says where signatures are: a `registries.d`. The ecosystem's places unless told. */
+  readonly registriesDPath?: string | undefined;
   /** The image of infra containers. None unless told: they are then records without an image. */
   readonly pauseImage?: string | undefined;
   /** Names that `removeImage` refuses, as patterns. */

@@ -3,6 +3,7 @@ import type { Store } from "@stowage/store";
 
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 import { wirePolicyGate } from "./wire-policy-gate.ts";
+import { type SignatureRegistries, signatureRegistry } from "./wire-signature-source.ts";
 
 /** An image service over `store` that pulls from registries and asks the policy file. */
 export async function wireImageService(
@@ -11,10 +12,11 @@ export async function wireImageService(
 ): Promise<ImageService> {
   const { createImageService } = await import("@stowage/image-service");
   const { pinned = [], pauseImage, onWarning } = options;
+  const registries: SignatureRegistries = new WeakMap();
   return createImageService({
     store,
-    source: imageSource(options),
-    policy: wirePolicyGate(options),
+    source: imageSource(options, registries),
+    policy: wirePolicyGate(options, registries),
     // Without its pause image no pod could be made until it is pulled again.
     pinned: pauseImage === undefined ? pinned : [...pinned, await fullName(pauseImage)],
     onWarning: (warning) => onWarning?.(warning.message, warning.cause),
@@ -26,7 +28,8 @@ async function fullName(image: string): Promise<string> {
   return formatReference(withDefaultTag(parseReference(image)));
 }
 
-function imageSource(options: RuntimeOptions): ImageSource {
+/** Opens registries, and remembers them for whoever looks for signatures. */
+export function imageSource(options: RuntimeOptions, registries: SignatureRegistries): ImageSource {
   return {
     async open(reference, { source }) {
       const { createRegistryClient, loadCredentials, loadHostTls } =
@@ -39,11 +42,13 @@ function imageSource(options: RuntimeOptions): ImageSource {
         tls: async (host) => ({ ...(await hostTls(host)), verify: tlsVerify ?? true }),
       });
       const repository = client.repository(reference.repository);
-      return {
+      const opened = {
         fetchManifest: (target, wait) => repository.fetchManifest(target, wait),
         openContent: (descriptor, wait) => repository.openContent(descriptor, wait),
         [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
       } satisfies OpenedImage;
+      registries.set(opened, signatureRegistry(client, repository));
+      return opened;
     },
   } satisfies ImageSource;
 }

@@ -1,20 +1,74 @@
-import type { PolicyGate } from "@stowage/image-service";
+import type { PolicyGate, PolicySubject } from "@stowage/image-service";
+import type { FoundSignatures, PolicyEvaluator } from "@stowage/policy";
 
-import type { RuntimeOptions } from "./runtime-options.ts";
+import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+import {
+  type SignatureFinder,
+  type SignatureRegistries,
+  wireSignatureFinder,
+} from "./wire-signature-source.ts";
+
+/** A policy that is about to be asked about one image. */
+export interface PolicyQuestion {
+  readonly evaluator: PolicyEvaluator;
+  readonly subject: Parameters<PolicyEvaluator["evaluate"]>[0];
+  readonly finder: SignatureFinder;
+}
 
 /** Asks the policy as it is on disk when it is asked. Without any, nothing is allowed. */
-export function wirePolicyGate(options: RuntimeOptions): PolicyGate {
-  const { policyPath, env, onWarning } = options;
+export function wirePolicyGate(
+  options: RuntimeOptions,
+  registries: SignatureRegistries,
+): PolicyGate {
   return {
-    async requireAllowed(subject, { signal } = {}) {
-      const { createPolicyEvaluator, loadPolicy } = await import("@stowage/policy");
-      const { policy, file, warnings } = await loadPolicy({ path: policyPath, env, signal });
-      for (const warning of warnings) onWarning?.(warning);
-      const { reference, manifest } = subject;
-      await createPolicyEvaluator({ policy, file }).requireAllowed(
-        { transport: "docker", reference, manifestDigest: manifest.digest },
-        { signal },
-      );
+    async requireAllowed(asked, { signal, source } = {}) {
+      const { evaluator, subject, finder } = await askPolicy(asked, options, registries, signal);
+      const verdict = await evaluator.requireAllowed(subject, { signal });
+      for (const remark of verdict.audit) options.onWarning?.(`${verdict.image}: ${remark}`);
+      if (asked.stored || !keepsSignatures(options, source)) return {};
+      // Also where nobody asked for any: a stricter policy may, when a container is made of it.
+      const { signatures } = await finder.find(signal);
+      if (signatures.length === 0) return {};
+      const { packSignatures } = await import("@stowage/policy");
+      return { signatures: packSignatures(signatures) };
     },
   } satisfies PolicyGate;
+}
+
+/** Loads the policy, and what it may want to know about the image. */
+export async function askPolicy(
+  { reference, manifest, stored, opened, signatures }: PolicySubject,
+  options: RuntimeOptions,
+  registries: SignatureRegistries,
+  signal: AbortSignal | undefined,
+): Promise<PolicyQuestion> {
+  const { createPolicyEvaluator, loadPolicy, unpackSignatures } = await import("@stowage/policy");
+  const { policyPath, env, onWarning } = options;
+  const { policy, file, digest, warnings } = await loadPolicy({ path: policyPath, env, signal });
+  for (const warning of warnings) onWarning?.(warning);
+  const registry = opened && registries.get(opened);
+  const finder =
+    stored || registry === undefined
+      ? { find: async () => (signatures === undefined ? NONE : unpackSignatures(signatures)) }
+      : wireSignatureFinder(reference, manifest.digest, registry, options);
+  return {
+    evaluator: createPolicyEvaluator({
+      policy,
+      file,
+      digest,
+      signatures: { findSignatures: (_, wait) => finder.find(wait.signal) },
+    }),
+    subject: { transport: "docker", reference, manifestDigest: manifest.digest },
+    finder,
+  };
+}
+
+const NONE: FoundSignatures = {
+  signatures: [],
+  places: [{ kind: "store", location: "the signatures kept with the image", found: 0 }],
+};
+
+function keepsSignatures(options: RuntimeOptions, source: unknown): boolean {
+  const given: RegistryAccess = typeof source === "object" && source !== null ? source : {};
+  return given.keepSignatures ?? options.keepSignatures ?? true;
 }

@@ -27,6 +27,8 @@ export interface ImageManifestRecord {
   readonly index?: Descriptor;
   /** Where it was pulled from, as `host/path`. */
   readonly repository?: string;
+  /** What the policy was shown to allow it, kept so that it can be asked again. */
+  readonly signatures?: Descriptor;
 }
 
 /** @throws TypeError Saying which field is wrong. */
@@ -50,11 +52,12 @@ export function parseImageRecord(value: JsonValue): ImageRecord {
 }
 
 function parseManifestRecord(value: JsonValue, index: number): ImageManifestRecord {
-  const fields = ["manifest", "index", "repository"];
+  const fields = ["manifest", "index", "repository", "signatures"];
   const shape = new RecordShape(value, `image.manifests[${index}]`, fields);
   return {
     manifest: shape.descriptor("manifest"),
     ...(shape.has("index") && { index: shape.descriptor("index") }),
     ...(shape.has("repository") && { repository: shape.string("repository") }),
+    ...(shape.has("signatures") && { signatures: shape.descriptor("signatures") }),
   };
 }

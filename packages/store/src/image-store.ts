@@ -229,8 +229,8 @@ async function requireContent(
   layers: LayerStore,
   record: ImageRecord,
 ): Promise<void> {
-  const parts = record.manifests.flatMap(({ manifest, index }) =>
-    index ? [manifest, index] : [manifest],
+  const parts = record.manifests.flatMap(({ manifest, index, signatures }) =>
+    [manifest, index, signatures].filter((part) => part !== undefined),
   );
   for (const { digest } of [record.config, ...parts]) {
     if ((await blobs.stat(digest)) !== undefined) continue;

@@ -127,9 +127,10 @@ async function markImages(
   for (const image of images) {
     const holder = `image ${image.id}`;
     marks.blob(image.config.digest, holder);
-    for (const { manifest, index } of image.manifests) {
+    for (const { manifest, index, signatures } of image.manifests) {
       marks.blob(manifest.digest, holder);
       if (index !== undefined) marks.blob(index.digest, holder);
+      if (signatures !== undefined) marks.blob(signatures.digest, holder);
       for (const digest of await layersOfManifest(blobs, manifest)) marks.blob(digest, holder);
     }
     for (const id of image.layers) marks.stack(id, holder);

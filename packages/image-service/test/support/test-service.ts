@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
+  type AllowedImage,
   createImageService,
   type ImageService,
   type ImageServiceOptions,
@@ -21,7 +22,7 @@ export interface TestWorld extends AsyncDisposable {
   readonly warnings: ImageWarning[];
   readonly judged: PolicySubject[];
   /** Runs as the policy. */
-  judge: (subject: PolicySubject) => Promise<void>;
+  judge: (subject: PolicySubject) => Promise<AllowedImage | void>;
   /** Another service over the same store and registry, as a second process would have it. */
   service(options?: Partial<ImageServiceOptions>): ImageService;
 }
@@ -39,7 +40,7 @@ export async function openWorld(options: Partial<ImageServiceOptions> = {}): Pro
       policy: {
         async requireAllowed(subject) {
           judged.push(subject);
-          await world.judge(subject);
+          return await world.judge(subject);
         },
       },
       defaultPlatform: LINUX,

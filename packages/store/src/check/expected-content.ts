@@ -52,9 +52,10 @@ export async function readExpectedContent(
   };
   for (const image of images) {
     want(image.config, [image]);
-    for (const { manifest, index } of image.manifests) {
+    for (const { manifest, index, signatures } of image.manifests) {
       want(manifest, [image]);
       if (index !== undefined) want(index, [image]);
+      if (signatures !== undefined) want(signatures, [image]);
     }
   }
   for (const { plan, images: users } of layers.values()) if (plan) want(plan.blob, users);

@@ -1,0 +1,103 @@
+import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import { formatRepository, type Reference, type Repository, type Tag } from "@stowage/reference";
+
+import { findBundles } from "./bundle-referrers.ts";
+import { cosignTag, readCosignAttachment } from "./cosign-attachment.ts";
+import { readLookaside, type UrlFetcher } from "./lookaside.ts";
+import type { FoundSignatures, SignaturePlace } from "./ports.ts";
+import { type RegistriesD, signatureStorageOf } from "./registries-d.ts";
+import { parseSignatureBlob } from "./signature-blob.ts";
+import { SignatureBudget } from "./signature-budget.ts";
+import type { ImageSignature } from "./signature.ts";
+
+interface Waiting {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The registry that an image comes from, as far as signatures go. */
+export interface SignatureRegistry extends ContentProvider {
+  /** By its physical name: that of the mirror, if the image comes from one. */
+  readonly repository: Repository;
+  /** `undefined` only if the registry says that there is none. */
+  findManifest(target: Tag | Digest, options: Waiting): Promise<FetchedManifest | undefined>;
+  /** What refers to a manifest. */
+  referrers(subject: Digest, options: Waiting): AsyncIterable<Descriptor>;
+  /** Files of signatures that the registry itself keeps; `undefined` if it keeps none of any image. */
+  signatureFiles(manifest: Digest, options: Waiting): Promise<readonly Uint8Array[] | undefined>;
+}
+
+/** How {@link findSignatures} looks. */
+export interface FindSignaturesOptions extends Waiting {
+  readonly registriesD: RegistriesD;
+  readonly registry: SignatureRegistry;
+  readonly fetchUrl: UrlFetcher;
+}
+
+/**
+ * All signatures of one manifest: those that the registry keeps itself, else those of the lookaside;
+ * and where `registries.d` allows it, those beside the image.
+ *
+ * @param reference - which image, by the name that the user gave.
+ * @throws {@link PolicyError} as `readLookaside` and `readCosignAttachment` do; what the registry
+ *   throws comes through.
+ */
+export async function findSignatures(
+  reference: Reference,
+  manifest: Digest,
+  options: FindSignaturesOptions,
+): Promise<FoundSignatures> {
+  const { registry, registriesD, fetchUrl, signal } = options;
+  const { repository } = registry;
+  const storage = signatureStorageOf(registriesD, { ...reference, repository });
+  const budget = new SignatureBudget();
+  const signatures: ImageSignature[] = [];
+  const places: SignaturePlace[] = [];
+  const note = (
+    kind: SignaturePlace["kind"],
+    location: string,
+    found: readonly ImageSignature[],
+  ) => {
+    signatures.push(...found);
+    places.push({ kind, location, found: found.length });
+  };
+  const name = formatRepository(repository);
+  const files = await registry.signatureFiles(manifest, { signal });
+  if (files !== undefined) {
+    const location = `the signatures that ${repository.host} keeps`;
+    for (const { byteLength } of files) budget.take(byteLength);
+    note(
+      "extension",
+      location,
+      files.map((bytes) => parseSignatureBlob(bytes, location)),
+    );
+    const skipped = `${repository.host} keeps signatures itself`;
+    places.push({ kind: "lookaside", location: storage.lookaside, skipped });
+  } else {
+    const read = { fetchUrl, budget, signal };
+    note(
+      "lookaside",
+      storage.lookaside,
+      await readLookaside(storage.lookaside, repository, manifest, read),
+    );
+  }
+  const tag = cosignTag(manifest);
+  const location = `${name}:${tag}`;
+  const referrers = `what refers to ${name}@${manifest}`;
+  if (!storage.useSigstoreAttachments) {
+    const where = storage.attachmentsFile ?? registriesD.directory;
+    const skipped = `nobody looked beside the image, since ${where} does not set use-sigstore-attachments for ${name}`;
+    places.push({ kind: "attachments", location, skipped });
+    places.push({ kind: "referrers", location: referrers, skipped });
+    return { signatures, places };
+  }
+  const attached = await registry.findManifest(tag, { signal });
+  note(
+    "attachments",
+    location,
+    attached === undefined
+      ? []
+      : await readCosignAttachment(attached, registry, location, { budget, signal }),
+  );
+  note("referrers", referrers, await findBundles(manifest, registry, { budget, signal }));
+  return { signatures, places };
+}

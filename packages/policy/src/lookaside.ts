@@ -1,0 +1,131 @@
+/**
+ * Signatures beside the registry: files that are named for the manifest that they sign.
+ *
+ * @module
+ */
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import { algorithmOf, type Digest, encodedOf, escapeText, hasErrorCode } from "@stowage/content";
+import type { Repository } from "@stowage/reference";
+
+import { PolicyError } from "./policy-error.ts";
+import { parseSignatureBlob } from "./signature-blob.ts";
+import { type SignatureBudget, tooLong } from "./signature-budget.ts";
+import type { ImageSignature } from "./signature.ts";
+
+/** Gets what a URL of `http:` or `https:` names; reads at most `maxBytes`, and one more. */
+export type UrlFetcher = (
+  url: URL,
+  options: { readonly maxBytes: number; readonly signal?: AbortSignal | undefined },
+) => Promise<{ readonly status: number; readonly bytes: Uint8Array }>;
+
+/**
+ * The place of the `n`th signature of a manifest, counted from 1.
+ *
+ * @param base - as `registries.d` has it.
+ * @param repository - where the image comes from, by its physical name; its host is no part of it.
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_REGISTRIES_D` if `base` is no such URL.
+ */
+export function lookasideUrl(base: string, repository: Repository, digest: Digest, n: number): URL {
+  const url = parseBase(base);
+  const folder = url.pathname.replace(/\/$/, "");
+  const name = `${repository.path}@${algorithmOf(digest)}=${encodedOf(digest)}`;
+  url.pathname = `${folder}/${name}/signature-${n}`;
+  return url;
+}
+
+/** What reading needs. */
+export interface ReadLookasideOptions {
+  readonly fetchUrl: UrlFetcher;
+  readonly budget: SignatureBudget;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * All signatures of a manifest. The first that is not there is the end; any other failure is one.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_SIGNATURES_UNAVAILABLE`,
+ *   `ERR_POLICY_TOO_MANY_SIGNATURES`, `ERR_POLICY_SIGNATURE_INVALID`,
+ *   `ERR_POLICY_INVALID_REGISTRIES_D`.
+ */
+export async function readLookaside(
+  base: string,
+  repository: Repository,
+  digest: Digest,
+  options: ReadLookasideOptions,
+): Promise<readonly ImageSignature[]> {
+  const { budget, signal } = options;
+  const signatures: ImageSignature[] = [];
+  for (let n = 1; ; n += 1) {
+    signal?.throwIfAborted();
+    const url = lookasideUrl(base, repository, digest, n);
+    const bytes = await (url.protocol === "file:"
+      ? readFileUrl(url, budget.maxBytes)
+      : fetchSignature(url, options));
+    if (bytes === undefined) return signatures;
+    budget.take(bytes.byteLength);
+    signatures.push(parseSignatureBlob(bytes, shown(url)));
+  }
+}
+
+function parseBase(base: string): URL {
+  const url = URL.parse(base);
+  if (url !== null && ["file:", "http:", "https:"].includes(url.protocol)) {
+    const isLocal = url.protocol !== "file:" || url.host === "";
+    if (isLocal && url.username === "" && url.password === "") return url;
+  }
+  throw new PolicyError(
+    "ERR_POLICY_INVALID_REGISTRIES_D",
+    `"${escapeText(base, 160)}" can be no lookaside`,
+    {
+      hint: "It is a URL of file:, https: or http:, without a user, as in file:///srv/signatures.",
+    },
+  );
+}
+
+async function fetchSignature(
+  url: URL,
+  { fetchUrl, budget, signal }: ReadLookasideOptions,
+): Promise<Uint8Array | undefined> {
+  const { status, bytes } = await fetchUrl(url, { maxBytes: budget.maxBytes, signal });
+  if (status === 404) return undefined;
+  if (status !== 200) throw unavailable(shown(url), `the server says ${status}`);
+  if (bytes.byteLength > budget.maxBytes) throw tooLong();
+  return bytes;
+}
+
+async function readFileUrl(url: URL, maxBytes: number): Promise<Uint8Array | undefined> {
+  const path = fileURLToPath(url);
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = await file.stat();
+    if (!status.isFile()) throw unavailable(path, "it is no plain file");
+    if (status.size > maxBytes) throw tooLong();
+    const buffer = Buffer.alloc(status.size + 1);
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
+    if (bytesRead > status.size) throw unavailable(path, "it changed while it was read");
+    return buffer.subarray(0, bytesRead);
+  } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT")) return undefined;
+    if (cause instanceof PolicyError) throw cause;
+    throw unavailable(path, "it cannot be read", cause);
+  }
+}
+
+function unavailable(location: string, problem: string, cause?: unknown): PolicyError {
+  return new PolicyError(
+    "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+    `${escapeText(location)}: ${problem}, so that nobody knows whether the image is signed`,
+    {
+      ...(cause === undefined ? {} : { cause }),
+      hint: "Only a place that says that it has nothing (404, or no such file) has nothing.",
+    },
+  );
+}
+
+// What is behind the question mark may be a secret.
+function shown(url: URL): string {
+  return `${url.protocol}//${url.host}${url.pathname}`;
+}

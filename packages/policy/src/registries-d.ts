@@ -1,0 +1,230 @@
+/**
+ * Where signatures of images in registries are: `registries.d` of containers tools.
+ *
+ * @see https://github.com/containers/image/blob/v5.36.2/docs/containers-registries.d.5.md
+ * @module
+ */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { isAbsolute, join } from "node:path";
+
+import { escapeText, hasErrorCode } from "@stowage/content";
+import {
+  type Reference,
+  scopeIdentity,
+  scopeNamespaces,
+  withoutTagIfDigested,
+} from "@stowage/reference";
+
+import { PolicyError } from "./policy-error.ts";
+
+/** Where {@link loadRegistriesD} looks. */
+export interface LoadRegistriesDOptions {
+  /** The one directory to read; without it the user's if it exists, else the system's. */
+  readonly directory?: string | undefined;
+  /** Its `HOME` says where the user's directory is. @defaultValue `process.env` */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** @defaultValue `/etc/containers/registries.d` */
+  readonly systemDirectory?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What one section says. A field that is not there is left to a wider section. */
+export interface SignatureSection {
+  /** The file it is from. */
+  readonly file: string;
+  readonly lookaside?: string;
+  readonly lookasideStaging?: string;
+  readonly useSigstoreAttachments?: boolean;
+}
+
+/** All sections of a directory. */
+export interface RegistriesD {
+  /** The directory that was read, whether or not it exists. */
+  readonly directory: string;
+  readonly default?: SignatureSection;
+  /** Scope to section. Has no prototype. */
+  readonly docker: Readonly<Record<string, SignatureSection>>;
+  /** Where signatures are if no section says. */
+  readonly defaultLookaside: string;
+}
+
+/** What the sections say about one image, each field with the file that says so. */
+export interface SignatureStorage {
+  /** Where to read; a `file:`, `http:` or `https:` URL. */
+  readonly lookaside: string;
+  readonly lookasideFile?: string;
+  /** Where to write. */
+  readonly lookasideStaging: string;
+  /** Whether signatures may also be in the registry, beside the image. @defaultValue false */
+  readonly useSigstoreAttachments: boolean;
+  readonly attachmentsFile?: string;
+}
+
+const SYSTEM_DIRECTORY = "/etc/containers/registries.d";
+const USER_DIRECTORY = ".config/containers/registries.d";
+const MAX_FILE_BYTES = 1024 * 1024;
+const MAX_FILES = 1000;
+
+/**
+ * Reads all `*.yaml` of a directory. One that does not exist says nothing.
+ *
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_REGISTRIES_D` for a file that is no such
+ *   configuration, or that repeats a section of another.
+ */
+export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Promise<RegistriesD> {
+  const { env = process.env, signal } = options;
+  const directory = await findDirectory(options);
+  const docker: Record<string, SignatureSection> = Object.create(null);
+  let fallback: SignatureSection | undefined;
+  for (const file of await listFiles(directory)) {
+    signal?.throwIfAborted();
+    const document = await readDocument(file);
+    for (const [key, value] of entriesOf(document, file, "the document")) {
+      if (key === "default-docker") {
+        if (value === null) continue;
+        if (fallback !== undefined) throw repeated(file, fallback, "default-docker");
+        fallback = readSection(value, file, key);
+      } else if (key === "docker") {
+        for (const [scope, section] of entriesOf(value, file, key)) {
+          const known = docker[scope];
+          if (known !== undefined)
+            throw repeated(file, known, `docker["${escapeText(scope, 160)}"]`);
+          docker[scope] = readSection(section, file, `docker["${escapeText(scope, 160)}"]`);
+        }
+      }
+    }
+  }
+  return {
+    directory,
+    docker,
+    ...(fallback === undefined ? {} : { default: fallback }),
+    defaultLookaside: defaultLookaside(env),
+  };
+}
+
+/**
+ * What is said about an image: by its own section, by one of a wider scope, by the default; each
+ * field by the first that has it.
+ *
+ * @param reference - by its physical name: that of the mirror that it comes from, if it is one.
+ */
+export function signatureStorageOf(config: RegistriesD, reference: Reference): SignatureStorage {
+  const scopes = [
+    scopeIdentity(withoutTagIfDigested(reference)),
+    ...scopeNamespaces(reference.repository),
+  ];
+  const sections = [
+    ...scopes.flatMap((scope) =>
+      Object.hasOwn(config.docker, scope) ? (config.docker[scope] ?? []) : [],
+    ),
+    ...(config.default === undefined ? [] : [config.default]),
+  ];
+  const read = sections.find(({ lookaside }) => lookaside !== undefined);
+  const write = sections.find(
+    ({ lookaside, lookasideStaging }) => (lookasideStaging ?? lookaside) !== undefined,
+  );
+  const attachments = sections.find(
+    ({ useSigstoreAttachments }) => useSigstoreAttachments !== undefined,
+  );
+  return {
+    lookaside: read?.lookaside ?? config.defaultLookaside,
+    ...(read && { lookasideFile: read.file }),
+    lookasideStaging: write?.lookasideStaging ?? write?.lookaside ?? config.defaultLookaside,
+    useSigstoreAttachments: attachments?.useSigstoreAttachments ?? false,
+    ...(attachments && { attachmentsFile: attachments.file }),
+  };
+}
+
+async function findDirectory(options: LoadRegistriesDOptions): Promise<string> {
+  const { directory, env = process.env, systemDirectory = SYSTEM_DIRECTORY } = options;
+  if (directory !== undefined) return directory;
+  const home = env["HOME"];
+  if (home === undefined || !isAbsolute(home)) return systemDirectory;
+  const user = join(home, USER_DIRECTORY);
+  try {
+    await stat(user);
+    return user;
+  } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return systemDirectory;
+    throw invalid(user, "cannot be examined", cause);
+  }
+}
+
+async function listFiles(directory: string): Promise<readonly string[]> {
+  try {
+    const names = (await readdir(directory)).filter((name) => name.endsWith(".yaml"));
+    if (names.length > MAX_FILES) throw invalid(directory, `has more than ${MAX_FILES} files`);
+    return names.sort().map((name) => join(directory, name));
+  } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT")) return [];
+    if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
+    throw invalid(directory, "cannot be listed", cause);
+  }
+}
+
+async function readDocument(file: string): Promise<unknown> {
+  const { parse } = await import("yaml");
+  try {
+    const status = await stat(file);
+    if (!status.isFile()) throw invalid(file, "is no plain file");
+    if (status.size > MAX_FILE_BYTES) throw invalid(file, `is longer than ${MAX_FILE_BYTES} bytes`);
+    // As data only: with `maxAliasCount` no short file can stand for a long document.
+    return parse(await readFile(file, "utf8"), { schema: "core", maxAliasCount: 20, merge: false });
+  } catch (cause) {
+    if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
+    throw invalid(file, "is no YAML that can be read", cause);
+  }
+}
+
+function readSection(value: unknown, file: string, path: string): SignatureSection {
+  const fields = Object.fromEntries(entriesOf(value, file, path));
+  const text = (...keys: readonly string[]): string | undefined => {
+    for (const key of keys) {
+      const field = fields[key];
+      if (field === undefined || field === null || field === "") continue;
+      if (typeof field !== "string") throw invalid(file, `${path}.${key} is not a string`);
+      return field;
+    }
+    return undefined;
+  };
+  const attachments = fields["use-sigstore-attachments"] ?? undefined;
+  if (attachments !== undefined && typeof attachments !== "boolean") {
+    throw invalid(file, `${path}.use-sigstore-attachments is neither true nor false`);
+  }
+  const lookaside = text("lookaside", "sigstore");
+  const lookasideStaging = text("lookaside-staging", "sigstore-staging");
+  return {
+    file,
+    ...(lookaside === undefined ? {} : { lookaside }),
+    ...(lookasideStaging === undefined ? {} : { lookasideStaging }),
+    ...(attachments === undefined ? {} : { useSigstoreAttachments: attachments }),
+  };
+}
+
+function entriesOf(
+  value: unknown,
+  file: string,
+  path: string,
+): readonly (readonly [string, unknown])[] {
+  if (value === null || value === undefined) return [];
+  if (typeof value !== "object" || Array.isArray(value))
+    throw invalid(file, `${path} is no mapping`);
+  return Object.entries(value);
+}
+
+function defaultLookaside(env: Readonly<Record<string, string | undefined>>): string {
+  const home = env["HOME"];
+  if (process.getuid?.() === 0 || home === undefined) return "file:///var/lib/containers/sigstore";
+  return `file://${home}/.local/share/containers/sigstore`;
+}
+
+function repeated(file: string, known: SignatureSection, path: string): PolicyError {
+  return invalid(file, `${path} is in ${escapeText(known.file)} already`);
+}
+
+function invalid(file: string, problem: string, cause?: unknown): PolicyError {
+  return new PolicyError("ERR_POLICY_INVALID_REGISTRIES_D", `${escapeText(file)}: ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: "Correct it: without it nobody knows where signatures are, and nothing is pulled.",
+  });
+}

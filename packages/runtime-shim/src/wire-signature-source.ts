@@ -1,0 +1,110 @@
+import { hasErrorCode } from "@stowage/content";
+import type { OpenedImage } from "@stowage/image-service";
+import type { FoundSignatures, SignatureRegistry, UrlFetcher } from "@stowage/policy";
+import type { RegistryClient, RepositoryClient } from "@stowage/registry";
+import type { Reference } from "@stowage/reference";
+
+import type { RuntimeOptions } from "./runtime-options.ts";
+
+/** The registries of images that are open, for whoever looks for their signatures. */
+export type SignatureRegistries = WeakMap<OpenedImage, SignatureRegistry>;
+
+/** What knows where the signatures of an image are, and finds them at most once. */
+export interface SignatureFinder {
+  find(signal: AbortSignal | undefined): Promise<FoundSignatures>;
+}
+
+/** Where `repository`, whose manifest was fetched by it, has its signatures. */
+export function signatureRegistry(
+  client: RegistryClient,
+  repository: RepositoryClient,
+): SignatureRegistry {
+  // Of its own: what the layers come from must not change with where a signature was.
+  const beside = client.repository(repository.repository);
+  return {
+    get repository() {
+      return repository.deliveredFrom;
+    },
+    async findManifest(target, wait) {
+      try {
+        return await beside.fetchManifest(target, wait);
+      } catch (error) {
+        if (hasErrorCode(error, "ERR_REGISTRY_NOT_FOUND")) return undefined;
+        throw error;
+      }
+    },
+    referrers: (subject, wait) => beside.referrers(subject, wait),
+    signatureFiles: (manifest, wait) => repository.signatureFiles(manifest, wait),
+    openContent: (descriptor, wait) => beside.openContent(descriptor, wait),
+  };
+}
+
+/** Finds the signatures of an image that comes from a registry. */
+export function wireSignatureFinder(
+  reference: Reference,
+  manifest: Parameters<SignatureRegistry["signatureFiles"]>[0],
+  registry: SignatureRegistry,
+  options: RuntimeOptions,
+): SignatureFinder {
+  let finding: Promise<FoundSignatures> | undefined;
+  return {
+    find: (signal) => (finding ??= find(signal)),
+  };
+
+  async function find(signal: AbortSignal | undefined): Promise<FoundSignatures> {
+    const { findSignatures, loadRegistriesD } = await import("@stowage/policy");
+    const { loadHostTls, UndiciTransport } = await import("@stowage/registry");
+    const { certDir, env, registriesDPath } = options;
+    const registriesD = await loadRegistriesD({ directory: registriesDPath, env, signal });
+    await using transport = new UndiciTransport();
+    const hostTls = loadHostTls({ certDir, env });
+    const fetchUrl = urlFetcher(transport, hostTls);
+    return await findSignatures(reference, manifest, { registriesD, registry, fetchUrl, signal });
+  }
+}
+
+const MAX_REDIRECTS = 5;
+
+function urlFetcher(
+  transport: InstanceType<typeof import("@stowage/registry").UndiciTransport>,
+  hostTls: ReturnType<typeof import("@stowage/registry").loadHostTls>,
+): UrlFetcher {
+  return async (asked, { maxBytes, signal }) => {
+    let url = asked;
+    for (let redirects = 0; ; redirects += 1) {
+      const tls = url.protocol === "https:" ? await hostTls(url.host) : undefined;
+      const response = await transport.request(
+        {
+          method: "GET",
+          url,
+          headers: {},
+          ...(tls && { tls }),
+          ...(redirects > 0 && { namedBy: asked.host }),
+        },
+        { signal },
+      );
+      const { status, headers } = response;
+      const next = status >= 300 && status < 400 ? targetOf(url, headers["location"]) : undefined;
+      if (next !== undefined && redirects < MAX_REDIRECTS) {
+        response.cancel();
+        url = next;
+        continue;
+      }
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      for await (const chunk of response.body) {
+        chunks.push(chunk);
+        length += chunk.byteLength;
+        if (length > maxBytes) break;
+      }
+      return { status, bytes: Buffer.concat(chunks) };
+    }
+  };
+}
+
+/** Where to go on; nowhere that is not HTTP, and from TLS to no plain HTTP. */
+function targetOf(from: URL, location: string | readonly string[] | undefined): URL | undefined {
+  const next = typeof location === "string" ? URL.parse(location, from.href) : null;
+  if (next === null || !["http:", "https:"].includes(next.protocol)) return undefined;
+  return from.protocol === "https:" && next.protocol === "http:" ? undefined : next;
+}
