@@ -136,14 +136,14 @@ function unsigned(
   for (const { format } of signatures) others.set(format, (others.get(format) ?? 0) + 1);
   const beside = [...others].map(([name, count]) => `${count} of the format ${name}`).join(", ");
   const wanted: Readonly<Record<ImageSignature["format"], readonly string[]>> = {
-    "simple-signing": ["lookaside", "extension"],
-    "sigstore-attachment": ["attachments"],
-    "sigstore-bundle": ["referrers"],
+    "simple-signing": ["lookaside", "extension", "store"],
+    "sigstore-attachment": ["attachments", "store"],
+    "sigstore-bundle": ["referrers", "store"],
   };
   const own = places.filter(({ kind }) => wanted[format].includes(kind));
-  const passed = own.find(({ skipped }) => skipped !== undefined);
+  const passed = own.find(({ skipped, kind }) => skipped !== undefined && kind !== "lookaside");
   const looked = own.filter((place) => place.found !== undefined).map(({ location }) => location);
-  const where = looked.length === 0 ? "" : ` at ${looked.join(", ")}`;
+  const where = looked.length === 0 ? "" : ` in ${looked.join(", ")}`;
   const reason = `a ${noun} is required, and there is none${where}${beside && ` (there are others: ${beside})`}`;
   if (passed?.skipped !== undefined)
     return {

@@ -82,7 +82,7 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
     expect(allowed).toBe(false);
     expect(requirements[0]).toMatchObject({
       allowed: false,
-      reason: "a GPG signature is required, and there is none at file:///srv/sigs",
+      reason: "a GPG signature is required, and there is none in file:///srv/sigs",
       remedy: expect.stringContaining("lookaside"),
     });
   });

@@ -1,7 +1,12 @@
 import { hasErrorCode } from "@stowage/content";
 import type { OpenedImage } from "@stowage/image-service";
 import type { FoundSignatures, SignatureRegistry, UrlFetcher } from "@stowage/policy";
-import type { RegistryClient, RepositoryClient } from "@stowage/registry";
+import type {
+  RegistryClient,
+  RepositoryClient,
+  TlsOptions,
+  UndiciTransport,
+} from "@stowage/registry";
 import type { Reference } from "@stowage/reference";
 
 import type { RuntimeOptions } from "./runtime-options.ts";
@@ -66,8 +71,8 @@ export function wireSignatureFinder(
 const MAX_REDIRECTS = 5;
 
 function urlFetcher(
-  transport: InstanceType<typeof import("@stowage/registry").UndiciTransport>,
-  hostTls: ReturnType<typeof import("@stowage/registry").loadHostTls>,
+  transport: UndiciTransport,
+  hostTls: (host: string) => Promise<TlsOptions | undefined>,
 ): UrlFetcher {
   return async (asked, { maxBytes, signal }) => {
     let url = asked;

@@ -1,0 +1,170 @@
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { hasPeer } from "@stowage/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import {
+  openSigningSite,
+  openSigningWorld,
+  type SigningSite,
+  type SigningWorld,
+} from "./support/signing-world.ts";
+
+const ACCEPT = { type: "insecureAcceptAnything" };
+const PRESENT = ["docker-registry", "gpg", "skopeo"].every((name) => hasPeer(name));
+const WHY_NOT = PRESENT ? "" : " (needs docker-registry, gpg and skopeo)";
+
+describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
+  let site: SigningSite;
+
+  beforeAll(async () => {
+    site = await openSigningSite();
+  });
+
+  afterAll(() => site[Symbol.asyncDispose]());
+
+  test("R19 are pulled by whoever asks for that key, by their tag and by their digest", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    const { images } = world.runtime.runtime;
+    const { canonical } = await images.pull(name);
+    expect(canonical).toBe(`${name.slice(0, -":1".length)}@${world.image.descriptor.digest}`);
+    expect((await images.pull(canonical)).canonical).toBe(canonical);
+  });
+
+  test("R19 by another, under another name or not at all are refused, and leave nothing", async () => {
+    await using world = await openSigningWorld(site);
+    const other = await world.keyring.makeKey("other");
+    const unsigned = await world.push("team/unsigned:1");
+    const byOther = await world.push("team/other:1", "--sign-by", other);
+    await world.push("team/app:1", "--sign-by", world.signer);
+    const moved = await world.push("team/app:2");
+    for (const [name, words] of [
+      [unsigned, /there is none in http/],
+      [byOther, new RegExp(other.slice(-16))],
+      [moved, /team\/app:1, which matchRepoDigestOrExact does not accept/],
+    ] as const) {
+      await expect(world.runtime.runtime.images.pull(name)).rejects.toMatchObject({
+        code: "ERR_POLICY_REJECTED",
+        message: expect.stringMatching(words),
+        hint: expect.any(String),
+      });
+    }
+    const { path } = world.runtime;
+    expect(await world.runtime.runtime.images.listImages()).toEqual([]);
+    expect(await readdir(join(path, "root/blobs/sha256"))).toEqual([]);
+    expect(await readdir(join(path, "root/layers"))).toEqual([]);
+  });
+
+  test("R19 by standalone-sign are as good", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1");
+    const manifest = join(world.path, "manifest.json");
+    await writeFile(manifest, world.image.manifest);
+    const output = join(world.path, "signature-1");
+    await world.skopeo("standalone-sign", "--output", output, manifest, name, world.signer);
+    const [algorithm, hex] = world.image.descriptor.digest.split(":");
+    const repository = name.slice(world.host.length + 1, -":1".length);
+    const folder = join(world.path, "local", `${repository}@${algorithm}=${hex}`);
+    await mkdir(folder, { recursive: true });
+    await rename(output, join(folder, "signature-1"));
+    await world.setRegistriesD({ lookaside: `file://${join(world.path, "local")}` });
+    expect((await world.runtime.runtime.images.pull(name)).name).toBe(name);
+  });
+
+  test("R19, V86 a container of an image that a stricter policy refuses is not made", async () => {
+    await using world = await openSigningWorld(site);
+    const { runtime } = world.runtime;
+    await world.setPolicy(ACCEPT);
+    const name = await world.push("team/app:1");
+    await runtime.images.pull(name);
+    await createFrom(world, name, "lax");
+    await world.setPolicy({ type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath });
+    await expect(createFrom(world, name, "strict")).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      message: expect.stringContaining("the signatures kept with the image"),
+    });
+    const { names } = await runtime.pods.containerStatus("lax");
+    expect(names).toContain("lax");
+    await expect(runtime.pods.containerStatus("strict")).rejects.toMatchObject({
+      kind: "ContainerNotFound",
+    });
+  });
+
+  test("R19, V86 a container is judged by what was kept, when neither registry nor lookaside is", async () => {
+    await using world = await openSigningWorld(site);
+    await world.setPolicy(ACCEPT);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    await world.runtime.runtime.images.pull(name);
+    await rm(world.lookaside, { recursive: true });
+    world.status = 500;
+    world.asked.length = 0;
+    await world.setPolicy({ type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath });
+    await createFrom(world, name, "app");
+    const other = join(world.path, "other.asc");
+    await writeFile(other, await world.keyring.exportKey(await world.keyring.makeKey("other")));
+    await world.setPolicy({ type: "signedBy", keyType: "GPGKeys", keyPath: other });
+    await expect(createFrom(world, name, "other")).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+    });
+    expect(world.asked).toEqual([]);
+  });
+
+  test("V86 a name that an image is given later is not the name it was signed for", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    const { images } = world.runtime.runtime;
+    await images.pull(name);
+    const other = name.replace("team/app", "team/other");
+    await images.tag(name, other);
+    await expect(createFrom(world, other, "other")).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+    });
+    await createFrom(world, name, "app");
+  });
+
+  test("POL-X13, S17 a lookaside that cannot be read fails every pull, and is not taken for empty", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    world.status = 403;
+    const { images } = world.runtime.runtime;
+    const unavailable = { code: "ERR_POLICY_SIGNATURES_UNAVAILABLE", kind: "RegistryUnavailable" };
+    await expect(images.pull(name)).rejects.toMatchObject(unavailable);
+    await world.setPolicy(ACCEPT);
+    await expect(images.pull(name)).rejects.toMatchObject(unavailable);
+    expect(await images.listImages()).toEqual([]);
+  });
+
+  test("POL-X14 whoever keeps no signatures needs none that nobody asks for", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    world.status = 403;
+    await world.setPolicy(ACCEPT);
+    const source = { keepSignatures: false, tlsVerify: false };
+    await world.runtime.runtime.images.pull(name, { source });
+    expect(world.asked).toEqual([]);
+    await world.setPolicy({ type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath });
+    await expect(createFrom(world, name, "app")).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+    });
+  });
+
+  test("audit lets the image in, and tells what would have been denied", async () => {
+    await using world = await openSigningWorld(site);
+    const required = { type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath };
+    await world.setPolicy({ type: "audit", requirements: [required] });
+    await world.runtime.runtime.images.pull(await world.push("team/app:1"));
+    expect(world.runtime.warnings).toEqual([
+      expect.stringMatching(/team\/app:1: signedBy: a GPG signature is required/),
+    ]);
+  });
+});
+
+async function createFrom(world: SigningWorld, imageName: string, name: string): Promise<void> {
+  const { runtime } = world.runtime;
+  const pods = await runtime.pods.listPods();
+  if (pods.length === 0) await runtime.createPodSandbox({ podName: "pod" });
+  const run = { command: ["/hello"] };
+  await runtime.createContainer({ podId: "pod", containerName: name, imageName, run });
+}
