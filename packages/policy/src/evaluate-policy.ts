@@ -13,7 +13,7 @@ import { judgeInsecureAcceptAnything } from "./requirement-insecure-accept-anyth
 import { judgeReject } from "./requirement-reject.ts";
 import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
 import { judgeSignedBy } from "./requirement-signed-by.ts";
-import { judgeSigstoreSigned } from "./requirement-sigstore-signed.ts";
+import { judgeSigstoreSigned } from "./judge-sigstore-signed.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
 /** What an evaluator is made of. */
@@ -137,7 +137,7 @@ async function judgeByType(
     case "signedBaseLayer":
       return judgeSignedBaseLayer();
     case "sigstoreSigned":
-      return judgeSigstoreSigned();
+      return await judgeSigstoreSigned(requirement, context);
     case "anyOf":
       return await judgeAnyOf(requirement, (other) => judge(other, context));
     case "audit":

@@ -10,24 +10,30 @@ import { parseSignatureBlob } from "./signature-blob.ts";
 import { SignatureBudget } from "./signature-budget.ts";
 import type { ImageSignature } from "./signature.ts";
 
-interface Waiting {
-  readonly signal?: AbortSignal | undefined;
-}
-
 /** The registry that an image comes from, as far as signatures go. */
 export interface SignatureRegistry extends ContentProvider {
   /** By its physical name: that of the mirror, if the image comes from one. */
   readonly repository: Repository;
   /** `undefined` only if the registry says that there is none. */
-  findManifest(target: Tag | Digest, options: Waiting): Promise<FetchedManifest | undefined>;
+  findManifest(
+    target: Tag | Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<FetchedManifest | undefined>;
   /** What refers to a manifest. */
-  referrers(subject: Digest, options: Waiting): AsyncIterable<Descriptor>;
+  referrers(
+    subject: Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<Descriptor>;
   /** Files of signatures that the registry itself keeps; `undefined` if it keeps none of any image. */
-  signatureFiles(manifest: Digest, options: Waiting): Promise<readonly Uint8Array[] | undefined>;
+  signatureFiles(
+    manifest: Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<readonly Uint8Array[] | undefined>;
 }
 
 /** How {@link findSignatures} looks. */
-export interface FindSignaturesOptions extends Waiting {
+export interface FindSignaturesOptions {
+  readonly signal?: AbortSignal | undefined;
   readonly registriesD: RegistriesD;
   readonly registry: SignatureRegistry;
   readonly fetchUrl: UrlFetcher;

@@ -1,6 +1,5 @@
 import { PolicyShape } from "./internal/policy-shape.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
-import type { RequirementVerdict } from "./verdict.ts";
 
 /** Certificates of a short-lived-key authority, and whom it must have vouched for. */
 export type SigstoreFulcio = ({ readonly caPath: string } | { readonly caData: string }) & {
@@ -62,14 +61,6 @@ export function parseSigstoreSigned(shape: PolicyShape): SigstoreSignedRequireme
     ...trust,
     ...rekor,
     signedIdentity: parseSignedIdentityOrDefault(shape),
-  };
-}
-
-export function judgeSigstoreSigned(): RequirementVerdict {
-  return {
-    type: "sigstoreSigned",
-    allowed: false,
-    reason: "it cannot be checked yet: this version verifies no sigstore signatures",
   };
 }
 
