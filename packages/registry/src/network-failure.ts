@@ -128,6 +128,10 @@ function codeOf(error: unknown): string {
     return "ERR_SSL_WRONG_VERSION_NUMBER";
   }
   if (code === "" && "name" in error && error.name === "HTTPParserError") return "HPE_INVALID";
+  // An interim answer that nobody asked for: 100, or 101 to another protocol.
+  if (code === "UND_ERR_SOCKET" && /^bad (?:response|upgrade)$/u.test(message)) {
+    return "HPE_UNEXPECTED_ANSWER";
+  }
   return code;
 }
 

@@ -29,6 +29,8 @@ export interface UndiciTransportOptions {
   readonly stallBytes?: number | undefined;
 }
 
+const MAX_HINTS = 32;
+
 type Body = Dispatcher.ResponseData["body"];
 
 /** The default transport: a pool of connections per host and TLS settings. */
@@ -54,6 +56,8 @@ export class UndiciTransport implements AsyncDisposable {
     signal?.throwIfAborted();
     if (this.#closed) throw new RegistryError("ERR_REGISTRY_CLOSED", "the client was closed");
     const { url, namedBy } = request;
+    const flood = new AbortController();
+    let hints = 0;
     try {
       if (namedBy !== undefined) await requirePublicLiteral(url.hostname, namedBy);
       const answer = await this.#poolOf(request).request({
@@ -64,7 +68,11 @@ export class UndiciTransport implements AsyncDisposable {
         // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
         bodyTimeout: 0,
         ...(request.body !== undefined && { body: bodyOf(request.body) }),
-        ...(signal !== undefined && { signal }),
+        signal: AbortSignal.any([flood.signal, ...(signal === undefined ? [] : [signal])]),
+        // Each one starts the wait for the headers anew.
+        onInfo: () => {
+          if ((hints += 1) > MAX_HINTS) flood.abort(floodError(request));
+        },
       });
       return this.#toResponse(request, answer, options);
     } catch (error) {
@@ -180,6 +188,12 @@ function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {
 
 function failureOf(error: unknown, request: TransportRequest, options: TransportOptions): unknown {
   return options.signal?.aborted === true ? options.signal.reason : networkError(error, request);
+}
+
+function floodError({ method, url: whole }: TransportRequest): RegistryError {
+  const url = redactUrl(whole);
+  const what = `${method} ${url}: over ${MAX_HINTS} hints before an answer`;
+  return new RegistryError("ERR_REGISTRY_PROTOCOL", what, { method, url });
 }
 
 async function* nothing(): ByteSource {}
