@@ -59,4 +59,5 @@ export type {
   TransportResponse,
 } from "./transport.ts";
 export type { RetryEvent } from "./transport-retry.ts";
+export type { WarningEvent } from "./transport-warning.ts";
 export { UndiciTransport, type UndiciTransportOptions } from "./undici-transport.ts";

@@ -9,6 +9,7 @@ import type { Transport, TransportMethod, TransportRequest } from "./transport.t
 import { Turns } from "./turns.ts";
 import { withAuth } from "./transport-auth.ts";
 import { withRedirect } from "./transport-redirect.ts";
+import { type WarningEvent, withWarnings } from "./transport-warning.ts";
 import { DEFAULT_ATTEMPTS, DEFAULT_DELAY, type RetryEvent, withRetry } from "./transport-retry.ts";
 
 /** What a {@link RegistryConnection} is made of. */
@@ -28,7 +29,7 @@ export interface RegistryConnectionOptions {
   readonly uploadSlots: Slots;
   readonly attempts?: number | undefined;
   readonly retryDelay?: number | undefined;
-  readonly onEvent?: ((event: RetryEvent) => void) | undefined;
+  readonly onEvent?: ((event: RetryEvent | WarningEvent) => void) | undefined;
 }
 
 interface Wrapped {
@@ -106,7 +107,7 @@ export class RegistryConnection {
     });
     // Retry is outermost: a redirect's target may be signed for minutes only, so that a further
     // attempt begins at the registry again.
-    return { origin, transport: retry(withRedirect(authorized)) };
+    return { origin, transport: retry(withRedirect(withWarnings(authorized, onEvent))) };
   }
 
   #withTls(next: Transport): Transport {

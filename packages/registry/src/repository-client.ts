@@ -34,6 +34,7 @@ import { fetchSignatureFiles } from "./signature-extension.ts";
 import { type TagsSkippedEvent, walkTags } from "./tags.ts";
 import type { TransportOptions } from "./transport.ts";
 import type { RetryEvent } from "./transport-retry.ts";
+import type { WarningEvent } from "./transport-warning.ts";
 
 /** A mirror that did not deliver, so that the next place was asked. */
 export interface MirrorFailedEvent {
@@ -51,6 +52,7 @@ export type RegistryEvent =
   | ResumeEvent
   | RetryEvent
   | TagsSkippedEvent
+  | WarningEvent
   | UploadResumeEvent;
 
 /** How a manifest is pushed. */

@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 
 import type { ByteSource } from "@stowage/content";
-import { type Dispatcher, Pool } from "undici";
+import { buildConnector, type Dispatcher, Pool } from "undici";
 
 import { guardedLookup, requirePublicLiteral } from "./guarded-lookup.ts";
 import { networkError } from "./network-failure.ts";
@@ -95,14 +95,17 @@ export class UndiciTransport implements AsyncDisposable {
         connections: this.#connections,
         pipelining: 1,
         allowH2: false,
-        connect: {
-          timeout: this.#connectTimeout,
-          ...(namedBy !== undefined && { lookup: guardedLookup(namedBy) }),
-          ...(url.protocol === "https:" && {
-            secureContext: secureContextOf(tls),
-            rejectUnauthorized: tls?.verify !== false,
+        connect: withAlerts(
+          buildConnector({
+            timeout: this.#connectTimeout,
+            allowH2: false,
+            ...(namedBy !== undefined && { lookup: guardedLookup(namedBy) }),
+            ...(url.protocol === "https:" && {
+              secureContext: secureContextOf(tls),
+              rejectUnauthorized: tls?.verify !== false,
+            }),
           }),
-        },
+        ),
       });
       this.#pools.set(key, pool);
     }
@@ -178,6 +181,16 @@ export class UndiciTransport implements AsyncDisposable {
       body.destroy();
     }
   }
+}
+
+/** Ends a connection at its first error, or the end that follows an alert would cover it up. */
+function withAlerts(connect: buildConnector.connector): buildConnector.connector {
+  return (options, callback) =>
+    connect(options, (...result) => {
+      const [, socket] = result;
+      socket?.once("error", (error) => socket.destroy(error));
+      callback(...result);
+    });
 }
 
 function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {

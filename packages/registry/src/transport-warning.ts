@@ -1,0 +1,44 @@
+import { escapeText } from "@stowage/content";
+
+import { redactUrl } from "./redact.ts";
+import type { Transport } from "./transport.ts";
+
+/** Something that the registry wants its users to know. */
+export interface WarningEvent {
+  readonly type: "warning";
+  readonly url: string;
+  /** Of the registry's choosing; control characters are escaped. */
+  readonly text: string;
+}
+
+// What a connection tells of, in all; the specification has its warnings no longer than this.
+const MAX_BYTES = 4096;
+const WARNING = /^299 - "((?:[^"\\]|\\.)*)"$/su;
+
+/**
+ * Tells of the `Warning` headers of a registry, of each text once.
+ *
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#warnings
+ */
+export function withWarnings(
+  next: Transport,
+  onEvent: ((event: WarningEvent) => void) | undefined,
+): Transport {
+  if (onEvent === undefined) return next;
+  const told = new Set<string>();
+  let left = MAX_BYTES;
+  return async (request, options) => {
+    const response = await next(request, options);
+    const { redact = (text: string) => text } = response;
+    for (const value of [response.headers["warning"] ?? []].flat()) {
+      const said = WARNING.exec(value)?.[1]?.replace(/\\(.)/gsu, "$1");
+      if (said === undefined) continue;
+      const text = escapeText(redact(said), MAX_BYTES);
+      if (told.has(text) || text.length > left) continue;
+      told.add(text);
+      left -= text.length;
+      onEvent({ type: "warning", url: redactUrl(request.url), text });
+    }
+    return response;
+  };
+}
