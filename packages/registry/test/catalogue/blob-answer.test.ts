@@ -2,7 +2,6 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { MEDIA_TYPE } from "@stowage/content";
-import { parseRepository } from "@stowage/reference";
 import { describe, expect, test } from "vitest";
 
 import { json, makeImage } from "../support/images.ts";
@@ -147,7 +146,7 @@ describe("a manifest that leads astray", () => {
       layers: [{ mediaType: MEDIA_TYPE.layerTar, digest, size: 1 }],
     });
     stage.fault(/manifests/u, [{ body }]);
-    await stage.refuses(/^SHA/u.test(digest) ? "DigestUnsupported" : "DigestInvalid", () =>
+    await stage.refuses(digest.startsWith("SHA") ? "DigestUnsupported" : "DigestInvalid", () =>
       stage.pull(),
     );
     expect(stage.registry.requests.some(({ path }) => path.includes("blobs"))).toBe(false);
@@ -182,7 +181,6 @@ describe("a manifest that leads astray", () => {
     stage.fault(digestPath(stage), [{ status: 404 }]);
     await stage.refuses("RegistryNotFound", () => stage.readLayer());
     expect(stage.attacker.accepted).toBe(0);
-    expect(parseRepository(`${stage.registry.host}/team/app`)).toEqual(stage.repository.repository);
   });
 });
 

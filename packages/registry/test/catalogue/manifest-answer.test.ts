@@ -138,7 +138,11 @@ describe("the answer to a manifest", () => {
   test.for([
     ["gzip", gzipSync(JSON.stringify({ errors: [{ code: SECRETS.token }] })), "gzip"],
     ["binary", otherBytes(5000), undefined],
-    ["100 000 errors", JSON.stringify({ errors: Array(100_000).fill({ code: "X" }) }), undefined],
+    [
+      "100 000 errors",
+      JSON.stringify({ errors: Array.from({ length: 100_000 }, () => ({ code: "X" })) }),
+      undefined,
+    ],
     [
       "1 MiB of one",
       JSON.stringify({ errors: [{ code: "X", message: "y".repeat(1_000_000) }] }),

@@ -1,7 +1,8 @@
 import type { Step } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
-import { openStage, otherBytes, rangeFrom, type Stage } from "../support/stage.ts";
+import { rangeFrom } from "../support/good-answer.ts";
+import { openStage, otherBytes, type Stage } from "../support/stage.ts";
 
 const SIZE = 100_000;
 const CUT = 60_000;

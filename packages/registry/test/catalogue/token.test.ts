@@ -2,7 +2,8 @@ import { parseRepository, parseTag } from "@stowage/reference";
 import { createRegistryClient } from "@stowage/registry";
 import { describe, expect, test } from "vitest";
 
-import { challengeTo, goodAnswer, openStage, SECRETS } from "../support/stage.ts";
+import { goodAnswer } from "../support/good-answer.ts";
+import { challengeTo, openStage, SECRETS } from "../support/stage.ts";
 
 const LATEST = parseTag("latest");
 

@@ -37,6 +37,7 @@ import {
 } from "@stowage/testkit";
 import { expect } from "vitest";
 
+import { goodAnswer } from "./good-answer.ts";
 import { makeImage, type TestImage } from "./images.ts";
 
 /** What must be seen nowhere but at the registry and its token server. */
@@ -55,7 +56,6 @@ export interface StageOptions extends Omit<RegistryClientOptions, "transport"> {
 }
 
 const LATEST = parseTag("latest");
-const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 const CHANNELS: readonly string[] = [];
 // What a server may see that is not the registry itself.
 const HARMLESS = [
@@ -63,6 +63,7 @@ const HARMLESS = [
   "accept-encoding",
   "connection",
   "content-length",
+  "content-range",
   "content-type",
   "host",
   "if-range",
@@ -73,7 +74,7 @@ const HARMLESS = [
 /**
  * A registry that wants tokens, its token server, a host of blobs that it may send to, and an
  * attacker, each at an address of its own; and a client that has a password for the registry. When
- * it ends, the faults are taken away, and the same client must pull that image and another one.
+ * it ends, the faults are taken away, and the same client must get that image and another one.
  */
 export class Stage implements AsyncDisposable {
   readonly registry: FaultyRegistry;
@@ -87,6 +88,7 @@ export class Stage implements AsyncDisposable {
   readonly events: RegistryEvent[] = [];
   readonly #raw: { readonly server: RawServer; readonly repository: RepositoryClient }[] = [];
   #recovering = false;
+  #hasPulled = false;
 
   constructor(
     [registry, tokens, blobs, attacker]: readonly FaultyRegistry[],
@@ -166,6 +168,7 @@ export class Stage implements AsyncDisposable {
 
   /** Pulls the image into a layout beside the canary. */
   async pull(): Promise<void> {
+    this.#hasPulled = true;
     const destination = layoutFolderDestination(join(this.world.place, "layout"), "it");
     await copyImage(registrySource(this.repository, LATEST), destination);
     await this.#expectWholeLayout();
@@ -194,7 +197,7 @@ export class Stage implements AsyncDisposable {
       this.#recovering = true;
       for (const server of [registry, tokens, blobs, attacker]) server.rules.length = 0;
       await this.fetchManifest();
-      await this.pull();
+      await (this.#hasPulled ? this.pull() : this.readLayer());
       await this.client
         .repository(parseRepository(`${registry.host}/other/app`))
         .fetchManifest(LATEST);
@@ -265,28 +268,6 @@ export function challengeTo(tokens: { readonly url: string }, rest = ""): Script
 
 export function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
-}
-
-/** What a good registry with this image says. */
-export function goodAnswer(
-  { manifest, blobs }: TestImage,
-  { path, headers }: Pick<RecordedRequest, "headers" | "path">,
-): ScriptedAnswer & { readonly body?: Uint8Array | string } {
-  if (/\/manifests\//u.test(path)) {
-    return { headers: { "content-type": MANIFEST_TYPE }, body: manifest };
-  }
-  if (/\/tags\/list/u.test(path)) return { body: '{"tags":["latest"]}' };
-  const blob = blobs.find(({ descriptor }) => path.includes(descriptor.digest));
-  if (blob === undefined) return { status: 404 };
-  const first = Number(/^bytes=(\d+)-$/u.exec(headers.range ?? "")?.[1] ?? 0);
-  return { ...rangeFrom(blob.bytes, first), body: blob.bytes.subarray(first) };
-}
-
-/** Status and headers for the bytes from `first` on. */
-export function rangeFrom(bytes: Uint8Array, first: number) {
-  if (first === 0) return { headers: { etag: '"one"' } };
-  const range = `bytes ${first}-${bytes.length - 1}/${bytes.length}`;
-  return { status: 206, headers: { etag: '"one"', "content-range": range } };
 }
 
 /** An answer without a body gets one that repeats all secrets, for it is the attacker's to say. */
