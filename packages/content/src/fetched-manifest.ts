@@ -62,7 +62,7 @@ export function parseManifest(
   mediaType?: string,
   digest: Digest = digestOf(bytes),
 ): FetchedManifest {
-  const json = parseJsonDocument(bytes, { maxBytes: MAX_MANIFEST_BYTES });
+  const json = parseJsonDocument(bytes, { maxBytes: MAX_MANIFEST_BYTES, plainIntegers: true });
   const shape = new JsonShape(json, "manifest", "ERR_CONTENT_INVALID_MANIFEST");
   refuseFoldedKeys(shape);
   if (shape.object["schemaVersion"] === 1) {
@@ -70,9 +70,11 @@ export function parseManifest(
       hint: "Push the image again with a current tool; schema 1 has been retired since 2019.",
     });
   }
+  const announced = mediaType?.split(";")[0]?.trim() ?? "";
+  if (!GENERIC_TYPES.has(announced)) requireManifestType(announced, digest);
   if (shape.object["schemaVersion"] !== 2) shape.fail("is not 2", "schemaVersion");
   const kind = kindOf(shape, digest);
-  const type = typeOf(shape, kind, mediaType?.split(";")[0]?.trim() ?? "", digest);
+  const type = typeOf(shape, kind, announced, digest);
   return {
     descriptor: { mediaType: type, digest, size: bytes.byteLength },
     bytes,
@@ -130,12 +132,7 @@ function typeOf(
   }
   const type =
     said ?? stated ?? (kind === "index" ? MEDIA_TYPE.imageIndex : MEDIA_TYPE.imageManifest);
-  if (!isImageIndexMediaType(type) && !isImageManifestMediaType(type)) {
-    throw new ContentError(
-      "ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE",
-      `${digest}: ${escapeText(type)} is no image manifest`,
-    );
-  }
+  requireManifestType(type, digest);
   if (isImageIndexMediaType(type) !== (kind === "index")) {
     throw new ContentError(
       "ERR_CONTENT_AMBIGUOUS_MANIFEST",
@@ -143,4 +140,12 @@ function typeOf(
     );
   }
   return type;
+}
+
+function requireManifestType(type: string, digest: Digest): void {
+  if (isImageIndexMediaType(type) || isImageManifestMediaType(type)) return;
+  throw new ContentError(
+    "ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE",
+    `${digest}: ${escapeText(type)} is no image manifest`,
+  );
 }

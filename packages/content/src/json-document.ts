@@ -28,6 +28,11 @@ export interface JsonDocumentOptions {
   readonly maxDepth?: number | undefined;
   /** Values of any sort in the document. @defaultValue 100_000 */
   readonly maxNodes?: number | undefined;
+  /**
+   * Refuse whole numbers that are written with a point or an exponent, since readers differ in
+   * whether those are whole. @defaultValue false
+   */
+  readonly plainIntegers?: boolean | undefined;
 }
 
 const DEFAULT_MAX_BYTES = 4 * 1024 * 1024;
@@ -68,6 +73,7 @@ class JsonReader {
   readonly #text: string;
   readonly #maxDepth: number;
   readonly #maxNodes: number;
+  readonly #plainIntegers: boolean;
   #position = 0;
   #nodes = 0;
 
@@ -75,6 +81,7 @@ class JsonReader {
     this.#text = text;
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#maxNodes = options.maxNodes ?? DEFAULT_MAX_NODES;
+    this.#plainIntegers = options.plainIntegers ?? false;
   }
 
   readDocument(): JsonValue {
@@ -149,6 +156,9 @@ class JsonReader {
     if (!Number.isFinite(number)) this.#fail("a number that is too large");
     if (Number.isInteger(number) && !Number.isSafeInteger(number)) {
       this.#fail("an integer beyond 2^53");
+    }
+    if (this.#plainIntegers && Number.isInteger(number) && /[.eE]/u.test(text)) {
+      this.#fail("an integer that is not written as one");
     }
     return number;
   }

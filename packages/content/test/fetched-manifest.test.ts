@@ -75,6 +75,92 @@ describe("parseManifest", () => {
     );
   });
 
+  test.for([
+    "1e3",
+    "4.0",
+    "1e400",
+    "9007199254740993",
+    "9007199254740992",
+    "-0",
+    "null",
+    '"4"',
+    "[4]",
+  ])("M14, V34: %s is no size", (size) => {
+    const text = JSON.stringify(MANIFEST).replaceAll('"size":4', `"size":${size}`);
+    expect(() => parseManifest(Buffer.from(text))).toThrow(
+      expect.objectContaining({ kind: "ManifestInvalid" }),
+    );
+  });
+
+  test("M10, M33: whatever stands in annotations, bytes and digest stay", () => {
+    const hostile = String.raw`\ud800 \u0000 \u2028 \u001b[2J \u202e`;
+    const text = JSON.stringify(MANIFEST).replace("{", `{"annotations":{"a":"${hostile}"},`);
+    const bytes = Buffer.from(text);
+    const fetched = parseManifest(bytes);
+    expect(fetched.bytes).toBe(bytes);
+    expect(fetched.descriptor.digest).toBe(digestOf(bytes));
+    expect(fetched.document).toMatchObject({
+      manifest: { annotations: { a: "\ud800 \u0000 \u2028 \u001b[2J \u202e" } },
+    });
+  });
+
+  test("M10: a field's own text is escaped where a message repeats it", () => {
+    const type = "application/\u001b[2J\u202e";
+    expect(() => read({ ...MANIFEST, mediaType: type })).toThrow(
+      expect.objectContaining({ message: expect.not.stringMatching(/[\u001b\u202e]/u) }),
+    );
+  });
+
+  test("M18: urls are only read, however many and whatever they are", () => {
+    const urls = ["file:///etc/shadow", "http://169.254.169.254/", ...Array(10_000).fill("x:y")];
+    const { document } = read({ ...MANIFEST, layers: [{ ...LAYER, urls }] });
+    expect(document).toMatchObject({ manifest: { layers: [{ urls }] } });
+  });
+
+  test("M19: the data of a descriptor is only read", () => {
+    const data = Buffer.from("other bytes").toString("base64");
+    const { document } = read({ ...MANIFEST, layers: [{ ...LAYER, data }] });
+    expect(document).toMatchObject({ manifest: { layers: [{ digest: BLOB, data }] } });
+  });
+
+  test.for([
+    ["a config", { architecture: "amd64", os: "linux", rootfs: {} }, MEDIA_TYPE.imageConfig],
+    ["a layer", MANIFEST, MEDIA_TYPE.layerGzip],
+    ["HTML", MANIFEST, "text/html"],
+  ] as const)("M22: what is announced as %s is no manifest", ([, document, type]) => {
+    expect(() => read(document, type)).toThrow(
+      expect.objectContaining({ kind: "MediaTypeUnsupported" }),
+    );
+  });
+
+  test.for(["1", "3", "2.0", '"2"', "null", "[2]", "true"])(
+    "M06: schema version %s is invalid",
+    (version) => {
+      const text = JSON.stringify(MANIFEST).replace(
+        '"schemaVersion":2',
+        `"schemaVersion":${version}`,
+      );
+      expect(() => parseManifest(Buffer.from(text))).toThrow(
+        expect.objectContaining({
+          kind: version === "1" ? "MediaTypeUnsupported" : "ManifestInvalid",
+        }),
+      );
+    },
+  );
+
+  test("M12: one layer two hundred times is read as it is, and fast", () => {
+    const { document } = read({ ...MANIFEST, layers: Array.from({ length: 200 }, () => LAYER) });
+    expect(document.kind === "manifest" && document.manifest.layers).toHaveLength(200);
+  });
+
+  test("D04, D09: one document has a name of each algorithm, and keeps the one it was asked by", () => {
+    const bytes = Buffer.from(JSON.stringify(MANIFEST));
+    const sha512 = digestOf(bytes, "sha512");
+    expect(parseManifest(bytes, undefined, sha512).descriptor.digest).toBe(sha512);
+    expect(parseManifest(bytes).descriptor.digest).toBe(digestOf(bytes));
+    expect(sha512).not.toBe(digestOf(bytes));
+  });
+
   test("M14: minus zero is no size", () => {
     const text = JSON.stringify(MANIFEST).replace('"size":4}]', '"size":-0}]');
     expect(() => parseManifest(Buffer.from(text))).toThrow(

@@ -54,6 +54,24 @@ describe("parseImageConfig", () => {
     );
   });
 
+  test("M25: a long history is read or refused by a cap, and says nothing of layers", () => {
+    const history = (count: number) =>
+      Array.from({ length: count }, () => ({ empty_layer: false, created_by: "x" }));
+    const read10k = read({ ...CONFIG, history: history(10_000) });
+    expect(read10k.history).toHaveLength(10_000);
+    expect(read10k.rootfs.diff_ids).toEqual([DIFF_ID]);
+    expect(() => read({ ...CONFIG, history: history(100_000) })).toThrow(
+      expect.objectContaining({ kind: "LimitExceeded" }),
+    );
+  });
+
+  test.for(["0000-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999999Z", "yesterday", ""])(
+    "M31: a time of %j is only text",
+    (created) => {
+      expect(read({ ...CONFIG, created }).created).toBe(created);
+    },
+  );
+
   test("PL-04, M23: four MiB are read, a byte more is not", () => {
     const padded = (length: number) => Buffer.from(JSON.stringify(CONFIG).padEnd(length));
     expect(parseImageConfig(padded(MAX_CONFIG_BYTES)).os).toBe("linux");

@@ -152,6 +152,31 @@ describe("a manifest that leads astray", () => {
     expect(stage.registry.requests.some(({ path }) => path.includes("blobs"))).toBe(false);
   });
 
+  test("M19 the data that a descriptor brings along is not taken for the blob", async () => {
+    await using stage = await openStage();
+    const data = Buffer.from("other bytes").toString("base64");
+    const descriptor = { ...stage.layer.descriptor, data };
+    const read = await Array.fromAsync(stage.repository.openContent(descriptor));
+    expect(Buffer.concat(read).equals(stage.layer.bytes)).toBe(true);
+    stage.fault(digestPath(stage), [{ status: 404 }]);
+    await stage.refuses("RegistryNotFound", () =>
+      Array.fromAsync(stage.repository.openContent(descriptor)),
+    );
+  });
+
+  test("M22 an index that names a config as an image is refused, and no image is there", async () => {
+    await using stage = await openStage();
+    const [config] = stage.image.blobs;
+    const manifests = [{ ...config?.descriptor, mediaType: MEDIA_TYPE.imageManifest }];
+    const index = json({ schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests });
+    stage.fault(/manifests\/latest/u, [{ body: index }]);
+    stage.fault(/manifests\/sha256/u, [
+      { headers: { "content-type": MEDIA_TYPE.imageConfig } },
+      { body: config?.bytes ?? "" },
+    ]);
+    await stage.refuses("MediaTypeUnsupported", () => stage.pull());
+  });
+
   test("V07 text is no digest to the compiler", async () => {
     await using stage = await openStage();
     const text = "sha256:../../x";
