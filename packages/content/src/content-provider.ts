@@ -1,6 +1,9 @@
 import type { Descriptor } from "./descriptor.ts";
 
-/** Bytes on their way. Cold: nothing is opened before the first chunk is asked for. */
+/**
+ * Bytes on their way. Cold: nothing is opened before the first chunk is asked for. A chunk belongs
+ * to whoever receives it.
+ */
 export type ByteSource = AsyncIterable<Uint8Array>;
 
 /** How content is opened. */

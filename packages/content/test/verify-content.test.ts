@@ -25,6 +25,15 @@ describe("verifyContent", () => {
     );
   });
 
+  test("what is verified already is passed on as it is, and held to another descriptor still", async () => {
+    const once = verifyContent(Readable.from([HELLO]), descriptorOf(HELLO));
+    expect(verifyContent(once, descriptorOf(HELLO))).toBe(once);
+    const other = verifyContent(once, descriptorOf(ALTERED));
+    await expect(Array.fromAsync(other)).rejects.toMatchObject({
+      code: "ERR_CONTENT_DIGEST_MISMATCH",
+    });
+  });
+
   test.for([
     ["a byte too few", [HELLO.subarray(1)], "ERR_CONTENT_SIZE_MISMATCH", "ello, registry"],
     ["a byte too many", [HELLO, Buffer.of(0)], "ERR_CONTENT_SIZE_MISMATCH", "hello, registry"],

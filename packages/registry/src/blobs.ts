@@ -36,14 +36,10 @@ const RESUME_AFTER_TIME = 60_000;
  * The bytes of a blob. A connection that breaks is taken up again where it broke; from offset 0 all
  * bytes together are held to the descriptor, from elsewhere only their number.
  */
-export async function* openBlob(descriptor: Descriptor, options: OpenBlobOptions): ByteSource {
-  const { digest, size } = descriptor;
+export function openBlob(descriptor: Descriptor, options: OpenBlobOptions): ByteSource {
   const { offset = 0 } = options;
-  if (!Number.isSafeInteger(offset) || offset < 0 || offset > size) {
-    throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: no byte ${offset} of ${size}`);
-  }
   const source = resumed(descriptor, offset, options);
-  yield* offset === 0 ? verifyContent(source, descriptor) : counted(source, descriptor, offset);
+  return offset === 0 ? verifyContent(source, descriptor) : counted(source, descriptor, offset);
 }
 
 async function* resumed(
@@ -87,6 +83,9 @@ async function* counted(
   { digest, size }: Descriptor,
   offset: number,
 ): ByteSource {
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset > size) {
+    throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: no byte ${offset} of ${size}`);
+  }
   let received = offset;
   for await (const chunk of source) {
     received += chunk.byteLength;

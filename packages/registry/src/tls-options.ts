@@ -24,8 +24,13 @@ let authorities: readonly string[] | undefined;
 export function secureContextOf(options: TlsOptions = DEFAULTS): SecureContext {
   let context = contexts.get(options);
   if (context === undefined) {
-    const { ca = [], cert, key } = options;
-    context = createSecureContext({ ca: [...trustedAuthorities(), ...ca], cert, key });
+    const { ca = [], cert, key, verify = true } = options;
+    // Who accepts any certificate needs no authorities.
+    context = createSecureContext({
+      ...(verify && { ca: [...trustedAuthorities(), ...ca] }),
+      cert,
+      key,
+    });
     contexts.set(options, context);
   }
   return context;

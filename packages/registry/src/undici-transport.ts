@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import type { ByteSource } from "@stowage/content";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 
+import { ChunkQueue } from "./chunk-queue.ts";
 import { guardedLookup, requirePublicLiteral } from "./guarded-lookup.ts";
 import { networkError } from "./network-failure.ts";
 import { RegistryError } from "./registry-error.ts";
@@ -32,6 +33,9 @@ export interface UndiciTransportOptions {
 const MAX_HINTS = 32;
 
 type Body = Dispatcher.ResponseData["body"];
+
+// Enough that the network goes on while a chunk is hashed and written.
+const READ_AHEAD_BYTES = 256 * 1024;
 
 /** The default transport: a pool of connections per host and TLS settings. */
 export class UndiciTransport implements AsyncDisposable {
@@ -146,11 +150,18 @@ export class UndiciTransport implements AsyncDisposable {
 
   async *#read(request: TransportRequest, body: Body, options: TransportOptions): ByteSource {
     const url = redactUrl(request.url);
-    const iterator = body.iterator();
+    const chunks = new ChunkQueue(body, READ_AHEAD_BYTES);
     let waited = 0;
     let arrived = 0;
     try {
       for (;;) {
+        const ready = chunks.take();
+        if (ready !== undefined) {
+          arrived += ready.byteLength;
+          if (arrived >= this.#stallBytes) waited = arrived = 0;
+          yield ready;
+          continue;
+        }
         const started = performance.now();
         const stall = setTimeout(
           () =>
@@ -163,17 +174,12 @@ export class UndiciTransport implements AsyncDisposable {
             ),
           Math.max(this.#stallTimeout - waited, 0),
         );
-        let next: IteratorResult<Uint8Array>;
         try {
-          next = await iterator.next();
+          if (await chunks.isOver()) return;
         } finally {
           clearTimeout(stall);
         }
-        if (next.done === true) return;
         waited += performance.now() - started;
-        arrived += next.value.byteLength;
-        if (arrived >= this.#stallBytes) waited = arrived = 0;
-        yield next.value;
       }
     } catch (error) {
       throw failureOf(error, request, options);

@@ -35,6 +35,50 @@ describe("UndiciTransport", () => {
     expect(server.requests.map(({ headers }) => headers["accept-encoding"])).toEqual(["identity"]);
   });
 
+  test("a reader that waits holds the sender back, and then gets every byte", async () => {
+    const size = 64 * 1024 * 1024;
+    let sent = 0;
+    await using server = await serve((_, response) => {
+      response.writeHead(200, { "content-length": size });
+      const chunk = Buffer.alloc(64 * 1024);
+      const send = (): void => {
+        while (sent < size) {
+          sent += chunk.byteLength;
+          if (!response.write(chunk)) return void response.once("drain", send);
+        }
+        response.end();
+      };
+      send();
+    });
+    await using transport = new UndiciTransport();
+    const request = { method: "GET", url: new URL(server.origin), headers: {} } as const;
+    const { body } = await transport.request(request, {});
+    const iterator = body[Symbol.asyncIterator]();
+    let received = (await iterator.next()).value?.byteLength ?? 0;
+    let before = -1;
+    // Until the sender stands still.
+    await expect.poll(() => before === (before = sent), { interval: 200 }).toBe(true);
+    expect(sent).toBeLessThan(size / 2);
+    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
+      received += next.value.byteLength;
+    }
+    expect(received).toBe(size);
+  });
+
+  test("a body that is given up half-way fails its reader, and does not end as if it were whole", async () => {
+    await using server = await serve((_, response) => {
+      response.writeHead(200, { "content-length": 100 }).write("half");
+    });
+    await using transport = new UndiciTransport();
+    const request = { method: "GET", url: new URL(server.origin), headers: {} } as const;
+    const { body, cancel } = await transport.request(request, {});
+    const iterator = body[Symbol.asyncIterator]();
+    await iterator.next();
+    const rest = iterator.next();
+    cancel();
+    await expect(rest).rejects.toMatchObject({ code: "ERR_REGISTRY_UNAVAILABLE" });
+  });
+
   test.for([
     ["expired", "DNS:localhost", "-1"],
     ["for another name", "DNS:other.example", "2"],

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import type { ByteSource } from "@stowage/content";
 
 import { guarded } from "./file-failure.ts";
+import { writeBehind } from "./write-behind.ts";
 
 /** Writes beside the place, syncs, and moves there: whoever looks sees all of it or nothing. */
 export async function writeDurably(
@@ -15,13 +16,10 @@ export async function writeDurably(
   const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.partial`);
   try {
     {
-      await using file = await guarded(temporary, () => open(temporary, "wx", 0o644));
-      let written = 0;
-      for await (const chunk of source) {
-        await guarded(temporary, () => writeWhole(file, chunk, written));
-        written += chunk.byteLength;
-        onProgress?.(written);
-      }
+      await using file: FileHandle = await guarded(temporary, () => open(temporary, "wx", 0o644));
+      const write = (chunks: readonly Uint8Array[], position: number): Promise<void> =>
+        guarded(temporary, () => writeAll(file, chunks, position));
+      await writeBehind(source, write, onProgress);
       await guarded(temporary, () => file.sync());
     }
     await guarded(path, () => rename(temporary, path));
@@ -31,15 +29,26 @@ export async function writeDurably(
   }
 }
 
-/** Writes all of a chunk at a position, which one call need not do. */
-export async function writeWhole(
+/** Writes all of some chunks at a position, which one call need not do. */
+export async function writeAll(
   file: FileHandle,
-  chunk: Uint8Array,
+  chunks: readonly Uint8Array[],
   position: number,
 ): Promise<void> {
-  for (let done = 0; done < chunk.byteLength;) {
-    const length = chunk.byteLength - done;
-    const { bytesWritten } = await file.write(chunk, done, length, position + done);
-    done += bytesWritten;
+  let left = [...chunks];
+  for (let at = position; left.length > 0;) {
+    const { bytesWritten } = await file.writev(left, at);
+    at += bytesWritten;
+    left = dropBytes(left, bytesWritten);
   }
+}
+
+function dropBytes(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  let left = count;
+  const kept: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    if (left < chunk.byteLength) kept.push(chunk.subarray(left));
+    left = Math.max(left - chunk.byteLength, 0);
+  }
+  return kept;
 }

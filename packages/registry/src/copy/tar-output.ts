@@ -5,8 +5,9 @@ import { dirname, join } from "node:path";
 
 import type { ByteSource } from "@stowage/content";
 
-import { writeWhole } from "./durable-file.ts";
+import { writeAll } from "./durable-file.ts";
 import { guarded } from "./file-failure.ts";
+import { writeBehind } from "./write-behind.ts";
 
 const BLOCK = 512;
 // What octal digits in the header's field can hold.
@@ -87,13 +88,11 @@ export class TarOutput implements AsyncDisposable {
     await guarded(this.#path, () =>
       this.#append(Buffer.concat([...headers, formatHeader(name, size)])),
     );
-    let written = 0;
+    const from = this.#position;
+    const write = (chunks: readonly Uint8Array[], position: number): Promise<void> =>
+      guarded(this.#path, () => writeAll(file, chunks, from + position));
     try {
-      for await (const chunk of source()) {
-        await guarded(this.#path, () => this.#append(chunk));
-        written += chunk.byteLength;
-        onProgress?.(written);
-      }
+      this.#position += await writeBehind(source(), write, onProgress);
     } catch (error) {
       this.#position = start;
       throw error;
@@ -105,7 +104,7 @@ export class TarOutput implements AsyncDisposable {
   async #append(bytes: Uint8Array): Promise<void> {
     if (bytes.byteLength === 0) return;
     const file = await this.#open();
-    await writeWhole(file, bytes, this.#position);
+    await writeAll(file, [bytes], this.#position);
     this.#position += bytes.byteLength;
   }
 
