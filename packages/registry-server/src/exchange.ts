@@ -12,6 +12,8 @@ export interface Served {
   readonly tags: TagStore;
   readonly uploads: Uploads;
   readonly referrers: Referrers;
+  /** Milliseconds within which 16 KiB of a body must come. */
+  readonly stallTimeout: number;
 }
 
 /** One request, and what it is answered from. */

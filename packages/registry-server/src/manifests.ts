@@ -12,6 +12,7 @@ import { parseTag } from "@stowage/reference";
 
 import { etagOf, type Exchange, isUnchanged, sendEmpty, sendUnchanged } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
+import { readSteadily } from "./steady-body.ts";
 import type { ManifestEntry } from "./tag-store.ts";
 
 /** `GET` and `HEAD` of a manifest by tag or digest. */
@@ -35,8 +36,8 @@ export async function getManifest(exchange: Exchange): Promise<void> {
 
 /** `PUT` of a manifest: what it refers to must be here already, a subject excepted. */
 export async function putManifest(exchange: Exchange): Promise<void> {
-  const { request, repository, target, content, tags, signal } = exchange;
-  const bytes = await readBody(request);
+  const { request, repository, target, content, tags, signal, stallTimeout } = exchange;
+  const bytes = await readBody(readSteadily(request, stallTimeout));
   const digest = isDigest(target) ? digestOf(bytes, algorithmOf(target)) : digestOf(bytes);
   if (isDigest(target) && digest !== target) {
     throw new ProtocolError(400, "DIGEST_INVALID", `the manifest is ${digest}`);

@@ -1,3 +1,5 @@
+import { type ErrorKind, errorKind, hasErrorCode } from "@stowage/content";
+
 /**
  * What a client is told went wrong.
  *
@@ -37,4 +39,34 @@ export class ProtocolError extends Error {
     this.spec = spec;
     this.headers = headers;
   }
+}
+
+type Answer = readonly [status: number, code: SpecErrorCode];
+
+const NO_SPACE: Answer = [507, "TOOMANYREQUESTS"];
+const ANSWERS: Readonly<Partial<Record<ErrorKind, Answer>>> = {
+  NoSpace: NO_SPACE,
+  PolicyConfigInvalid: [403, "DENIED"],
+  PolicyRejected: [403, "DENIED"],
+  ReadOnlyStore: [405, "UNSUPPORTED"],
+};
+
+/**
+ * What an error is told as. Where content or tags refuse by an error of a known kind, its message is
+ * passed on; of any other failure a client hears only that there was one.
+ */
+export function asProtocolError(error: unknown): ProtocolError {
+  if (error instanceof ProtocolError) return error;
+  if (hasErrorCode(error, "ENOSPC", "EDQUOT")) return new ProtocolError(...NO_SPACE, "no space");
+  const [status, code] = answerTo(error) ?? [];
+  if (status === undefined || code === undefined || !(error instanceof Error)) {
+    return new ProtocolError(500, "UNSUPPORTED", "the registry failed");
+  }
+  return new ProtocolError(status, code, error.message);
+}
+
+function answerTo(error: unknown): Answer | undefined {
+  if (hasErrorCode(error, "ERR_SERVER_REFUSED")) return [403, "DENIED"];
+  const kind = errorKind(error);
+  return kind && ANSWERS[kind];
 }

@@ -18,6 +18,14 @@ export interface RegistryServerOptions {
   readonly readOnly?: boolean | undefined;
   /** Whom to let in. Everybody who can reach it, unless told. */
   readonly auth?: { readonly username: string; readonly password: string } | undefined;
+  /** Bytes that a blob may have to be pushed. @defaultValue 17_179_869_184 (16 GiB) */
+  readonly maxBlobBytes?: number | undefined;
+  /** Bytes of all uploads under way; they lie in the temporary directory. @defaultValue four blobs */
+  readonly maxUploadBytes?: number | undefined;
+  /** Milliseconds after which an upload that was left alone is gone. @defaultValue one hour */
+  readonly uploadTimeout?: number | undefined;
+  /** Milliseconds within which 16 KiB of what a client sends must come. @defaultValue 60_000 */
+  readonly stallTimeout?: number | undefined;
 }
 
 /** Where a server listens. */
@@ -43,8 +51,10 @@ export interface RegistryServer extends AsyncDisposable {
  */
 export function createRegistryServer(options: RegistryServerOptions): RegistryServer {
   const { content, tags = createMemoryTagStore(), readOnly = true, auth } = options;
-  const uploads = createUploads();
-  const served = { content, tags, uploads, referrers: new Map(), readOnly, auth };
+  const { maxBlobBytes = MAX_BLOB_BYTES, uploadTimeout = UPLOAD_TIMEOUT_MS } = options;
+  const { maxUploadBytes = 4 * maxBlobBytes, stallTimeout = STALL_TIMEOUT_MS } = options;
+  const uploads = createUploads({ maxBlobBytes, maxUploadBytes, uploadTimeout });
+  const served = { content, tags, uploads, referrers: new Map(), stallTimeout, readOnly, auth };
   const answers = new Set<Promise<void>>();
   const server = createServer(LIMITS, (request, response) => {
     const answer = answerRequest(request, response, served).finally(() => answers.delete(answer));
@@ -67,6 +77,9 @@ export function createRegistryServer(options: RegistryServerOptions): RegistrySe
 // A large blob takes its time to come, so that only silence ends a request, not its length.
 const LIMITS = { requestTimeout: 0, headersTimeout: 60_000 };
 const IDLE_MS = 300_000;
+const MAX_BLOB_BYTES = 16 * 1024 ** 3;
+const UPLOAD_TIMEOUT_MS = 3_600_000;
+const STALL_TIMEOUT_MS = 60_000;
 
 function listen(
   server: Server,

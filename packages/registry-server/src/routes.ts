@@ -4,7 +4,7 @@ import { requireBasic, type ServerCredentials } from "./basic-auth.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { type Exchange, sendJson, type Served } from "./exchange.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
-import { ProtocolError } from "./protocol-error.ts";
+import { asProtocolError, ProtocolError } from "./protocol-error.ts";
 import { listReferrers } from "./referrers.ts";
 import { listTags } from "./tags.ts";
 import { cancelUpload, continueUpload, finishUpload, getUpload, startUpload } from "./uploads.ts";
@@ -88,12 +88,13 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
     response.destroy();
     return;
   }
-  const known = error instanceof ProtocolError ? error : undefined;
+  const { status, spec: code, message, headers } = asProtocolError(error);
   // What was sent and is not read would be taken for the next request.
-  const headers = { ...known?.headers, ...(request.complete ? {} : { connection: "close" }) };
-  const told = {
-    code: known?.spec ?? "UNSUPPORTED",
-    message: known?.message ?? "the registry failed",
-  };
-  sendJson({ request, response }, known?.status ?? 500, { errors: [told] }, headers);
+  const closing = request.complete ? {} : { connection: "close" };
+  sendJson(
+    { request, response },
+    status,
+    { errors: [{ code, message }] },
+    { ...headers, ...closing },
+  );
 }

@@ -1,10 +1,11 @@
 import { createReadStream } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 
 import { type Digest, hasErrorCode, isDigest } from "@stowage/content";
 
 import { type Exchange, sendEmpty } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
+import { readSteadily } from "./steady-body.ts";
 import type { Upload } from "./upload-store.ts";
 
 /** `POST`: begins an upload, takes a whole blob at once, or mounts one that is here. */
@@ -79,8 +80,11 @@ function requireUpload({ repository, target, uploads }: Exchange): Upload {
 }
 
 function checkStart({ request, repository, target }: Exchange, upload: Upload): void {
-  const [, from] = /^(\d+)-\d+$/.exec(request.headers["content-range"] ?? "") ?? [];
-  if (from === undefined || Number(from) === upload.received) return;
+  const { "content-range": range, "content-length": length } = request.headers;
+  if (range === undefined) return;
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(range) ?? [];
+  const isLength = length === undefined || Number(length) === Number(to) - Number(from) + 1;
+  if (Number(from) === upload.received && isLength) return;
   throw new ProtocolError(416, "BLOB_UPLOAD_INVALID", "not where the upload ends", {
     location: `/v2/${repository}/blobs/uploads/${target}`,
     range: `0-${Math.max(upload.received - 1, 0)}`,
@@ -97,11 +101,22 @@ function claim(upload: Upload): Disposable {
   };
 }
 
-async function append({ request }: Exchange, upload: Upload): Promise<void> {
+async function append(exchange: Exchange, upload: Upload): Promise<void> {
+  const { request, target, uploads, stallTimeout } = exchange;
+  await uploads.grow(target, Number(request.headers["content-length"] ?? 0));
   await using file = await open(upload.path, "r+");
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
-    await file.write(chunk, 0, chunk.byteLength, upload.received);
+  for await (const chunk of readSteadily(request, stallTimeout)) {
+    await uploads.grow(target, chunk.byteLength);
+    await writeWhole(file, chunk, upload.received);
     upload.received += chunk.byteLength;
+  }
+}
+
+async function writeWhole(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < chunk.byteLength;) {
+    const length = chunk.byteLength - done;
+    const { bytesWritten } = await file.write(chunk, done, length, position + done);
+    done += bytesWritten;
   }
 }
 
