@@ -123,7 +123,11 @@ describe("--format json", () => {
     const { code, stdout, stderr } = await world.run(pull);
     expect([code, stdout]).toEqual([8, ""]);
     expect(JSON.parse(stderr)).toMatchObject({
-      error: { code: expect.stringMatching(/^ERR_/), message: expect.any(String), causes: [] },
+      error: {
+        code: expect.stringMatching(/^ERR_/),
+        message: expect.any(String),
+        causes: expect.any(Array),
+      },
     });
     await expect(access(join(world.path, "escape"))).rejects.toMatchObject({ code: "ENOENT" });
   });
