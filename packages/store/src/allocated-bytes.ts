@@ -1,11 +1,9 @@
+import { constants, lstatSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
 import { walkTree } from "./linux/walk-tree.ts";
-import { FILE_TYPE, type FileStat, statAt } from "./linux/file-metadata.ts";
-import { AT_CWD } from "./linux/file-calls.ts";
-import { cString } from "./linux/libc.ts";
 
 /** Adds up what trees take on the disk, as `du` does: each inode once, however many names it has. */
 export interface DiskMeter {
@@ -18,26 +16,35 @@ export interface DiskMeter {
   measureAlone(path: string): number;
 }
 
+/** What counts of a file. */
+interface Allocated {
+  readonly mode: number;
+  readonly nlink: number;
+  readonly inode: bigint;
+  readonly blocks: bigint;
+}
+
 const BLOCK_BYTES = 512;
+const { S_IFMT: TYPE_MASK, S_IFDIR: DIRECTORY } = constants;
 const ENTRIES_PER_TURN = 1024;
 
 export function createDiskMeter(): DiskMeter {
   const linked = new Set<bigint>();
-  const bytesOf = (stat: FileStat): number => {
-    const isShared = stat.nlink > 1 && (stat.mode & FILE_TYPE.mask) !== FILE_TYPE.directory;
+  const bytesOf = (stat: Allocated): number => {
+    const isShared = stat.nlink > 1 && (stat.mode & TYPE_MASK) !== DIRECTORY;
     if (isShared && linked.has(stat.inode)) return 0;
     if (isShared) linked.add(stat.inode);
     return Number(stat.blocks) * BLOCK_BYTES;
   };
   return {
     measureAlone(path) {
-      const stat = statAt(AT_CWD, cString(path));
+      const stat = statOf(path);
       return stat === undefined ? 0 : bytesOf(stat);
     },
     async measure(path, signal) {
-      const stat = statAt(AT_CWD, cString(path));
+      const stat = statOf(path);
       if (stat === undefined) return 0;
-      if ((stat.mode & FILE_TYPE.mask) !== FILE_TYPE.directory) return bytesOf(stat);
+      if ((stat.mode & TYPE_MASK) !== DIRECTORY) return bytesOf(stat);
       try {
         return await measureTree(path, bytesOf, signal);
       } catch (error) {
@@ -50,7 +57,7 @@ export function createDiskMeter(): DiskMeter {
 
 async function measureTree(
   path: string,
-  bytesOf: (stat: FileStat) => number,
+  bytesOf: (stat: Allocated) => number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   let bytes = 0;
@@ -64,4 +71,11 @@ async function measureTree(
   }
   signal?.throwIfAborted();
   return bytes;
+}
+
+function statOf(path: string): Allocated | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const { mode, nlink, ino: inode, blocks } = stat;
+  return { mode: Number(mode), nlink: Number(nlink), inode, blocks };
 }

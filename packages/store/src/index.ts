@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export type { BlobStore, IngestOptions } from "./blob-store.ts";
-export type { TreeAspect } from "./check/compare-trees.ts";
+export type { TreeAspect } from "./layer/compare-trees.ts";
 export type {
   CheckOptions,
   CheckReport,

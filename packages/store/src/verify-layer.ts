@@ -13,7 +13,7 @@ import { setImmediate } from "node:timers/promises";
 import { hasErrorCode } from "@stowage/content";
 
 import type { TreeComparer } from "./check/tree-comparer.ts";
-import type { TreeDifference } from "./check/compare-trees.ts";
+import type { TreeDifference } from "./layer/compare-trees.ts";
 import { type LayerID, layerIDOf } from "./layer-id.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { walkTree } from "./linux/walk-tree.ts";

@@ -13,7 +13,7 @@ import { diffPath, layerPath } from "../store-layout.ts";
 import { isLayerEmpty, isLayerSuspect, verifyLayer } from "../verify-layer.ts";
 import { fetchBlob } from "./check-blobs.ts";
 import type { CheckRun, FoundDamage, Mended } from "./check-run.ts";
-import type { TreeDifference } from "./compare-trees.ts";
+import type { TreeDifference } from "../layer/compare-trees.ts";
 import { type ExpectedLayer, readExpectedContent } from "./expected-content.ts";
 
 /** Checks the layers that are there and those that should be, base first. */

@@ -5,7 +5,7 @@
  */
 import { parentPort } from "node:worker_threads";
 
-import { compareTrees, type TreeDifference } from "./compare-trees.ts";
+import { compareTrees, type TreeDifference } from "../layer/compare-trees.ts";
 
 /** Two trees to compare. */
 export interface CompareJob {

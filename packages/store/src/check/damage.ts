@@ -1,11 +1,10 @@
 import type { ByteSource, Descriptor } from "@stowage/content";
 
 import type { ImageID } from "../image-record.ts";
-import type { TreeAspect } from "./compare-trees.ts";
+import type { TreeAspect } from "../layer/compare-trees.ts";
 
 /** What is wrong with an object of a store. */
 export type DamageFault =
-  | "linked"
   | "missing"
   | "no image"
   | "no record"

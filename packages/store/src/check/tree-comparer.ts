@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import type { CompareAnswer, CompareJob } from "./compare-worker.ts";
-import type { TreeDifference } from "./compare-trees.ts";
+import type { TreeDifference } from "../layer/compare-trees.ts";
 
 /** Compares trees on a thread of its own, which ends with it. */
 export interface TreeComparer extends AsyncDisposable {

@@ -5,7 +5,7 @@
  */
 import { readSync } from "node:fs";
 
-import { isWhiteout } from "../layer/entry-metadata.ts";
+import { isWhiteout } from "./entry-metadata.ts";
 import { closeDescriptor, OPEN, readLinkAt, tryOpenAt } from "../linux/file-calls.ts";
 import { FILE_TYPE, type FileStat } from "../linux/file-metadata.ts";
 import { cString, systemError } from "../linux/libc.ts";
