@@ -55,7 +55,7 @@ export interface RequestMatch {
   readonly method?: string;
   /** Headers by their names in lower case. */
   readonly headers?: Readonly<Record<string, RegExp>>;
-  /** The first, second, … that the rest of this match holds for. */
+  /** The first, second, … of those that the rest holds for and that no earlier rule has taken. */
   readonly nth?: number;
 }
 

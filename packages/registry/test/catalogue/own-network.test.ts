@@ -61,6 +61,7 @@ describe.runIf(isPossible)("a network of its own (if root, with unshare, ip and 
 
   test("N26 a fifth of all packets lost: slower, and no error", () => {
     expect(found["loss"]).toMatchObject({ kind: "success", whole: true });
+    expect(found["loss"]["dropped"]).toBeGreaterThan(0);
   });
 
   test("N27 a link that goes down, and comes back: the pull goes on", () => {

@@ -50,6 +50,10 @@ describe("a server that stalls", () => {
 
   test("N09 is another than a disk that is slow with what has come", async () => {
     await using stage = await openStage({ ...LIMITS, size: 3_000_000 });
+    stage.fault(new RegExp(stage.layer.descriptor.digest, "u"), [
+      { body: stage.layer.bytes },
+      { throttle: 6_000_000 },
+    ]);
     const read: Uint8Array[] = [];
     for await (const chunk of stage.repository.openContent(stage.layer.descriptor)) {
       if (read.length === 0) await new Promise((wake) => setTimeout(wake, 3 * LIMITS.stallTimeout));

@@ -38,7 +38,8 @@ try {
   for (const name of process.argv.slice(2)) {
     const started = performance.now();
     const outcome = await runCase(name);
-    found[name] = { ...outcome, milliseconds: performance.now() - started };
+    const milliseconds = performance.now() - started;
+    found[name] = { ...outcome, milliseconds, dropped: countDropped() };
     run("iptables", "-F");
     run("ip6tables", "-F");
   }
@@ -65,23 +66,8 @@ async function runCase(what: string) {
   });
   await using _dns = await startDns(DNS[what] ?? ["127.0.0.1"]);
   if (what === "loss") {
-    for (const chain of ["INPUT"]) {
-      run(
-        "iptables",
-        "-A",
-        chain,
-        "-p",
-        "tcp",
-        "-m",
-        "statistic",
-        "--mode",
-        "random",
-        "--probability",
-        "0.2",
-        "-j",
-        "DROP",
-      );
-    }
+    const rule = "INPUT -p tcp -m statistic --mode random --probability 0.2 -j DROP";
+    run("iptables", "-A", ...rule.split(" "));
   }
   if (what === "ipv6-blackhole") run("ip6tables", "-A", "OUTPUT", "-p", "tcp", "-j", "DROP");
   const events: RegistryEvent[] = [];
@@ -119,6 +105,12 @@ async function runCase(what: string) {
 function pauseLink(): void {
   run("ip", "link", "set", "lo", "down");
   setTimeout(() => run("ip", "link", "set", "lo", "up"), 700);
+}
+
+/** Packets that the rules of `loss` have taken away. */
+function countDropped(): number {
+  const table = run("iptables", "-nvxL", "INPUT").toString();
+  return Number(/^\s*(\d+)\s+\d+\s+DROP\b/mu.exec(table)?.[1] ?? 0);
 }
 
 /** A name server that gives every name the same addresses, or the same trouble. */
