@@ -1,5 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 
+import { digestOf } from "@stowage/content";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -67,6 +69,48 @@ describe("decompress", () => {
     await expect(unpacked(frame(28))).rejects.toMatchObject({ kind: "LimitExceeded" });
     const single = Buffer.concat([Buffer.from("28b52ffde0", "hex"), Buffer.alloc(8, 0x10)]);
     await expect(unpacked(single)).rejects.toMatchObject({ kind: "LimitExceeded" });
+  });
+});
+
+describe("a decompressor that fails", () => {
+  test.for<[string, Buffer, "gzip" | "zstd"]>([
+    ["gzip", GZIP, "gzip"],
+    ["zstd", Buffer.concat([zstdCompressSync(randomBytes(500_000)), ZSTD]), "zstd"],
+  ])(
+    "Z14 does so once, in the iteration, however early it was left (%s)",
+    async ([, packed, kind]) => {
+      const stray: unknown[] = [];
+      const note = (error: unknown): void => void stray.push(error);
+      process.on("unhandledRejection", note).on("uncaughtException", note);
+      try {
+        const broken = [packed.subarray(0, -9), Buffer.alloc(9, 0x55), Buffer.alloc(9, 0x55)];
+        for (const chunks of [broken, [packed], [...broken, packed]]) {
+          const left = decompress(chunks, kind, 9);
+          await left.next();
+          await left.return();
+          const read = Array.fromAsync(decompress(broken, kind, 9));
+          await expect(read).rejects.toMatchObject({ code: "ERR_STORE_DECOMPRESS" });
+        }
+        const thrown = new Error("the disk");
+        const failing = function* (): Generator<Buffer> {
+          yield packed.subarray(0, 20);
+          throw thrown;
+        };
+        await expect(Array.fromAsync(decompress(failing(), kind, 9))).rejects.toBe(thrown);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(stray).toEqual([]);
+      } finally {
+        process.off("unhandledRejection", note).off("uncaughtException", note);
+      }
+    },
+  );
+
+  test("Z12 in a row of 1-byte chunks and one of 64 MiB comes to the same", async () => {
+    const bytes = Buffer.alloc(64 * 2 ** 20, "content ");
+    const large = gzipSync(bytes);
+    const whole = digestOf(await unpacked(large, large.length));
+    expect(whole).toBe(digestOf(bytes));
+    expect(digestOf(await unpacked(large, 1))).toBe(whole);
   });
 });
 

@@ -68,7 +68,7 @@ describe("a layer", () => {
     expect(readdirSync(join(world.root, "layers"))).toHaveLength(1);
   });
 
-  test("whose archive is another than the config says is refused", async () => {
+  test("Z13 whose archive is another than the config says is refused", async () => {
     await using world = await openWorld();
     const { store } = world;
     const [blob] = await storeBlob(store, [{ name: "file", body: "x" }]);

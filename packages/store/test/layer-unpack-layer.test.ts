@@ -7,10 +7,11 @@ import { openLayerBench } from "./support/layer-bench.ts";
 import { rawTar } from "./support/raw-tar.ts";
 
 const MANY = rawTar(...Array.from({ length: 60_000 }, (_, n) => ({ name: `d/${n}`, body: "x" })));
+const SOME = rawTar(...Array.from({ length: 3000 }, (_, n) => ({ name: `${n}`, body: "x" })));
 
 describe("unpackLayer", () => {
   test("stops in the middle when its signal fires, rejects with the reason, and writes no more", async () => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const controller = new AbortController();
     const reason = new Error("interrupted");
     const onProgress = (): void => {
@@ -20,7 +21,7 @@ describe("unpackLayer", () => {
     await expect(unpacked).rejects.toBe(reason);
     const names = readdirSync(`${bench.directory}/diff-1/d`).length;
     expect(names).toBeLessThan(60_000);
-    await bench.unpack(MANY);
+    await bench.unpack(SOME);
     expect(readdirSync(`${bench.directory}/diff-1/d`)).toHaveLength(names);
   });
 
@@ -32,7 +33,7 @@ describe("unpackLayer", () => {
   });
 
   test("says what is wrong with the blob's file, and goes on with the next layer", async () => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const missing = unpackLayer({ blobPath: "/nonexistent", diffDir: bench.directory });
     await expect(missing).rejects.toMatchObject({ code: "ERR_STORE_IO" });
     const { entries } = await bench.unpack(rawTar({ name: "a" }));
@@ -40,7 +41,7 @@ describe("unpackLayer", () => {
   });
 
   test("unpacks more layers at once than there are threads, and gives up one that waits", async () => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const controller = new AbortController();
     const layers = Array.from({ length: 9 }, (_, n) => bench.unpack(rawTar({ name: `f${n}` })));
     const waiting = bench.unpack(rawTar({ name: "x" }), { signal: controller.signal });

@@ -10,9 +10,11 @@ export const PEERS: Readonly<Record<string, string>> = {
   getfattr: "attr",
   gpg: "gnupg",
   htpasswd: "apache2-utils",
+  python3: "python3",
   runc: "runc",
   setcap: "libcap2-bin",
   skopeo: "skopeo",
+  strace: "strace",
   umoci: "umoci",
 };
 

@@ -112,7 +112,7 @@ class DirectoryApplier implements LayerApplier {
     }
     const parent = this.#directory.open(path.directory);
     if (whiteout.type === "opaque") this.#applyOpaque(parent);
-    else if (whiteout.type === "hide") this.#applyWhiteout(parent, whiteout.name);
+    else if (whiteout.type === "hide") this.#applyWhiteout(parent, whiteout.name, entry);
     else this.#applyEntry(parent, path, entry);
   }
 
@@ -177,11 +177,14 @@ class DirectoryApplier implements LayerApplier {
   }
 
   /** What the layer itself has under the name stays: only the layers below are hidden. */
-  #applyWhiteout(parent: OpenDirectory, name: string): void {
+  #applyWhiteout(parent: OpenDirectory, name: string, { mtime }: TarEntry): void {
     const path = this.#directory.pathOf(parent, name);
     this.#directory.hide(parent, name);
     const made = tryMakeNodeAt(parent.fd, nameBytes(name), FILE_TYPE.characterDevice, 0, 0);
-    if (made === 0) return;
+    if (made === 0) {
+      changeTimesAt(parent.fd, nameBytes(name), timesOf(mtime, mtime));
+      return;
+    }
     if (!failedWith(made, "EEXIST")) throw entryError("mknodat", path, -made);
     const fd = tryOpenAt(parent.fd, nameBytes(name), OPEN.path | OPEN.directory);
     if (fd < 0) return;

@@ -70,8 +70,11 @@ export async function* decompress(
 
 async function* gunzip(chunks: Iterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
   const end = new GzipEnd();
+  const source = noted(chunks, end);
   const gunzipper = createGunzip({ chunkSize: CHUNK_BYTES });
-  yield* transformed(noted(chunks, end), gunzipper);
+  yield* transformed(resumed([], source), gunzipper);
+  // It stops asking once it takes the stream to have ended.
+  for (const _ of source);
   end.check(gunzipper.bytesWritten);
 }
 

@@ -38,7 +38,8 @@ async function unpack(job: UnpackJob): Promise<UnpackResult> {
   let diffSize = 0;
   using applier = createLayerApplier(job.diffDir, limits);
   const reader = createTarReader(cancellable(applier, job), limits);
-  const chunks = readBlob(job);
+  using blob = openBlob(job);
+  const chunks = blob.chunks();
   const first = chunks.next();
   const head = first.done ? Buffer.alloc(0) : first.value;
   const whole = first.done ? [] : prepend(head, chunks);
@@ -59,28 +60,38 @@ async function unpack(job: UnpackJob): Promise<UnpackResult> {
   return { diffID: `sha256:${hash.digest("hex")}`, diffSize, ...applied, impliedDirectories };
 }
 
-function* readBlob(job: UnpackJob): Generator<Buffer, void, undefined> {
+interface OpenBlob extends Disposable {
+  chunks(): Generator<Buffer, void, undefined>;
+}
+
+/** Whoever reads may be given up at any chunk, also before the first: it is closed all the same. */
+function openBlob(job: UnpackJob): OpenBlob {
   const fd = openSync(job.blobPath, "r");
-  try {
-    let bytes = 0;
-    let reported = 0;
-    for (;;) {
-      throwIfCancelled(job);
-      const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-      const length = readSync(fd, buffer, 0, READ_BYTES, null);
-      const now = performance.now();
-      if (length === 0 || now - reported >= PROGRESS_MS) {
-        reported = now;
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, no window
-        parentPort?.postMessage({ type: "progress", bytes } satisfies UnpackAnswer);
+  const state = { isOpen: true };
+  return {
+    *chunks() {
+      let bytes = 0;
+      let reported = 0;
+      while (state.isOpen) {
+        throwIfCancelled(job);
+        const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+        const length = readSync(fd, buffer, 0, READ_BYTES, null);
+        const now = performance.now();
+        if (length === 0 || now - reported >= PROGRESS_MS) {
+          reported = now;
+          // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, no window
+          parentPort?.postMessage({ type: "progress", bytes } satisfies UnpackAnswer);
+        }
+        if (length === 0) return;
+        bytes += length;
+        yield buffer.subarray(0, length);
       }
-      if (length === 0) return;
-      bytes += length;
-      yield buffer.subarray(0, length);
-    }
-  } finally {
-    closeSync(fd);
-  }
+    },
+    [Symbol.dispose]() {
+      state.isOpen = false;
+      closeSync(fd);
+    },
+  };
 }
 
 function* prepend(head: Buffer, rest: Iterable<Buffer>): Generator<Buffer, void, undefined> {

@@ -7,11 +7,11 @@ describe("paths that point out of the layer", () => {
   test.for(["../x", "a/../../x", "..", "./..//x", "/../x", "../../../../etc/x"])(
     "T01 V40 %s is refused",
     async (name) => {
-      await using bench = openLayerBench();
-      await expect(bench.unpack(rawTar({ name }))).rejects.toMatchObject({
-        code: "ERR_STORE_LAYER_ESCAPE",
-      });
-      bench.assertUntouched();
+      await using bench = await openLayerBench();
+      for (const type of ["0", "1", "2", "5", "6"]) {
+        const refusal = await bench.refusalOf(rawTar({ name: "f" }, { name, type, link: "f" }));
+        expect(refusal).toMatchObject({ code: "ERR_STORE_LAYER_ESCAPE", kind: "LayerEscape" });
+      }
     },
   );
 
@@ -22,11 +22,12 @@ describe("paths that point out of the layer", () => {
     ["x/./y", "x/y"],
     ["c/../e", "e"],
     [String.raw`a\..\b`, String.raw`a\..\b`],
+    [String.raw`C:\x`, String.raw`C:\x`],
+    [String.raw`\\srv\x`, String.raw`\\srv\x`],
   ] as const)("T02 %s lands at %s", async ([name, path]) => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const { tree } = await bench.unpack(rawTar({ name }));
     expect(Object.keys(tree)).toContain(path);
-    bench.assertUntouched();
   });
 
   test.for([
@@ -36,36 +37,16 @@ describe("paths that point out of the layer", () => {
     ["fifo", "6"],
   ] as const)("T03 V43 a %s in place of the root is refused", async ([, type]) => {
     for (const name of ["", ".", "./", "/", "a/.."]) {
-      await using bench = openLayerBench();
+      await using bench = await openLayerBench();
       const entry: RawEntry = { name, type, link: bench.canary };
       await expect(bench.unpack(rawTar(entry))).rejects.toMatchObject({ kind: "LayerInvalid" });
-      bench.assertUntouched();
     }
   });
 
-  test.for([
-    ["a component of 256 bytes", "n".repeat(256)],
-    ["a path of 4097 bytes", "d/".repeat(2048) + "x"],
-    ["a path that is too long below the store", "d/".repeat(2040) + "x"],
-  ] as const)("T36 %s is refused, and what was made can be removed", async ([, path]) => {
-    await using bench = openLayerBench();
-    const unpacked = bench.unpack(rawTar({ name: "x", pax: [["path", path]] }));
-    await expect(unpacked).rejects.toMatchObject({ kind: "LayerInvalid" });
-  });
-
-  test("T36 no tree deeper than the kernel's paths can be made by way of links", async () => {
-    await using bench = openLayerBench();
-    const deep = "d/".repeat(1000);
-    const unpacked = bench.unpack(
-      rawTar(
-        { name: "s", type: "2", link: "d" },
-        { name: "x", type: "5", pax: [["path", deep]] },
-        { name: "t", type: "2", pax: [["linkpath", deep]] },
-        { name: "x", type: "5", pax: [["path", `t/e${deep}`]] },
-        { name: "u", type: "2", pax: [["linkpath", `t/e${deep}`]] },
-        { name: "x", type: "5", pax: [["path", `u/e${deep}`]] },
-      ),
-    );
-    await expect(unpacked).rejects.toMatchObject({ kind: "LayerInvalid" });
+  test.for(["", ".", "./", "/", "a/.."])("T03 %j as a directory is the root", async (name) => {
+    await using bench = await openLayerBench();
+    const { tree } = await bench.unpackPacked(rawTar({ name, type: "5", mode: 0o711, uid: 7 }));
+    expect(Object.keys(tree)).toEqual([""]);
+    expect(tree[""]).toMatch(/^40711 /);
   });
 });

@@ -5,7 +5,7 @@ import { type RawEntry, rawTar } from "../support/raw-tar.ts";
 
 describe("symbolic links that point out of the layer", () => {
   test("T04 files below them land inside", async () => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const { tree } = await bench.unpack(
       rawTar(
         { name: "d", type: "2", link: bench.canary },
@@ -16,12 +16,11 @@ describe("symbolic links that point out of the layer", () => {
     );
     expect(Object.keys(tree)).toContain(`${bench.canary.slice(1)}/x`);
     expect(Object.keys(tree)).toContain("etc/shadow");
-    bench.assertUntouched();
   });
 
   test("T07 V44 what has a link's name replaces the link", async () => {
-    await using bench = openLayerBench();
-    const link = `${bench.canary}/f`;
+    await using bench = await openLayerBench();
+    const link = `${bench.canary}/file`;
     const names = ["a", "b", "c"];
     const { tree } = await bench.unpack(
       rawTar(
@@ -33,11 +32,10 @@ describe("symbolic links that point out of the layer", () => {
     );
     expect(tree["a"]).toContain("100600");
     expect(tree["b"]).toContain("40700");
-    bench.assertUntouched();
   });
 
   test("T15 whiteouts and opaque marks below them stay inside", async () => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     await bench.unpack(
       rawTar(
         { name: "d", type: "2", link: bench.canary },
@@ -45,7 +43,6 @@ describe("symbolic links that point out of the layer", () => {
         { name: "d/.wh..wh..opq" },
       ),
     );
-    bench.assertUntouched();
   });
 
   test.for([
@@ -56,11 +53,34 @@ describe("symbolic links that point out of the layer", () => {
       Object.fromEntries(Array.from({ length: 41 }, (_, n) => [n ? `l${n}` : "a", `l${n + 1}`])),
     ],
   ] as const)("T05 %s are refused", async ([, links]) => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const entries = Object.entries(links).map(([name, link]) => ({ name, type: "2", link }));
-    const unpacked = bench.unpack(rawTar(...entries, { name: "a/x" }));
-    await expect(unpacked).rejects.toMatchObject({ kind: "LayerInvalid" });
-    bench.assertUntouched();
+    const refusal = await bench.refusalOf(rawTar(...entries, { name: "a/x" }));
+    expect(refusal).toMatchObject({ kind: "LayerInvalid" });
+  });
+
+  test("T05 40 links to the directory above stay in the root", async () => {
+    await using bench = await openLayerBench();
+    const links = Array.from({ length: 40 }, (_, n): RawEntry => ({
+      name: `d${n}`,
+      type: "2",
+      link: "..",
+    }));
+    const { tree } = await bench.unpackPacked(
+      rawTar(...links, {
+        name: "x",
+        pax: [["path", `${links.map(({ name }) => name).join("/")}/canary/x`]],
+      }),
+    );
+    expect(Object.keys(tree)).toContain("canary/x");
+  });
+
+  test("T08 a link with a target of 4095 bytes is taken as it is", async () => {
+    await using bench = await openLayerBench();
+    const { tree } = await bench.unpackPacked(
+      rawTar({ name: "l", type: "2", pax: [["linkpath", "t".repeat(4095)]] }),
+    );
+    expect(tree["l"]).toContain("t".repeat(4095));
   });
 
   test.for([
@@ -68,18 +88,37 @@ describe("symbolic links that point out of the layer", () => {
     ["a target of 4096 bytes", "t".repeat(4096)],
     ["a target with NUL", "a\0b"],
   ] as const)("T08 a link with %s is refused", async ([, target]) => {
-    await using bench = openLayerBench();
+    await using bench = await openLayerBench();
     const entry: RawEntry = {
       name: "l",
       type: "2",
       ...(target && { pax: [["linkpath", target]] }),
     };
-    await expect(bench.unpack(rawTar(entry))).rejects.toMatchObject({ kind: "LayerInvalid" });
+    expect(await bench.refusalOf(rawTar(entry))).toMatchObject({ kind: "LayerInvalid" });
   });
 
-  test.for(["0", "6"])("T43 a parent that is no directory (type %s) is refused", async (type) => {
-    await using bench = openLayerBench();
-    const unpacked = bench.unpack(rawTar({ name: "p", type }, { name: "p/x" }));
-    await expect(unpacked).rejects.toMatchObject({ kind: "LayerInvalid" });
+  test.for(["0", "3", "6"])(
+    "T43 a parent that is no directory (type %s) is refused",
+    async (type) => {
+      await using bench = await openLayerBench();
+      const refusal = await bench.refusalOf(rawTar({ name: "p", type, major: 1 }, { name: "p/x" }));
+      expect(refusal).toMatchObject({ code: "ERR_STORE_INVALID_LAYER" });
+    },
+  );
+
+  test("T44 V63 an image may make links and fifos of what a runtime mounts on: nothing follows them", async () => {
+    await using bench = await openLayerBench();
+    const names = ["dev", "proc", "sys", "etc", "run"];
+    const { tree } = await bench.unpackPacked(
+      rawTar(
+        ...names.map((name): RawEntry => ({ name, type: "2", link: bench.canary })),
+        { name: "etc", type: "5" },
+        { name: "etc/passwd", type: "6" },
+        { name: "etc/resolv.conf", type: "2", link: `${bench.canary}/file` },
+      ),
+    );
+    expect(tree["dev"]).toContain(bench.canary);
+    expect(tree["etc/passwd"]).toMatch(/^10644 /);
+    expect(tree["etc/resolv.conf"]).toContain(`${bench.canary}/file`);
   });
 });

@@ -1,6 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+
+import { makeCanaryWorld, tempDir } from "@stowage/testkit";
 
 import {
   type UnpackedLayer,
@@ -10,13 +12,20 @@ import {
 import { removeTree } from "../../src/linux/tree.ts";
 import { snapshotTree } from "./tree-snapshot.ts";
 
-/** A private directory with an outside world to watch, and layers unpacked beside it. */
+/**
+ * A private directory with an outside world beside it, and layers unpacked there. Disposing of it
+ * fails when anything was touched that is not in a layer's own directory.
+ */
 export interface LayerBench extends AsyncDisposable {
   readonly directory: string;
-  /** A directory that nothing may touch. */
+  /** A directory that nothing may touch; it has `file` and `directory/file`. */
   readonly canary: string;
   unpack(blob: Buffer, options?: Partial<UnpackLayerOptions>): Promise<Unpacked>;
-  /** Throws when the canary is not what it was. */
+  /** Unpacks an archive plain, gzipped and zstd-compressed, which has to come to one tree. */
+  unpackPacked(archive: Buffer): Promise<Unpacked>;
+  /** Unpacks an archive packed in each way, which has to be refused alike; answers code and kind. */
+  refusalOf(archive: Buffer, options?: Partial<UnpackLayerOptions>): Promise<Refusal>;
+  /** Throws when something outside of the layers is not what it was. */
   assertUntouched(): void;
 }
 
@@ -26,34 +35,88 @@ export interface Unpacked extends UnpackedLayer {
   readonly tree: Readonly<Record<string, string>>;
 }
 
+/** How a layer was refused. */
+export interface Refusal {
+  readonly code: string;
+  readonly kind: string;
+  readonly message: string;
+}
+
+/** How layers are packed. */
+export const PACKINGS: readonly (readonly [string, (archive: Buffer) => Buffer])[] = [
+  ["plain", (archive) => archive],
+  ["gzip", (archive) => gzipSync(archive)],
+  ["zstd", (archive) => zstdCompressSync(archive)],
+];
+
 /** Makes a bench, which goes away with all it holds. */
-export function openLayerBench(): LayerBench {
-  const directory = mkdtempSync(join(tmpdir(), "stowage-layer-"));
-  const canary = join(directory, "canary");
-  mkdirSync(join(canary, "etc"), { recursive: true });
-  writeFileSync(join(canary, "etc/shadow"), "root:secret");
-  writeFileSync(join(canary, "f"), "canary");
-  const before = JSON.stringify(snapshotTree(canary, { touches: true }));
+export async function openLayerBench(): Promise<LayerBench> {
+  const place = await tempDir("stowage-layer-");
+  const directory = place.path;
+  const canary = await makeCanaryWorld(directory);
+  const known = new Set(["canary"]);
   let count = 0;
-  return {
+  const bench: LayerBench = {
     directory,
-    canary,
+    canary: canary.path,
     async unpack(blob, options = {}) {
       count += 1;
-      const blobPath = join(directory, `blob-${count}`);
-      const diffDir = join(directory, `diff-${count}`);
+      const [blobName, diffName] = [`blob-${count}`, `diff-${count}`];
+      known.add(blobName).add(diffName);
+      const blobPath = join(directory, blobName);
+      const diffDir = join(directory, diffName);
       writeFileSync(blobPath, blob);
       mkdirSync(diffDir, 0o700);
       const layer = await unpackLayer({ blobPath, diffDir, ...options });
       return { ...layer, diffDir, tree: snapshotTree(diffDir) };
     },
+    async unpackPacked(archive) {
+      const [plain, ...others] = await Promise.all(
+        PACKINGS.map(([, pack]) => bench.unpack(pack(archive))),
+      );
+      if (plain === undefined) throw new Error("there is no way to pack a layer");
+      for (const other of others) {
+        const isSame = JSON.stringify(other.tree) === JSON.stringify(plain.tree);
+        if (!isSame || other.diffID !== plain.diffID) throw new Error("packing made a difference");
+      }
+      return plain;
+    },
+    async refusalOf(archive, options) {
+      const refusals = await Promise.all(
+        PACKINGS.map(([, pack]) => refusalFrom(bench.unpack(pack(archive), options))),
+      );
+      const [first, ...others] = refusals;
+      if (first === undefined || others.some(({ code }) => code !== first.code)) {
+        throw new Error(`packing made a difference: ${JSON.stringify(refusals)}`);
+      }
+      return first;
+    },
     assertUntouched() {
-      const after = JSON.stringify(snapshotTree(canary, { touches: true }));
-      if (after !== before) throw new Error(`the canary was touched: ${after}`);
+      const changes = canary.changes();
+      const strangers = readdirSync(directory).filter((name) => !known.has(name));
+      if (changes.length + strangers.length === 0) return;
+      throw new Error(`outside of the layer: ${[...changes, ...strangers].join("; ")}`);
     },
     async [Symbol.asyncDispose]() {
-      await removeTree(directory);
-      rmSync(directory, { recursive: true, force: true });
+      try {
+        bench.assertUntouched();
+      } finally {
+        for (const name of known) {
+          if (name.startsWith("diff-")) await removeTree(join(directory, name));
+        }
+        await place[Symbol.asyncDispose]();
+      }
     },
   };
+  return bench;
+}
+
+async function refusalFrom(unpacked: Promise<Unpacked>): Promise<Refusal> {
+  try {
+    const { tree } = await unpacked;
+    throw new Error(`accepted: ${JSON.stringify(Object.keys(tree))}`);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && "kind" in error)) throw error;
+    return { code: String(error.code), kind: String(error.kind), message: error.message };
+  }
 }

@@ -11,10 +11,14 @@ export interface RawEntry {
   readonly major?: number;
   readonly minor?: number;
   readonly magic?: string;
+  /** What goes before the name, in a header of ustar. */
+  readonly prefix?: string;
   readonly checksum?: Buffer;
   readonly body?: string | Buffer;
   /** Records of an extended header that goes before. */
   readonly pax?: readonly (readonly [string, string | Buffer])[];
+  /** Whole entries between that and this one, such as long names. */
+  readonly before?: readonly Buffer[];
 }
 
 export const ENTRY_BYTES = 512;
@@ -26,9 +30,14 @@ export function rawTar(...entries: readonly RawEntry[]): Buffer {
 
 /** The blocks of one entry. */
 export function rawEntry(entry: RawEntry): Buffer {
-  const { pax, ...rest } = entry;
-  const before = pax ? [rawEntry({ name: "pax", type: "x", body: paxBody(pax) })] : [];
-  return Buffer.concat([...before, rawHeader(rest), padded(Buffer.from(rest.body ?? ""))]);
+  const { pax, before = [], ...rest } = entry;
+  const extended = pax ? [rawEntry({ name: "pax", type: "x", body: paxBody(pax) })] : [];
+  return Buffer.concat([
+    ...extended,
+    ...before,
+    rawHeader(rest),
+    padded(Buffer.from(rest.body ?? "")),
+  ]);
 }
 
 /** The body of an extended header. */
@@ -60,6 +69,7 @@ function rawHeader(entry: RawEntry): Buffer {
   header.write(entry.magic ?? "ustar\u000000", 257, "latin1");
   putNumber(header, 329, 8, entry.major ?? 0);
   putNumber(header, 337, 8, entry.minor ?? 0);
+  Buffer.from(entry.prefix ?? "").copy(header, 345, 0, 155);
   header.fill(" ", 148, 156);
   const sum = header.reduce((total, byte) => total + byte, 0);
   const checksum = entry.checksum ?? Buffer.from(`${sum.toString(8).padStart(6, "0")}\0 `);
