@@ -11,7 +11,7 @@ import type { ImageID, ImageRecord } from "./image-record.ts";
 import { findImage, listImages, mergeImages, requireImageID, writeImage } from "./image-records.ts";
 import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
-import { isImageMounted } from "./mount.ts";
+import { isImageMounted } from "./find-mounts.ts";
 import { contentOfImage } from "./needs.ts";
 import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
 import { syncDirectory } from "./publish-file.ts";

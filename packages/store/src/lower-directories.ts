@@ -25,20 +25,19 @@ export async function lowerDirectories(
     const record: LayerRecord = await layers.get(id);
     lower.push(layers.diffPath(id));
     id = record.isRootOpaque ? undefined : record.parent;
-  }
-  if (lower.length > MAX_LOWER_LAYERS) {
-    throw new StoreError(
-      "ERR_STORE_LIMIT_EXCEEDED",
-      `${lower.length} layers: the kernel mounts ${MAX_LOWER_LAYERS} at most`,
-    );
-  }
-  for (let count = 1; lower.length < least; count += 1) {
-    const empty = join(layout.runMounts, `empty-${count}`);
-    mkdirSync(empty, { recursive: true, mode: 0o755 });
-    if (readdirSync(empty).length > 0) {
-      throw new StoreError("ERR_STORE_MOUNT_FAILED", `${empty} has to be empty`);
+    if (lower.length > MAX_LOWER_LAYERS) {
+      const message = `more layers than the kernel mounts, which is ${MAX_LOWER_LAYERS}`;
+      throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
     }
-    lower.push(empty);
   }
+  for (let count = 1; lower.length < least; count += 1) lower.push(emptyDirectory(layout, count));
   return lower;
+}
+
+/** A directory that stays empty. @throws {@link StoreError} `ERR_STORE_MOUNT_FAILED` */
+export function emptyDirectory(layout: StoreLayout, number: number): string {
+  const empty = join(layout.runMounts, `empty-${number}`);
+  mkdirSync(empty, { recursive: true, mode: 0o755 });
+  if (readdirSync(empty).length === 0) return empty;
+  throw new StoreError("ERR_STORE_MOUNT_FAILED", `${empty} has to be empty`);
 }

@@ -17,6 +17,8 @@ export interface MountRecord {
   readonly mountId: number;
   /** Which mount namespace it is in. */
   readonly namespace: string;
+  /** The ID map that it shows its files by, as text; none where they show their own. */
+  readonly owners?: string;
   /** Tells it from those before a reboot. */
   readonly bootId: string;
 }
@@ -35,14 +37,15 @@ export async function readMountRecord(directory: string): Promise<MountRecord | 
 /** Writes a record. It need not outlive a power cut, since the mount does not. */
 export async function writeMountRecord(
   directory: string,
-  count: number,
-  mountId: number,
+  mount: { count: number; mountId: number; owners?: string | undefined },
 ): Promise<void> {
+  const { count, mountId, owners } = mount;
   const record: MountRecord = {
     version: 1,
     count,
     mountId,
     namespace: mountNamespace(),
+    ...(owners !== undefined && { owners }),
     bootId: bootId(),
   };
   const temporary = join(directory, `.${randomName()}`);
@@ -51,7 +54,7 @@ export async function writeMountRecord(
 }
 
 function parseMountRecord(value: JsonValue): MountRecord {
-  const fields = ["version", "count", "mountId", "namespace", "bootId"];
+  const fields = ["version", "count", "mountId", "namespace", "owners", "bootId"];
   const shape = new RecordShape(value, "mount", fields);
   shape.version(1);
   return {
@@ -59,6 +62,7 @@ function parseMountRecord(value: JsonValue): MountRecord {
     count: shape.count("count"),
     mountId: shape.count("mountId"),
     namespace: shape.string("namespace"),
+    ...(shape.has("owners") && { owners: shape.string("owners") }),
     bootId: shape.string("bootId"),
   };
 }

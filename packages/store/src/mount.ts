@@ -6,37 +6,49 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
-import { type Digest, encodedOf, escapeText } from "@stowage/content";
+import { encodedOf, escapeText } from "@stowage/content";
 
 import { isContainerID } from "./container-record.ts";
 import { readContainerOf } from "./container-records.ts";
-import { type HoldingMount, isMounted } from "./held-tree.ts";
+import { MOUNT_ID, mountDirectory, mountPointPath } from "./find-mounts.ts";
+import { formatIdMap, type FormattedIdMap, type IdMap } from "./id-map.ts";
 import type { ImageID } from "./image-record.ts";
 import { findImage, requireImageID } from "./image-records.ts";
 import { noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { mountOverlay, type OverlayMount } from "./linux/mount-api.ts";
-import { lowerDirectories } from "./lower-directories.ts";
 import { mountsAt } from "./linux/mount-table.ts";
+import { removeTree } from "./linux/tree.ts";
+import { openUserNamespace } from "./linux/user-namespace.ts";
+import { lowerDirectories } from "./lower-directories.ts";
+import { requireMountedNowhere, requireUnused } from "./mount-exclusive.ts";
 import { readMountRecord, writeMountRecord } from "./mount-record.ts";
-import { findMountElsewhere, mountNamespace } from "./mount-users.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { containerPath, type StoreLayout } from "./store-layout.ts";
 import { acquireLock, type HeldLock } from "./store-lock.ts";
 import { asMountError, unmountAll } from "./unmount-all.ts";
 
-/** How mounts wait for other processes. */
+/** How something is mounted. */
 export interface MountOptions {
   readonly signal?: AbortSignal | undefined;
+  /**
+   * For a container in a user namespace: files seem to belong to the users that those of the image
+   * are on this machine. What is written is kept with the image's own, so that a container may be
+   * mounted with another map next time. All that mount it at one time have to give the same.
+   *
+   * @defaultValue the users of the image are those of the machine
+   */
+  readonly idMap?: IdMap | undefined;
 }
 
 /** How something is unmounted. */
-export interface UnmountOptions extends MountOptions {
+export interface UnmountOptions {
+  readonly signal?: AbortSignal | undefined;
   /** Unmounts whatever the count, and even what is in use. @defaultValue false */
   readonly force?: boolean | undefined;
 }
@@ -60,8 +72,8 @@ export interface MountStore {
    *
    * @throws {@link StoreError} `ERR_STORE_CONTAINER_NOT_FOUND`; `ERR_STORE_LAYER_NOT_FOUND`,
    *   `ERR_STORE_CORRUPT` when a layer is not whole; `ERR_STORE_LIMIT_EXCEEDED` for more layers than
-   *   the kernel takes; `ERR_STORE_MOUNT_BUSY` when another mount namespace has it mounted;
-   *   `ERR_STORE_MOUNT_FAILED` when the kernel refuses.
+   *   the kernel takes; `ERR_STORE_MOUNT_BUSY` when its writable layer is in use by another mount, or
+   *   it is mounted with another `idMap`; `ERR_STORE_MOUNT_FAILED` when the kernel refuses.
    */
   mountContainer(id: string, options?: MountOptions): Promise<CountedMount>;
   /**
@@ -85,8 +97,6 @@ export interface MountStore {
   mountPointOf(id: string): Promise<string | undefined>;
 }
 
-const MOUNT_ID = /^[0-9a-f]{64}$/;
-
 export function createMountStore(context: StoreContext, layers: LayerStore): MountStore {
   const { layout } = context;
   return {
@@ -95,24 +105,30 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
       if (!existsSync(containerPath(layout, key))) throw noContainer(id);
       // A layer that is being put in order is not mounted in the middle of it.
       using _gc = await context.lock("gc", "shared", options);
-      using _mount = await lockMount(layout, key, options);
-      return await mountCounted(layout, key, async (mountPoint) => {
+      using _mount = await lockContainerMount(layout, key, options);
+      return await mountCounted(layout, key, options, async (mountPoint) => {
         const record = await readContainerOf(context, key);
         if (record === undefined) throw noContainer(id);
         if (record.imageId !== undefined) noteUse(context, record.imageId);
         const lower = await lowerDirectories(layout, layers, record.topLayer, 1);
         const path = containerPath(layout, key);
         const upper = { upperDir: join(path, "upper"), workDir: join(path, "work") };
+        await requireUnused(layout, upper);
         return { lower, upper, mountPoint };
       });
     },
-    unmountContainer: (id, options) => unmountCounted(layout, containerKey(id), options),
+    async unmountContainer(id, options) {
+      const key = containerKey(id);
+      if (!existsSync(mountDirectory(layout, key))) return 0;
+      using _mount = await lockContainerMount(layout, key, options);
+      return await unmountCounted(layout, key, options);
+    },
     async mountImage(id, options) {
       requireImageID(id);
       // An image that is being removed is not mounted any more, and the other way round.
       using _gc = await context.lock("gc", "shared", options);
-      using _mount = await lockMount(layout, encodedOf(id), options);
-      return await mountCounted(layout, encodedOf(id), async (mountPoint) => {
+      using _mount = await lockImageMount(layout, encodedOf(id), options);
+      return await mountCounted(layout, encodedOf(id), options, async (mountPoint) => {
         const record = await findImage(context, id);
         if (record === undefined) {
           throw new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${id} is not stored`);
@@ -124,7 +140,12 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
         };
       });
     },
-    unmountImage: (id, options) => unmountCounted(layout, encodedOf(id), options),
+    async unmountImage(id, options) {
+      const key = encodedOf(id);
+      if (!existsSync(mountDirectory(layout, key))) return 0;
+      using _mount = await lockImageMount(layout, key, options);
+      return await unmountCounted(layout, key, options);
+    },
     async list() {
       const mounts: ListedMount[] = [];
       for (const id of (await readdir(layout.runMounts)).filter((name) => MOUNT_ID.test(name))) {
@@ -142,74 +163,67 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
   };
 }
 
-/** Whether an image is mounted, here or in the mount namespace where it was mounted last. */
-export async function isImageMounted(layout: StoreLayout, id: Digest): Promise<boolean> {
-  return (await findMount(layout, encodedOf(id))) !== undefined;
-}
-
-/** All that is mounted, by container IDs and the hex digits of images, in any mount namespace. */
-export async function findMounts(layout: StoreLayout): Promise<ReadonlyMap<string, HoldingMount>> {
-  const found = new Map<string, HoldingMount>();
-  for (const id of (await readdir(layout.runMounts)).filter((name) => MOUNT_ID.test(name))) {
-    const mount = await findMount(layout, id);
-    if (mount !== undefined) found.set(id, mount);
-  }
-  return found;
-}
-
-async function findMount(layout: StoreLayout, id: string): Promise<HoldingMount | undefined> {
-  const mountPoint = mountPointPath(layout, id);
-  const here = { mountPoint, namespace: mountNamespace() };
-  if (isMounted(here)) return here;
-  const record = await readMountRecord(mountDirectory(layout, id));
-  const there = record && { mountPoint, namespace: record.namespace };
-  return there && isMounted(there) ? there : undefined;
-}
-
 /** Unmounts a container for good and runs `action` before anybody can mount it again. */
 export async function retireMount(
   layout: StoreLayout,
   id: string,
   action: () => Promise<void>,
 ): Promise<void> {
-  using mount = await lockMount(layout, id, undefined);
+  using mount = await lockContainerMount(layout, id, undefined);
   await unmountAll(mountPointPath(layout, id), true);
   await action();
-  rmSync(mountDirectory(layout, id), { recursive: true, force: true });
+  await removeTree(mountDirectory(layout, id));
   rmSync(mount.path, { force: true });
 }
 
 async function mountCounted(
   layout: StoreLayout,
   id: string,
+  { idMap }: MountOptions = {},
   describe: (mountPoint: string) => Promise<OverlayMount>,
 ): Promise<CountedMount> {
   const directory = mountDirectory(layout, id);
   const mountPoint = mountPointPath(layout, id);
+  const owners = idMap && formatIdMap(idMap);
   const current = await currentMount(layout, id);
   if (current !== undefined) {
+    if (current.owners !== owners?.text) {
+      throw new StoreError("ERR_STORE_MOUNT_BUSY", `${mountPoint} is mounted with other owners`, {
+        hint: "Give the ID map that it was mounted with, or unmount it first.",
+      });
+    }
     const count = current.count + 1;
-    await writeMountRecord(directory, count, current.mountId);
+    await writeMountRecord(directory, { count, mountId: current.mountId, owners: owners?.text });
     return { mountPoint, count };
   }
-  const elsewhere = await readMountRecord(directory);
-  const holder = elsewhere && findMountElsewhere(elsewhere.namespace, mountPoint);
-  if (holder !== undefined) {
-    const message = `${mountPoint} is mounted in the mount namespace of process ${holder}`;
-    throw new StoreError("ERR_STORE_MOUNT_BUSY", message, {
-      hint: "Two mounts of one writable layer would corrupt it: unmount the other first.",
-    });
-  }
+  await requireMountedNowhere(directory, mountPoint);
   const mount = await describe(mountPoint);
   mkdirSync(mountPoint, { recursive: true, mode: 0o700 });
   try {
-    await mountOverlay(mount);
+    if (owners === undefined) await mountOverlay(mount);
+    else await mountMapped(layout, mount, owners);
   } catch (error) {
     throw asMountError(error, mountPoint);
   }
   const mounted = mountsAt(mountPoint).at(-1);
-  await writeMountRecord(directory, 1, mounted?.id ?? 0);
+  const mountId = mounted?.id ?? 0;
+  await writeMountRecord(directory, { count: 1, mountId, owners: owners?.text });
   return { mountPoint, count: 1 };
+}
+
+async function mountMapped(
+  layout: StoreLayout,
+  mount: OverlayMount,
+  { uids, gids, rootUid, rootGid }: FormattedIdMap,
+): Promise<void> {
+  const userNamespace = await openUserNamespace(uids, gids);
+  try {
+    const upper = mount.upper === undefined ? [] : [dirname(mount.upper.upperDir)];
+    const trees = [...upper, layout.layers, layout.runMounts];
+    await mountOverlay({ ...mount, owners: { userNamespace, rootUid, rootGid, trees } });
+  } finally {
+    closeSync(userNamespace);
+  }
 }
 
 async function unmountCounted(
@@ -217,39 +231,48 @@ async function unmountCounted(
   id: string,
   options: UnmountOptions = {},
 ): Promise<number> {
-  const mountPoint = mountPointPath(layout, id);
-  if (!existsSync(mountDirectory(layout, id))) return 0;
-  using _mount = await lockMount(layout, id, options);
+  const directory = mountDirectory(layout, id);
   const current = await currentMount(layout, id);
-  if (current === undefined) {
-    rmSync(join(mountDirectory(layout, id), "mount.json"), { force: true });
-    return 0;
-  }
-  if (options.force !== true && current.count > 1) {
+  if (current !== undefined && options.force !== true && current.count > 1) {
     const count = current.count - 1;
-    await writeMountRecord(mountDirectory(layout, id), count, current.mountId);
+    const { mountId, owners } = current;
+    await writeMountRecord(directory, { count, mountId, owners });
     return count;
   }
-  await unmountAll(mountPoint, options.force === true);
-  rmSync(join(mountDirectory(layout, id), "mount.json"), { force: true });
+  if (current !== undefined) await unmountAll(mountPointPath(layout, id), options.force === true);
+  rmSync(join(directory, "mount.json"), { force: true });
   return 0;
 }
 
+interface CurrentMount {
+  readonly mountId: number;
+  readonly count: number;
+  readonly owners: string | undefined;
+}
+
 /** A mount that the kernel knows. Of one that nobody counted, nobody is known to be a user. */
-async function currentMount(
-  layout: StoreLayout,
-  id: string,
-): Promise<{ readonly mountId: number; readonly count: number } | undefined> {
+async function currentMount(layout: StoreLayout, id: string): Promise<CurrentMount | undefined> {
   const mounted = mountsAt(mountPointPath(layout, id)).at(-1);
   if (mounted === undefined) return undefined;
   const record = await readMountRecord(mountDirectory(layout, id));
-  return { mountId: mounted.id, count: record?.mountId === mounted.id ? record.count : 0 };
+  const known = record?.mountId === mounted.id ? record : undefined;
+  return { mountId: mounted.id, count: known?.count ?? 0, owners: known?.owners };
 }
 
-async function lockMount(
+/** In the root: a container's layer must not be mounted by way of two run roots at once. */
+async function lockContainerMount(
   layout: StoreLayout,
   id: string,
-  options: MountOptions | undefined,
+  options: UnmountOptions | undefined,
+): Promise<HeldLock> {
+  const path = join(layout.locks, `mount-${id}.lock`);
+  return await acquireLock(path, "exclusive", { signal: options?.signal });
+}
+
+async function lockImageMount(
+  layout: StoreLayout,
+  id: string,
+  options: UnmountOptions | undefined,
 ): Promise<HeldLock> {
   const path = join(layout.runLocks, `mount-${id}.lock`);
   return await acquireLock(path, "exclusive", { signal: options?.signal });
@@ -269,12 +292,4 @@ function mountKey(id: string): string {
 
 function noContainer(id: string): StoreError {
   return new StoreError("ERR_STORE_CONTAINER_NOT_FOUND", `no container ${escapeText(id, 80)}`);
-}
-
-function mountDirectory(layout: StoreLayout, id: string): string {
-  return join(layout.runMounts, id);
-}
-
-function mountPointPath(layout: StoreLayout, id: string): string {
-  return join(layout.runMounts, id, "merged");
 }

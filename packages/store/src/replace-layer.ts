@@ -14,7 +14,7 @@ import type { LayerID } from "./layer-id.ts";
 import type { LayerRecord } from "./layer-record.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { renameExchange, renameNoReplace } from "./linux/file-calls.ts";
-import { findMounts } from "./mount.ts";
+import { findMounts } from "./find-mounts.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { Staging } from "./staging.ts";
 import type { StoreContext } from "./store-context.ts";

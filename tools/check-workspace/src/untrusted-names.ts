@@ -15,6 +15,14 @@ const ON_OWN_PATHS: Readonly<Record<string, readonly string[]>> = {
   "src/layer/unpack-worker.ts": ["openSync"],
 };
 
+/** Where names of an image may go by, in directories that are open. */
+const DOORS: readonly string[] = [
+  "src/allocated-bytes.ts",
+  "src/check/compare-trees.ts",
+  "src/layer/",
+  "src/linux/",
+];
+
 const BY_NAME_IN_DIRECTORY = /(?:At|Beneath)$/;
 const FILE_CALLS = /\/linux\/(?:file-calls|file-metadata|xattr)\.ts$/;
 const FILE_SYSTEM = /^node:(?:fs(?:\/promises)?|path)$/;
@@ -24,13 +32,13 @@ const NAMES_AS_BYTES = /encoding:\s*"buffer"/;
 
 /**
  * That names which came out of an image reach the file system through one door: what is in
- * `src/layer` takes them, with the calls of `src/linux`, which work in directories that are open and
- * follow nothing. Everywhere else names are the store's own.
+ * `src/layer`, and the few others of `DOORS`, take them, with the calls of `src/linux`, which work in
+ * directories that are open and follow nothing. Everywhere else names are the store's own.
  */
 export function checkUntrustedNames({ name, sources }: WorkspacePackage): string[] {
   if (name !== "store") return [];
   return [...sources].flatMap(([path, text]) => {
-    const isBehindDoor = path.startsWith("src/layer/") || path.startsWith("src/linux/");
+    const isBehindDoor = DOORS.some((door) => path.startsWith(door));
     const breaches = importsOf(text).flatMap(([module, names]) =>
       names.flatMap((imported) => judge(path, module, imported) ?? []),
     );
@@ -44,13 +52,13 @@ export function checkUntrustedNames({ name, sources }: WorkspacePackage): string
 
 function judge(path: string, module: string, imported: string): string | undefined {
   if (path.startsWith("src/linux/")) return undefined;
-  if (path.startsWith("src/layer/")) {
+  if (DOORS.some((door) => path.startsWith(door))) {
     const isKnown = ON_DESCRIPTORS.has(imported) || ON_OWN_PATHS[path]?.includes(imported) === true;
     if (!FILE_SYSTEM.test(module) || isKnown) return undefined;
     return `${imported} of ${module} takes a path, and names of a layer go by here`;
   }
   if (!FILE_CALLS.test(module) || !BY_NAME_IN_DIRECTORY.test(imported)) return undefined;
-  return `${imported} is for src/layer, which knows what a name of an image may be`;
+  return `${imported} is for those who know what a name of an image may be`;
 }
 
 function importsOf(text: string): readonly (readonly [string, readonly string[]])[] {

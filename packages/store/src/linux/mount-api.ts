@@ -1,40 +1,55 @@
 /**
- * Overlay mounts by the calls that take one option and one directory at a time, so that neither the
- * number of layers nor their paths run into the length of a page.
+ * Overlay mounts.
  *
  * @see https://docs.kernel.org/filesystems/overlayfs.html
  * @module
  */
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 
 import { hasErrorCode } from "@stowage/content";
 
 import { AT_CWD, OPEN } from "./file-calls.ts";
-import { checkResult, cString, errnoOf, lastErrno, libcFunction, systemError } from "./libc.ts";
+import { withFileIdentity } from "./file-identity.ts";
+import { FsContext, MOUNT_SYSCALL } from "./fs-context.ts";
+import { checkResult, cString, libcFunction } from "./libc.ts";
+import { MappedTrees } from "./mapped-tree.ts";
 
 /** What an overlay mount is made of. */
 export interface OverlayMount {
   /** Directories that are read, the topmost first; at least one, or two without `upper`. */
   readonly lower: readonly string[];
   /** Where changes go; none for a mount that is read only. */
-  readonly upper?: { readonly upperDir: string; readonly workDir: string } | undefined;
+  readonly upper?: UpperDirectories | undefined;
   /** An existing directory. */
   readonly mountPoint: string;
+  /** Shows other owners than the disk has, and writes the others back. */
+  readonly owners?: MappedOwners | undefined;
+}
+
+/** Both on one file system, and used by nothing else. */
+export interface UpperDirectories {
+  readonly upperDir: string;
+  readonly workDir: string;
+}
+
+/** Whose the files seem to be. */
+export interface MappedOwners {
+  /** A descriptor of the user namespace whose map it is. */
+  readonly userNamespace: number;
+  /** Who root of the namespace is outside. */
+  readonly rootUid: number;
+  readonly rootGid: number;
+  /** Directories that together hold all others; both of `upper` lie in one. */
+  readonly trees: readonly string[];
 }
 
 /** As many as the kernel takes. */
 export const MAX_LOWER_LAYERS = 500;
 
-// The same numbers on every architecture that Node runs on: they are younger than the split.
-const SYSCALL = { moveMount: 429, fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
-const FSOPEN_CLOEXEC = 1;
-const FSMOUNT_CLOEXEC = 1;
-const FSCONFIG = { setString: 1, setFd: 5, create: 6 } as const;
 const MOUNT_ATTR_RDONLY = 1;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
-const MAX_LOG_LINES = 32;
 
 // Kernels differ in what they do by default, and each of these can make a layer unreadable for
 // those that are mounted otherwise.
@@ -45,19 +60,6 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ["xino", "off"],
 ];
 
-const fsopen = libcFunction<[number, Uint8Array, number]>(
-  "syscall",
-  ["long", "pointer", "uint"],
-  "long",
-);
-const fsconfig = libcFunction<
-  [number, number, number, Uint8Array | null, Uint8Array | null, number]
->("syscall", ["long", "int", "uint", "pointer", "pointer", "int"], "long");
-const fsmount = libcFunction<[number, number, number, number]>(
-  "syscall",
-  ["long", "int", "uint", "uint"],
-  "long",
-);
 const moveMount = libcFunction<[number, number, Uint8Array, number, Uint8Array, number]>(
   "syscall",
   ["long", "int", "pointer", "int", "pointer", "uint"],
@@ -71,22 +73,37 @@ const umount2 = libcFunction<[Uint8Array, number]>("umount2", ["pointer", "int"]
  * @throws {@link SystemError} With what the kernel logged about it in the message.
  */
 export async function mountOverlay(mount: OverlayMount): Promise<void> {
-  const context = checkResult(
-    fsopen(SYSCALL.fsopen, cString("overlay"), FSOPEN_CLOEXEC),
-    "fsopen",
-    "overlay",
-  );
+  const { owners, upper } = mount;
+  using trees = owners && new MappedTrees(owners.trees, owners.userNamespace);
+  using context = new FsContext("overlay");
+  for (const [key, value] of OPTIONS) context.setString(key, value);
+  for (const directory of mount.lower) addDirectory(context, "lowerdir+", directory, trees);
+  if (upper !== undefined) {
+    addDirectory(context, "upperdir", upper.upperDir, trees);
+    addDirectory(context, "workdir", upper.workDir, trees);
+  }
+  if (owners === undefined) await context.create();
+  // An overlay makes its own files as who made it, which has to be somebody that the map has.
+  else withFileIdentity(owners.rootUid, owners.rootGid, () => context.createNow());
+  attach(context, mount);
+}
+
+/**
+ * Whether an upper directory is in use by a mount anywhere on the machine: in another mount
+ * namespace, detached, or of another store. The kernel knows, but only refuses such a mount when it
+ * is to keep an index. It is asked for one, which can not be made for another reason too.
+ */
+export async function isUpperInUse(upperDir: string, emptyLower: string): Promise<boolean> {
+  using context = new FsContext("overlay");
+  context.setString("index", "on");
+  addDirectory(context, "lowerdir+", emptyLower, undefined);
+  addDirectory(context, "upperdir", upperDir, undefined);
+  addDirectory(context, "workdir", upperDir, undefined);
   try {
-    for (const [key, value] of OPTIONS) setString(context, key, value);
-    for (const directory of mount.lower) setDirectory(context, "lowerdir+", directory);
-    if (mount.upper !== undefined) {
-      setDirectory(context, "upperdir", mount.upper.upperDir);
-      setDirectory(context, "workdir", mount.upper.workDir);
-    }
-    await create(context);
-    await attach(context, mount);
-  } finally {
-    closeSync(context);
+    await context.create();
+    return false;
+  } catch (error) {
+    return hasErrorCode(error, "EBUSY");
   }
 }
 
@@ -106,80 +123,31 @@ export async function unmount(path: string, isDetached = false): Promise<void> {
   }
 }
 
-function setString(context: number, key: string, value: string): void {
-  const result = fsconfig(
-    SYSCALL.fsconfig,
-    context,
-    FSCONFIG.setString,
-    cString(key),
-    cString(value),
-    0,
-  );
-  if (result < 0) throw failure(context, "fsconfig", `${key}=${value}`);
-}
-
-function setDirectory(context: number, key: string, path: string): void {
+function addDirectory(
+  context: FsContext,
+  key: string,
+  path: string,
+  trees: MappedTrees | undefined,
+): void {
   // O_PATH needs no permission to read, and descriptors know no limit for the length of a path.
-  const fd = openSync(path, OPEN.path | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  const flags = OPEN.path | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const fd = trees === undefined ? openSync(path, flags) : trees.open(path);
   try {
-    const { fsconfig: number } = SYSCALL;
-    if (fsconfig(number, context, FSCONFIG.setFd, cString(key), null, fd) === 0) return;
-    if (lastErrno() !== errnoOf("EINVAL")) throw failure(context, "fsconfig", `${key}=${path}`);
-    // Before Linux 6.13 only text is taken.
-    readLog(context);
-    setString(context, key, `/proc/self/fd/${fd}`);
+    context.setDirectory(key, fd, path);
   } finally {
     closeSync(fd);
   }
 }
 
-async function create(context: number): Promise<void> {
-  try {
-    const { fsconfig: number } = SYSCALL;
-    await fsconfig.inBackground("overlay", number, context, FSCONFIG.create, null, null, 0);
-  } catch (error) {
-    const errno = error instanceof Error && "errno" in error ? Number(error.errno) : 0;
-    throw errno === 0 ? error : withLog(context, systemError("fsconfig", "overlay", -errno));
-  }
-}
-
-async function attach(context: number, mount: OverlayMount): Promise<void> {
-  const attributes = mount.upper === undefined ? MOUNT_ATTR_RDONLY : 0;
-  const detached = fsmount(SYSCALL.fsmount, context, FSMOUNT_CLOEXEC, attributes);
-  if (detached < 0) throw failure(context, "fsmount", mount.mountPoint);
+function attach(context: FsContext, mount: OverlayMount): void {
+  const detached = context.mount(mount.upper === undefined ? MOUNT_ATTR_RDONLY : 0);
   try {
     const empty = cString("");
     const target = cString(mount.mountPoint);
-    const number = SYSCALL.moveMount;
+    const number = MOUNT_SYSCALL.moveMount;
     const moved = moveMount(number, detached, empty, AT_CWD, target, MOVE_MOUNT_F_EMPTY_PATH);
     checkResult(moved, "move_mount", mount.mountPoint);
   } finally {
     closeSync(detached);
   }
-}
-
-function failure(context: number, syscall: string, subject: string): Error {
-  return withLog(context, systemError(syscall, subject));
-}
-
-function withLog(context: number, error: Error): Error {
-  const log = readLog(context).join("; ");
-  if (log !== "") error.message += ` (${log})`;
-  return error;
-}
-
-/** What the kernel has to say: one line for each read of the descriptor. */
-function readLog(context: number): readonly string[] {
-  const lines: string[] = [];
-  const buffer = Buffer.alloc(1024);
-  try {
-    while (lines.length < MAX_LOG_LINES) {
-      const length = readSync(context, buffer);
-      if (length === 0) break;
-      lines.push(buffer.toString("utf8", 0, length).trim());
-    }
-  } catch {
-    // ENODATA: there is nothing more.
-  }
-  return lines;
 }
