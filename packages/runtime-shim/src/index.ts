@@ -3,6 +3,13 @@
  *
  * @packageDocumentation
  */
+export { copyBetween, type CopyBetweenOptions, type CopyResult } from "./copy/copy-between.ts";
+export {
+  type CopyLocation,
+  formatCopyLocation,
+  isCopyLocation,
+  parseCopyLocation,
+} from "./copy/copy-location.ts";
 export {
   type OciRuntime,
   explain,
@@ -33,9 +40,12 @@ export type {
 export { RuntimeError, type RuntimeErrorCode, runFailureExitCode } from "./runtime-error.ts";
 export { createRuntime, type Runtime } from "./runtime.ts";
 export type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+export { listTags, type ListTagsOptions } from "./copy/list-tags.ts";
+export { serveStore, type ServeStoreOptions } from "./serve/serve-store.ts";
 
 // What a front end needs of the packages below, so that it depends on this one alone.
 export type { ImageStatus, PullProgress } from "@stowage/image-service";
 export { createPolicyDocument, loadPolicy, policyPaths, writePolicy } from "@stowage/policy";
 export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
+export type { CopyProgress } from "@stowage/registry";

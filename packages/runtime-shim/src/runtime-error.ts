@@ -4,8 +4,10 @@ import { CodedError, type CodedErrorOptions, type ErrorKind } from "@stowage/con
 export type RuntimeErrorCode =
   | "ERR_RUNTIME_COMMAND_NOT_EXECUTABLE"
   | "ERR_RUNTIME_COMMAND_NOT_FOUND"
+  | "ERR_RUNTIME_COPY_UNSUPPORTED"
   | "ERR_RUNTIME_FAILED"
   | "ERR_RUNTIME_IMAGE_MOVED"
+  | "ERR_RUNTIME_INVALID_LOCATION"
   | "ERR_RUNTIME_INVALID_PROCESS"
   | "ERR_RUNTIME_INVALID_TEMPLATE"
   | "ERR_RUNTIME_INVALID_USER"
@@ -20,8 +22,10 @@ export type RuntimeErrorCode =
 const KINDS: Readonly<Record<RuntimeErrorCode, ErrorKind>> = {
   ERR_RUNTIME_COMMAND_NOT_EXECUTABLE: "RuntimeFailed",
   ERR_RUNTIME_COMMAND_NOT_FOUND: "RuntimeFailed",
+  ERR_RUNTIME_COPY_UNSUPPORTED: "InvalidArgument",
   ERR_RUNTIME_FAILED: "RuntimeFailed",
   ERR_RUNTIME_IMAGE_MOVED: "InUse",
+  ERR_RUNTIME_INVALID_LOCATION: "InvalidArgument",
   ERR_RUNTIME_INVALID_PROCESS: "InvalidArgument",
   ERR_RUNTIME_INVALID_TEMPLATE: "StoreCorrupt",
   ERR_RUNTIME_INVALID_USER: "InvalidArgument",
@@ -34,7 +38,10 @@ const KINDS: Readonly<Record<RuntimeErrorCode, ErrorKind>> = {
   ERR_RUNTIME_USER_NOT_FOUND: "InvalidArgument",
 };
 
-/** Thrown when a container's configuration cannot be written, or its process cannot be run. */
+/**
+ * Thrown when a container's configuration cannot be written, its process cannot be run, or an image
+ * cannot be copied as it was asked for.
+ */
 export class RuntimeError extends CodedError<RuntimeErrorCode> {
   override readonly name = "RuntimeError";
 

@@ -1,21 +1,26 @@
 import type { ImageService, ImageSource, OpenedImage } from "@stowage/image-service";
 import type { Store } from "@stowage/store";
 
-import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+import type { RuntimeOptions } from "./runtime-options.ts";
 import { wirePolicyGate } from "./wire-policy-gate.ts";
+import { wireRegistry } from "./wire-registry.ts";
 import { type SignatureRegistries, signatureRegistry } from "./wire-signature-source.ts";
+
+/** Makes a source, which tells of each image it opens where its signatures are. */
+export type SourceFor = (registries: SignatureRegistries) => ImageSource;
 
 /** An image service over `store` that pulls from registries and asks the policy file. */
 export async function wireImageService(
   store: Store,
   options: RuntimeOptions,
+  sourceFor: SourceFor = (registries) => imageSource(options, registries),
 ): Promise<ImageService> {
   const { createImageService } = await import("@stowage/image-service");
   const { pinned = [], pauseImage, onWarning } = options;
   const registries: SignatureRegistries = new WeakMap();
   return createImageService({
     store,
-    source: imageSource(options, registries),
+    source: sourceFor(registries),
     policy: wirePolicyGate(options, registries),
     // Without its pause image no pod could be made until it is pulled again.
     pinned: pauseImage === undefined ? pinned : [...pinned, await fullName(pauseImage)],
@@ -32,15 +37,8 @@ async function fullName(image: string): Promise<string> {
 export function imageSource(options: RuntimeOptions, registries: SignatureRegistries): ImageSource {
   return {
     async open(reference, { source }) {
-      const { createRegistryClient, loadCredentials, loadHostTls } =
-        await import("@stowage/registry");
-      const access = accessOf(options, source);
-      const { credentials, authfile, certDir, tlsVerify } = access;
-      const hostTls = loadHostTls({ certDir, env: options.env });
-      const client = createRegistryClient({
-        credentials: credentials ?? loadCredentials({ authfile, env: options.env }),
-        tls: async (host) => ({ ...(await hostTls(host)), verify: tlsVerify ?? true }),
-      });
+      const given = typeof source === "object" && source !== null ? source : {};
+      const client = await wireRegistry(options, given);
       const repository = client.repository(reference.repository);
       const opened = {
         fetchManifest: (target, wait) => repository.fetchManifest(target, wait),
@@ -51,18 +49,4 @@ export function imageSource(options: RuntimeOptions, registries: SignatureRegist
       return opened;
     },
   } satisfies ImageSource;
-}
-
-// A caller's settings come instead of the runtime's. Who says where credentials are, by either way,
-// must not be given the runtime's by the other.
-function accessOf(options: RuntimeOptions, source: unknown): RegistryAccess {
-  const given: RegistryAccess = typeof source === "object" && source !== null ? source : {};
-  const { credentials, authfile } =
-    given.credentials === undefined && given.authfile === undefined ? options : given;
-  return {
-    credentials,
-    authfile,
-    certDir: given.certDir ?? options.certDir,
-    tlsVerify: given.tlsVerify ?? options.tlsVerify,
-  };
 }

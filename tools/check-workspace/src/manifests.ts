@@ -34,6 +34,7 @@ const SIBLINGS: Readonly<Record<string, readonly string[]>> = {
     "policy",
     "reference",
     "registry",
+    "registry-server",
     "store",
   ],
   store: ["content"],

@@ -8,6 +8,7 @@ import {
   type Digest,
   type FetchedManifest,
   hasErrorCode,
+  type ImageIndex,
   type Platform,
   selectManifest,
 } from "@stowage/content";
@@ -142,10 +143,11 @@ class ImageCopy {
   /** What stands for the platforms that were asked for. */
   async #choose(
     asked: FetchedManifest,
-  ): Promise<{ root: FetchedManifest; wanted?: ReadonlySet<Digest> }> {
+  ): Promise<{ root: FetchedManifest; wanted?: ReadonlySet<Digest> | undefined }> {
     const { platforms } = this.#options;
-    if (platforms === undefined || asked.document.kind === "manifest") return { root: asked };
+    if (asked.document.kind === "manifest") return { root: asked };
     const { index } = asked.document;
+    if (platforms === undefined) return { root: asked, wanted: await this.#present(index) };
     const chosen = platforms.map((platform) => selectManifest(index, platform));
     const [only] = chosen;
     if (only !== undefined && chosen.every(({ digest }) => digest === only.digest)) {
@@ -158,6 +160,18 @@ class ImageCopy {
       if (chosen.some((image) => image.digest === subject)) wanted.add(digest);
     }
     return { root: asked, wanted };
+  }
+
+  /** What a source that may lack some of an index has of it. */
+  async #present({ manifests }: ImageIndex): Promise<ReadonlySet<Digest> | undefined> {
+    const source = this.#source;
+    if (source.hasContent === undefined) return undefined;
+    const present = new Set<Digest>();
+    for (const entry of manifests) {
+      const isHere = await source.hasContent(entry, { signal: this.#signal });
+      if (isHere) present.add(entry.digest);
+    }
+    return present;
   }
 
   /** Copies what a manifest names; of an index only the entries that are wanted. */

@@ -20,6 +20,11 @@ export interface CopySource extends ContentProvider, AsyncDisposable {
   fetchRoot(options?: TransportOptions): Promise<FetchedManifest>;
   /** A manifest that an index names, or that refers to another; verified. */
   fetchManifest(descriptor: Descriptor, options?: TransportOptions): Promise<FetchedManifest>;
+  /**
+   * Whether it has a manifest: for sources that lack some of what an index names, of which the rest
+   * is copied then. Elsewhere, what is missing fails the copy.
+   */
+  hasContent?(descriptor: Descriptor, options?: TransportOptions): Promise<boolean>;
   /** What refers to `subject`. */
   referrers(subject: Digest, options?: TransportOptions): AsyncIterable<Descriptor>;
   /** What another tag of the same repository or layout stands for, if there is one. */

@@ -1,0 +1,62 @@
+import { ContentError, type Digest, type FetchedManifest, type Platform } from "@stowage/content";
+import type { OpenedImage, PulledImage, PullProgress } from "@stowage/image-service";
+import type { SignatureRegistry } from "@stowage/policy";
+import type { CopySource } from "@stowage/registry";
+
+import type { Runtime } from "../runtime.ts";
+import type { RuntimeOptions } from "../runtime-options.ts";
+import { wireImageService } from "../wire-image-service.ts";
+
+/** What {@link pullFrom} needs of a place. */
+export type PullPlace = Pick<CopySource, "fetchManifest" | "fetchRoot" | "name" | "openContent">;
+
+/** How {@link pullFrom} pulls. */
+export interface PullFromOptions {
+  readonly platform?: Platform | undefined;
+  readonly onProgress?: ((event: PullProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly runtime: RuntimeOptions;
+  /** Where the policy finds signatures. None: an image that has to be signed is refused. */
+  readonly signatures?: SignatureRegistry | undefined;
+}
+
+/**
+ * Brings an image of any place into the store under a name, as a pull of that name would: the policy
+ * is asked about the name, all is verified, unpacked and recorded.
+ */
+export async function pullFrom(
+  source: PullPlace,
+  { store }: Pick<Runtime, "store">,
+  name: string,
+  { platform, onProgress, signal, runtime, signatures }: PullFromOptions,
+): Promise<PulledImage> {
+  const images = await wireImageService(store, runtime, (registries) => ({
+    async open() {
+      const opened = lend(source);
+      if (signatures !== undefined) registries.set(opened, signatures);
+      return opened;
+    },
+  }));
+  return images.pull(name, { platform, onProgress, signal });
+}
+
+/** The source as the repository that an image service pulls from; it stays the caller's. */
+function lend(source: PullPlace): OpenedImage {
+  let root: Promise<FetchedManifest> | undefined;
+  return {
+    async fetchManifest(target, wait) {
+      root ??= source.fetchRoot(wait);
+      const top = await root;
+      if (!target.includes(":") || top.descriptor.digest === target) return top;
+      const digest = target as Digest;
+      const entries = top.document.kind === "index" ? top.document.index.manifests : [];
+      const entry = entries.find((one) => one.digest === digest);
+      if (entry !== undefined) return source.fetchManifest(entry, wait);
+      throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not in ${source.name}`, {
+        hint: "The name to store it under has another digest than the image.",
+      });
+    },
+    openContent: (descriptor, wait) => source.openContent(descriptor, wait),
+    async [Symbol.asyncDispose]() {},
+  };
+}

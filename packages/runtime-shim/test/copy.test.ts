@@ -1,0 +1,108 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { createMemoryContentStore } from "@stowage/content";
+import { createRegistryServer } from "@stowage/registry-server";
+import { buildImage, buildIndex, writeOciLayout } from "@stowage/testkit";
+import {
+  copyBetween,
+  createRuntime,
+  formatCopyLocation,
+  isCopyLocation,
+  parseCopyLocation,
+} from "@stowage/runtime-shim";
+import { describe, expect, test } from "vitest";
+
+import { openRuntimeWorld } from "./support/runtime-world.ts";
+
+const IMAGE = buildImage({
+  layers: ["one", "two"].map((content) => ({ entries: [{ name: content, content }] })),
+});
+
+describe("a location", () => {
+  const valid: readonly (readonly [text: string, read: object, full?: string])[] = [
+    [
+      "docker://busybox",
+      { transport: "docker", reference: { tag: "latest" } },
+      "docker://docker.io/library/busybox:latest",
+    ],
+    ["docker://localhost:5000/a:1", { reference: { tag: "1", repository: { path: "a" } } }],
+    ["oci:/a/b", { transport: "oci", path: "/a/b" }],
+    ["oci:a:v1:rc", { path: "a", name: "v1:rc" }],
+    ["oci-archive:a.tar:it", { transport: "oci-archive", path: "a.tar", name: "it" }],
+    ["docker-archive:a.tar:localhost:5000/a:1", { path: "a.tar", name: "localhost:5000/a:1" }],
+    ["store:sha256:abc", { transport: "store", image: "sha256:abc" }],
+  ];
+  test.for(valid)("%s is read", ([text, read, full = text]) => {
+    const location = parseCopyLocation(text);
+    expect(location).toMatchObject(read);
+    expect(formatCopyLocation(location)).toBe(full);
+    expect(isCopyLocation(text)).toBe(true);
+  });
+
+  test.each(["", "busybox", "docker:busybox", "oci:", "oci::tag", "store:", "dir:/x", "OCI:a"])(
+    "%j is none",
+    (text) => {
+      expect(() => parseCopyLocation(text)).toThrow(
+        expect.objectContaining({ code: "ERR_RUNTIME_INVALID_LOCATION" }),
+      );
+    },
+  );
+});
+
+test("R22 an image that is removed while it is copied out of the store is copied whole", async () => {
+  await using world = await openRuntimeWorld();
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: IMAGE });
+  const kept = parseCopyLocation("store:localhost/app:1");
+  await copyBetween(parseCopyLocation(`oci:${layout}:it`), kept, world.options);
+  const content = createMemoryContentStore();
+  let removed: Promise<unknown> | undefined;
+  await using server = createRegistryServer({
+    readOnly: false,
+    content: {
+      ...content,
+      async stat(digest) {
+        await (removed ??= world.runtime.images.removeImage("localhost/app:1"));
+        return content.stat(digest);
+      },
+    },
+  });
+  const { host } = await server.listen();
+  const there = parseCopyLocation(`docker://${host}/app:1`);
+  const copied = await copyBetween(kept, there, world.options);
+  expect(copied).toMatchObject({ digest: IMAGE.descriptor.digest, blobs: { uploaded: 3 } });
+  for (const [digest, { bytes }] of IMAGE.blobs) {
+    expect(await content.stat(digest)).toEqual({ digest, size: bytes.byteLength });
+  }
+  expect(await world.runtime.images.listImages()).toEqual([]);
+});
+
+test("several platforms do not go into a place for one, and referrers not into the store", async () => {
+  await using world = await openRuntimeWorld();
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: buildIndex([IMAGE]) });
+  const from = parseCopyLocation(`oci:${layout}:it`);
+  for (const [to, options] of [
+    ["store:a", { allPlatforms: true }],
+    ["docker-archive:a.tar", { allPlatforms: true }],
+    ["store:a", { withReferrers: true }],
+    ["oci:a", { allPlatforms: true, platforms: [{ os: "linux", architecture: "arm64" }] }],
+  ] as const) {
+    const copying = copyBetween(from, parseCopyLocation(to), { ...world.options, ...options });
+    await expect(copying).rejects.toMatchObject({ code: "ERR_RUNTIME_COPY_UNSUPPORTED" });
+  }
+});
+
+test("a copy that touches no store makes none", async () => {
+  await using world = await openRuntimeWorld();
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: IMAGE });
+  const root = join(world.path, "other");
+  const to = parseCopyLocation(`oci-archive:${join(world.path, "it.tar")}`);
+  const options = { ...world.options, root };
+  await copyBetween(parseCopyLocation(`oci:${layout}`), to, options);
+  await expect(readFile(join(root, "version.json"))).rejects.toMatchObject({ code: "ENOENT" });
+  await using runtime = await createRuntime(options);
+  expect(await runtime.images.listImages()).toEqual([]);
+});

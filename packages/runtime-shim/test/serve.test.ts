@@ -1,0 +1,130 @@
+import { join } from "node:path";
+
+import { digestOf, MEDIA_TYPE, parsePlatform } from "@stowage/content";
+import { copyBetween, parseCopyLocation, serveStore } from "@stowage/runtime-shim";
+import { buildImage, type BuiltImage, writeOciLayout } from "@stowage/testkit";
+import { expect, test } from "vitest";
+
+import { openRuntimeWorld, type RuntimeWorld } from "./support/runtime-world.ts";
+
+const IMAGE = buildImage({ layers: [{ entries: [{ name: "a", content: "a" }] }] });
+const FOREIGN = buildImage({
+  layers: [{ entries: [{ name: "b", content: "b" }] }],
+  platform: parsePlatform("plan9/mips"),
+});
+
+test("what is pushed and is no image is served until the end, and found as a referrer", async () => {
+  await using world = await openRuntimeWorld();
+  await keep(world, "localhost/app:1");
+  const artifact = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.imageManifest,
+      artifactType: "application/vnd.example.sbom",
+      config: { mediaType: MEDIA_TYPE.empty, digest: digestOf(Buffer.from("{}")), size: 2 },
+      layers: [],
+      subject: IMAGE.descriptor,
+    }),
+  );
+  {
+    await using server = await serveStore({ ...world.options, writable: true });
+    const { url } = await server.listen();
+    await pushBlob(url, Buffer.from("{}"));
+    expect(await putManifest(url, "app/manifests/sbom", artifact)).toMatchObject({ status: 201 });
+    const found = await fetch(`${url}/v2/app/referrers/${IMAGE.descriptor.digest}`);
+    expect(await found.json()).toMatchObject({
+      manifests: [{ digest: digestOf(artifact), artifactType: "application/vnd.example.sbom" }],
+    });
+    const tags = await fetch(`${url}/v2/app/tags/list`);
+    expect(await tags.json()).toMatchObject({ tags: ["1", "sbom"] });
+  }
+  const images = await world.runtime.images.listImages();
+  expect(images.map(({ names }) => names)).toEqual([["localhost/app:1"]]);
+});
+
+test("an image is not pushed under another registry's name, whatever the policy says", async () => {
+  await using world = await openRuntimeWorld();
+  await using server = await serveStore({ ...world.options, writable: true });
+  const { url } = await server.listen();
+  await pushImage(url, IMAGE);
+  const answer = await putManifest(url, "docker.io/a/manifests/1", IMAGE.manifest);
+  expect(answer.status).toBe(403);
+  expect(await answer.text()).toContain("docker.io");
+  expect(await world.runtime.images.listImages()).toEqual([]);
+});
+
+test("a tag that comes to name what is no image for this host is no longer the image's", async () => {
+  await using world = await openRuntimeWorld();
+  await using server = await serveStore({ ...world.options, writable: true });
+  const { url } = await server.listen();
+  await pushImage(url, IMAGE);
+  await putManifest(url, "app/manifests/1", IMAGE.manifest);
+  const index = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA_TYPE.imageIndex,
+      manifests: [FOREIGN.descriptor],
+    }),
+  );
+  await pushImage(url, FOREIGN);
+  const { digest } = FOREIGN.descriptor;
+  await putManifest(url, `app/manifests/${digest}`, FOREIGN.manifest);
+  await putManifest(url, "app/manifests/1", index, MEDIA_TYPE.imageIndex);
+  const now = await fetch(`${url}/v2/app/manifests/1`);
+  expect(digestOf(Buffer.from(await now.arrayBuffer()))).toBe(digestOf(index));
+  expect(await world.runtime.images.imageStatus("localhost/app:1")).toBeUndefined();
+  await putManifest(url, "app/manifests/1", IMAGE.manifest);
+  const back = await fetch(`${url}/v2/app/manifests/1`);
+  expect(digestOf(Buffer.from(await back.arrayBuffer()))).toBe(IMAGE.descriptor.digest);
+});
+
+test("no client removes a blob that the store may need", async () => {
+  await using world = await openRuntimeWorld();
+  await keep(world, "localhost/app:1");
+  await using server = await serveStore({ ...world.options, writable: true });
+  const { url } = await server.listen();
+  const [layer] = [...IMAGE.blobs.keys()];
+  const answer = await fetch(`${url}/v2/app/blobs/${layer}`, { method: "DELETE" });
+  expect(answer.status).toBe(403);
+  expect((await fetch(`${url}/v2/app/blobs/${layer}`)).status).toBe(200);
+});
+
+test("two registries' images of one path are asked for by their full names", async () => {
+  await using world = await openRuntimeWorld();
+  await keep(world, "one.example.com/app:1");
+  await keep(world, "two.example.com/app:2");
+  await using server = await serveStore(world.options);
+  const { url } = await server.listen();
+  const status = async (path: string): Promise<number> => (await fetch(`${url}/v2/${path}`)).status;
+  expect(await status("app/tags/list")).toBe(404);
+  expect(await status("one.example.com/app/manifests/1")).toBe(200);
+  expect(await status("one.example.com/app/manifests/2")).toBe(404);
+  expect(await status("two.example.com/app/manifests/2")).toBe(200);
+});
+
+async function keep(world: RuntimeWorld, name: string): Promise<void> {
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: IMAGE });
+  const from = parseCopyLocation(`oci:${layout}:it`);
+  await copyBetween(from, parseCopyLocation(`store:${name}`), world.options);
+}
+
+async function pushImage(url: string, { blobs }: BuiltImage): Promise<void> {
+  for (const { bytes } of blobs.values()) await pushBlob(url, bytes);
+}
+
+async function pushBlob(url: string, bytes: Uint8Array): Promise<void> {
+  const place = `${url}/v2/app/blobs/uploads/?digest=${digestOf(bytes)}`;
+  const { status } = await fetch(place, { method: "POST", body: Buffer.from(bytes) });
+  expect(status).toBe(201);
+}
+
+function putManifest(
+  url: string,
+  path: string,
+  bytes: Uint8Array,
+  type: string = MEDIA_TYPE.imageManifest,
+): Promise<Response> {
+  const headers = { "content-type": type };
+  return fetch(`${url}/v2/${path}`, { method: "PUT", headers, body: Buffer.from(bytes) });
+}
