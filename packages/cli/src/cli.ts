@@ -30,9 +30,11 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
   const output = guardOutput(streams.stdout, streams.stderr, signals);
   let exitCode = 0;
   let options: GlobalOptions | undefined;
+  let endsBySignal = false;
   const program = createProgram(streams, async (spec, input) => {
     const context = createContext(input.flags, streams, signals.signal);
     options = context.options;
+    endsBySignal = spec.endsBySignal ?? false;
     const run = await spec.load();
     exitCode = (await run(context, input)) ?? 0;
   });
@@ -41,7 +43,7 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
       if (!(error instanceof CommanderError && error.exitCode === 0)) throw error;
     });
     await output.finish();
-    return signals.exitCode ?? exitCode;
+    return endsBySignal && signals.exitCode !== 141 ? exitCode : (signals.exitCode ?? exitCode);
   } catch (error) {
     if (signals.exitCode !== undefined) {
       if (signals.exitCode !== 141) streams.stderr.write("stowage: interrupted\n");

@@ -10,6 +10,12 @@ const SOURCE_FLAGS = [
   ["--creds-stdin", "read user:password from standard input"],
 ] as const;
 
+const COPY_FLAGS = [
+  ["--platform <platform>", "only this one of an index; again for more", "repeatable"],
+  ["--all-platforms", "never one image in place of an index"],
+  ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
+] as const;
+
 const RUN_FLAGS = [
   ["--env <name=value>", "set in the process's environment", "repeatable"],
   ["--workdir <dir>", "the process's working directory"],
@@ -54,6 +60,47 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: "<image>",
     summary: "remove an image with all its names",
     load: async () => (await import("./commands/names.ts")).rmi,
+  },
+  {
+    name: "push",
+    args: "<image> [destination]",
+    summary: "push an image of the store; prints its digest",
+    flags: [...COPY_FLAGS, ["--creds-stdin", "read user:password from standard input"]],
+    load: async () => (await import("./commands/copy.ts")).push,
+  },
+  {
+    name: "copy",
+    args: "<source> <destination>",
+    summary: "copy an image between registries, layouts, archives and the store",
+    flags: [
+      ...COPY_FLAGS,
+      ["--with-referrers", "signatures, bills of materials and what else refers to it, too"],
+      ["--src-tls-verify <boolean>", "as --tls-verify, for the source alone"],
+      ["--dest-tls-verify <boolean>", "as --tls-verify, for the destination alone"],
+      ["--src-creds-stdin", "read the source's user:password from standard input"],
+      ["--dest-creds-stdin", "read the destination's user:password from standard input"],
+    ],
+    load: async () => (await import("./commands/copy.ts")).copy,
+  },
+  {
+    name: "tags",
+    args: "<repository>",
+    summary: "list the tags of a repository",
+    flags: SOURCE_FLAGS,
+    load: async () => (await import("./commands/tags.ts")).tags,
+  },
+  {
+    name: "serve",
+    args: "",
+    summary: "serve the store as a registry, until interrupted; prints its address",
+    flags: [
+      ["--host <host>", "where to listen; 127.0.0.1 unless told"],
+      ["--port <port>", "5000 unless told; 0 for any that is free"],
+      ["--writable", "let images be pushed and names be removed"],
+      ["--creds-stdin", "let in only who knows the user:password on standard input"],
+    ],
+    endsBySignal: true,
+    load: async () => (await import("./commands/serve.ts")).serve,
   },
   {
     name: "pod create",
@@ -201,6 +248,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: "",
     summary: "tell about the store and this host",
     load: async () => (await import("./commands/info.ts")).info,
+  },
+  {
+    name: "completion",
+    args: "<shell>",
+    summary: "print a completion script for bash, fish or zsh",
+    load: async () => (await import("./commands/completion.ts")).completion,
   },
   {
     name: "version",

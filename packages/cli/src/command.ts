@@ -31,5 +31,7 @@ export interface CommandSpec {
   readonly args: string;
   readonly summary: string;
   readonly flags?: readonly CommandFlag[];
+  /** Whether it runs until it is told to stop, which is then no interruption. */
+  readonly endsBySignal?: boolean;
   readonly load: () => Promise<RunCommand>;
 }

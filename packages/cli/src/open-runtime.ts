@@ -7,9 +7,14 @@ export async function openRuntime(
   context: CommandContext,
   more: Partial<RuntimeOptions> = {},
 ): Promise<Runtime> {
-  const { options, env, signal } = context;
   const { createRuntime } = await import("@stowage/runtime-shim");
-  return createRuntime({
+  return createRuntime({ ...runtimeOptions(context), ...more });
+}
+
+/** What the global options say, for whoever opens the runtime itself or only a part of it. */
+export function runtimeOptions(context: CommandContext): RuntimeOptions {
+  const { options, env, signal } = context;
+  return {
     root: options.root,
     runRoot: options.runRoot,
     policyPath: options.policy,
@@ -18,6 +23,5 @@ export async function openRuntime(
     env,
     signal,
     onWarning: (message) => context.warn(message),
-    ...more,
-  });
+  };
 }

@@ -45,8 +45,8 @@ export interface Running {
   readonly outcome: Promise<Outcome>;
   /** Resolves when stderr has shown `text`. */
   readonly shown: (text: string) => Promise<void>;
-  /** Resolves when stdout has shown `text`. */
-  readonly printed: (text: string) => Promise<void>;
+  /** Resolves to stdout when it has shown `text`. */
+  readonly printed: (text: string) => Promise<string>;
   /** Writes to standard input, which was left open. */
   readonly type: (text: string) => void;
   /** Resolves when the command waits for its standard input. */
@@ -141,7 +141,7 @@ function spawnCli(
     kill: (signal) => void child.kill(signal),
     outcome,
     untilReading: () => untilReading(child),
-    shown: (text) => untilContains(child, "stderr", () => stderr, text),
+    shown: async (text) => void (await untilContains(child, "stderr", () => stderr, text)),
     printed: (text) => untilContains(child, "stdout", () => stdout, text),
     type: (text) => void child.stdin.write(text),
   };
@@ -164,9 +164,9 @@ function untilContains(
   stream: "stderr" | "stdout",
   soFar: () => string,
   text: string,
-): Promise<void> {
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const look = () => soFar().includes(text) && resolve();
+    const look = () => soFar().includes(text) && resolve(soFar());
     child[stream].on("data", look);
     child.on("close", () => reject(new Error(`never shown: ${text}; but: ${soFar()}`)));
     look();
