@@ -1,0 +1,45 @@
+import { expect, test } from "vitest";
+
+import { compare, median } from "../src/compare.ts";
+import { measureProcess } from "../src/measure-process.ts";
+
+const node = (script: string) => ({ program: process.execPath, args: ["-e", script] });
+
+test("the two take turns, after one run each that does not count, and each is checked", async () => {
+  const order: string[] = [];
+  const checked: number[] = [];
+  const found = await compare({
+    pairs: 2,
+    ours: async (run) => (order.push(`ours ${run}`), node("0")),
+    theirs: async (run) => (order.push(`theirs ${run}`), node("0")),
+    check: async (run) => void checked.push(run),
+  });
+  expect(order.map((text) => text.split(" ")[0])).toEqual([
+    "ours",
+    "theirs",
+    "ours",
+    "theirs",
+    "theirs",
+    "ours",
+  ]);
+  expect(checked).toEqual([1, 2, 3, 4, 5, 6]);
+  expect([found.ours.length, found.theirs.length]).toEqual([2, 2]);
+});
+
+test("a process's peak of memory is its own", async () => {
+  const small = await measureProcess(node("setTimeout(() => {}, 100)"));
+  const large = await measureProcess(
+    node("globalThis.kept = Buffer.alloc(1e8, 1); setTimeout(() => {}, 100)"),
+  );
+  expect(large.peakBytes - small.peakBytes).toBeGreaterThan(8e7);
+});
+
+test("a process that fails is no measurement", async () => {
+  await expect(measureProcess(node("console.error('why'); process.exit(3)"))).rejects.toThrow(
+    /ended with 3: why/,
+  );
+});
+
+test("the median of an even number is between the two in the middle", () => {
+  expect([median([3, 1, 2]), median([4, 1, 3, 2])]).toEqual([2, 2.5]);
+});

@@ -1,0 +1,28 @@
+import { fileURLToPath } from "node:url";
+
+import { hasPeer } from "@stowage/testkit";
+import { expect, test } from "vitest";
+
+import { benchCopy, splitSize } from "../src/copy-row.ts";
+
+const MAIN = fileURLToPath(import.meta.resolve("stowage")).replace(/index\.[jt]s$/, "main.ts");
+
+test.skipIf(!hasPeer("docker-registry") || !hasPeer("skopeo"))(
+  "copy: both bring the image over, and are measured",
+  async () => {
+    const main = ["--conditions=@stowage/source", MAIN];
+    const found = await benchCopy({ size: 2, layers: 3, pairs: 1, main });
+    expect(found).toMatchObject({ row: "copy", target: 1.2 });
+    for (const value of [found.ratio, found.oursMs, found.theirsMs])
+      expect(value).toBeGreaterThan(0);
+    expect(found.oursPeakBytes).toBeGreaterThan(20e6);
+    expect(found.theirsPeakBytes).toBeGreaterThan(1e6);
+  },
+);
+
+test("an image's size is split into layers that shrink, and none is empty", () => {
+  const sizes = splitSize(500e6, 7);
+  expect(sizes).toEqual(sizes.toSorted((a, b) => b - a));
+  expect(Math.round(sizes.reduce((sum, size) => sum + size, 0) / 1e6)).toBe(500);
+  expect(splitSize(1, 3)).not.toContain(0);
+});
