@@ -1,10 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 
+import { freePort, waitForPort } from "./free-port.ts";
 import { requirePeer } from "./peers.ts";
 import { tempDir } from "./temp-dir.ts";
 import type { TokenServer } from "./token-server.ts";
@@ -15,8 +14,8 @@ export interface DockerRegistryOptions {
   readonly htpasswd?: string;
   /** Bearer tokens of one issuer, as `startTokenServer` has it for its `trust`. */
   readonly token?: TokenServer["trust"];
-  /** The files of a certificate and its key. */
-  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** The files of a certificate and its key, and of the authority that clients must be known to. */
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly clients?: string };
 }
 
 /** A running registry; it ends with its scope. */
@@ -43,7 +42,7 @@ export async function startDockerRegistry(
       filesystem: { rootdirectory: join(folder.path, "data") },
       delete: { enabled: true },
     },
-    http: { addr: host, secret: "test", ...(options.tls && { tls: options.tls }) },
+    http: { addr: host, secret: "test", ...(options.tls && { tls: tlsConfig(options.tls) }) },
     ...(options.htpasswd !== undefined && {
       auth: { htpasswd: { realm: "test", path: htpasswd } },
     }),
@@ -71,30 +70,10 @@ export async function startDockerRegistry(
   };
 }
 
+function tlsConfig({ certificate, key, clients }: NonNullable<DockerRegistryOptions["tls"]>) {
+  return { certificate, key, ...(clients !== undefined && { clientcas: [clients] }) };
+}
+
 function tokenConfig({ realm, service, issuer, certificate }: TokenServer["trust"]) {
   return { realm, service, issuer, rootcertbundle: certificate };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-async function waitForPort(port: number, isAlive: () => boolean): Promise<void> {
-  const deadline = Date.now() + 15_000;
-  for (;;) {
-    const socket = connect(port, "127.0.0.1");
-    const isOpen = await once(socket, "connect").then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (isOpen) return;
-    if (!isAlive() || Date.now() > deadline) throw new Error(`nothing listens on ${port}`);
-    await sleep(20);
-  }
 }

@@ -38,6 +38,7 @@ export {
 } from "./image-builder.ts";
 export { writeOciLayout } from "./oci-layout.ts";
 export { formatPax, type PaxRecord } from "./pax-record.ts";
+export { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
 export { ensurePeers, findPeer, hasPeer, PEERS, requirePeer } from "./peers.ts";
 export { createTar, type TarEntry, type TarEntryType, type TarOptions } from "./tar-writer.ts";
 export {

@@ -10,6 +10,8 @@ export const PEERS: Readonly<Record<string, string>> = {
   getfattr: "attr",
   gpg: "gnupg",
   htpasswd: "apache2-utils",
+  nginx: "nginx-light",
+  podman: "podman",
   python3: "python3",
   runc: "runc",
   setcap: "libcap2-bin",
