@@ -56,6 +56,7 @@ export interface PushBlobContext extends PushBlobOptions {
 }
 
 const MAX_MOUNTS = 4;
+const PROGRESS_BYTES = 1024 * 1024;
 
 /** Whether the registry has a blob in this repository. */
 export async function hasBlob(
@@ -123,6 +124,7 @@ async function upload(
   const keep = (next: UploadSession): void => {
     session = next;
   };
+  let reached = 0;
   for (let attempt = 1; ; attempt += 1) {
     try {
       session ??= await startUpload(connection, digest, signal);
@@ -137,7 +139,12 @@ async function upload(
       }
       await pause(jitter(retryDelay * 2 ** (attempt - 1)), signal);
       session = session && (await statusOf(connection, session, signal));
-      onEvent?.({ type: "upload-resume", digest, offset: session?.offset ?? 0 });
+      const offset = session?.offset ?? 0;
+      onEvent?.({ type: "upload-resume", digest, offset });
+      if (offset < reached + PROGRESS_BYTES) continue;
+      // A way that breaks again and again, but gets on, is no reason to give up.
+      reached = offset;
+      attempt = 0;
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 
-import type { ByteSource } from "@stowage/content";
+import { type ByteSource, hasErrorCode } from "@stowage/content";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 
 import { ChunkQueue } from "./chunk-queue.ts";
@@ -182,7 +182,7 @@ export class UndiciTransport implements AsyncDisposable {
         waited += performance.now() - started;
       }
     } catch (error) {
-      throw failureOf(error, request, options);
+      throw failureOf(closedEarly(error), request, options);
     } finally {
       body.destroy();
     }
@@ -203,6 +203,15 @@ function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {
   if (body instanceof Uint8Array) return body;
   // As objects, or each chunk would be copied into strings of 16 KiB.
   return Readable.from(body.open(), { objectMode: true, highWaterMark: 1 });
+}
+
+/**
+ * What fails a body that has begun: shorter than was announced is a connection that was closed in an
+ * orderly way, and before its time. A head that contradicts itself fails with the same code earlier.
+ */
+function closedEarly(error: unknown): unknown {
+  if (!hasErrorCode(error, "UND_ERR_RES_CONTENT_LENGTH_MISMATCH")) return error;
+  return Object.assign(new Error("closed early", { cause: error }), { code: "ECONNRESET" });
 }
 
 function failureOf(error: unknown, request: TransportRequest, options: TransportOptions): unknown {
