@@ -6,6 +6,40 @@
  */
 export type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
 export { loadCredentials, type LoadCredentialsOptions } from "./auth/docker-config.ts";
+export { logIn, type LogInOptions, type LoggedIn } from "./auth/log-in.ts";
+export { type LoggedOut, logOut } from "./auth/log-out.ts";
+export type { LoginPlaceOptions } from "./auth/login-target.ts";
+export type {
+  CertificatesEvent,
+  ConfigEvent,
+  ConfigEventOptions,
+  ConfigFileEvent,
+  CredentialsEvent,
+  ExposedFileEvent,
+  ProxyEvent,
+  RegistryTableEvent,
+  ShortNameEvent,
+} from "./config/config-event.ts";
+export { loadProxies, type LoadProxiesOptions } from "./config/proxies.ts";
+export { findPullSources, type PullSources } from "./config/pull-sources.ts";
+export {
+  loadRegistriesConf,
+  type LoadRegistriesConfOptions,
+  type RegistriesConf,
+} from "./config/registries-conf.ts";
+export type { ShortNameAlias, ShortNameMode } from "./config/registries-file.ts";
+export type { MirrorTable, PullFromMirror, RegistryTable } from "./config/registry-table.ts";
+export {
+  recordShortName,
+  shortNameAliasFile,
+  type ShortNameAliasOptions,
+} from "./config/short-name-aliases.ts";
+export {
+  resolveLocally,
+  type ResolvedShortName,
+  resolveShortName,
+  type ResolveShortNameOptions,
+} from "./config/short-name.ts";
 export type { ResumeEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";
 export type { ReferrersOptions } from "./referrers.ts";
@@ -29,7 +63,10 @@ export {
 } from "./copy/layout-folder.ts";
 export { registryDestination, registrySource } from "./copy/registry-place.ts";
 export type { Endpoint } from "./endpoint.ts";
-export { loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
+export { type HostTlsLookup, loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
+export type { ProxyLogin } from "./auth/auth-gate.ts";
+export type { Secret } from "./auth/secret.ts";
+export type { Proxy, ProxyLookup } from "./proxy.ts";
 export {
   createRegistryClient,
   RegistryClient,
@@ -41,12 +78,8 @@ export {
   type RegistryErrorCode,
   type RegistryErrorOptions,
 } from "./registry-error.ts";
-export type {
-  MirrorFailedEvent,
-  PushManifestOptions,
-  RegistryEvent,
-  RepositoryClient,
-} from "./repository-client.ts";
+export type { MirrorFailedEvent, RegistryEvent, SourceEvent } from "./registry-event.ts";
+export type { PushManifestOptions, RepositoryClient } from "./repository-client.ts";
 export type { TagsSkippedEvent } from "./tags.ts";
 export type { TlsOptions } from "./tls-options.ts";
 export type {

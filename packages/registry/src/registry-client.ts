@@ -1,18 +1,28 @@
 import type { Digest } from "@stowage/content";
-import { formatRepository, type Repository, type Tag } from "@stowage/reference";
+import {
+  formatRepository,
+  type RegistryHost,
+  type Repository,
+  type RepositoryPath,
+  type Tag,
+} from "@stowage/reference";
 
 import { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
+import type { RegistryTableEvent } from "./config/config-event.ts";
+import { findPullSources, findPushTarget, type PullSources } from "./config/pull-sources.ts";
+import type { RegistriesConf } from "./config/registries-conf.ts";
+import type { RegistryTable } from "./config/registry-table.ts";
 import type { Endpoint } from "./endpoint.ts";
+import type { HostTlsLookup } from "./host-tls.ts";
+import type { ProxyLookup } from "./proxy.ts";
 import { RegistryConnection } from "./registry-connection.ts";
-import {
-  ConnectedRepository,
-  type RegistryEvent,
-  type RepositoryClient,
-} from "./repository-client.ts";
+import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
+import { RegistryError } from "./registry-error.ts";
+import type { RegistryEvent } from "./registry-event.ts";
 import { Slots } from "./slots.ts";
 import type { TlsOptions } from "./tls-options.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport, TransportOptions } from "./transport.ts";
 import { UndiciTransport } from "./undici-transport.ts";
 
 /** How a {@link RegistryClient} connects. */
@@ -26,13 +36,20 @@ export interface RegistryClientOptions {
    * Given as they are, the client certificate goes to the repository's own host only. With
    * `verify: false`, plain HTTP is spoken where there is no TLS.
    */
-  readonly tls?: TlsOptions | ((host: string) => Promise<TlsOptions | undefined>) | undefined;
+  readonly tls?: TlsOptions | HostTlsLookup | undefined;
   /** Speak plain HTTP and nothing else, to any host or to those it holds for. @defaultValue false */
   readonly plainHttp?: boolean | ((host: string) => boolean) | undefined;
   /** Where to look before the repository itself. @defaultValue none */
   readonly mirrors?:
     | ((repository: Repository, target: Tag | Digest) => readonly Endpoint[])
     | undefined;
+  /**
+   * What `registries.conf` says: where repositories are read (after `mirrors`), how, and which are
+   * not at all. Whatever is written goes to its own name. @defaultValue none
+   */
+  readonly registries?: RegistriesConf | undefined;
+  /** The proxy for a URL, as `loadProxies` finds it; of the default transport. @defaultValue none */
+  readonly proxy?: ProxyLookup | undefined;
   /** Sends the requests. @defaultValue an {@link UndiciTransport} that dies with the client */
   readonly transport?: Transport | undefined;
   readonly userAgent?: string | undefined;
@@ -46,7 +63,7 @@ export interface RegistryClientOptions {
   readonly stallTimeout?: number | undefined;
   /** @defaultValue 16_384 */
   readonly stallBytes?: number | undefined;
-  /** Told of retries, resumed blobs and failed mirrors; for logs. */
+  /** Told of retries, resumed blobs, failed mirrors and what was configured; for logs. */
   readonly onEvent?: ((event: RegistryEvent) => void) | undefined;
 }
 
@@ -71,29 +88,56 @@ export class RegistryClient implements AsyncDisposable {
   readonly #tls = new Map<string, Promise<TlsOptions | undefined>>();
 
   constructor(options: RegistryClientOptions = {}) {
-    const { stallTimeout, stallBytes, transport } = options;
+    const { stallTimeout, stallBytes, transport, proxy } = options;
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
     this.#own =
       transport === undefined
-        ? new UndiciTransport({ connections, stallTimeout, stallBytes })
+        ? new UndiciTransport({ connections, stallTimeout, stallBytes, proxy })
         : undefined;
     this.#transport = transport ?? (this.#own as UndiciTransport).request;
   }
 
   /** A client of one repository. Nothing is sent until it is used. */
   repository(repository: Repository): RepositoryClient {
-    const { mirrors, onEvent } = this.#options;
+    const { registries, onEvent } = this.#options;
+    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
+    const told = new Set<string>();
     return new ConnectedRepository({
       repository,
-      primary: this.#connect({ repository }, repository.host),
-      mirrors: (target) =>
-        (mirrors?.(repository, target) ?? [])
-          .slice(0, MAX_MIRRORS)
-          .map((endpoint) => this.#connect(endpoint, repository.host)),
+      primary: this.#connect(own, repository.host),
+      sources: (target) => {
+        const { table, mirrors, primary } = this.#findSources(repository, target, own);
+        if (table !== undefined) {
+          const names = [...mirrors, primary].map((endpoint) =>
+            formatRepository(endpoint.repository),
+          );
+          // Once for tags and once for digests, not for every blob.
+          const isNews = !told.has(names.join());
+          told.add(names.join());
+          if (isNews) onEvent?.(tableEvent(repository, table, names));
+        }
+        return {
+          mirrors: mirrors.map((mirror) => this.#connect(mirror, repository.host)),
+          primary: this.#connect(primary, repository.host),
+        };
+      },
       onEvent,
     });
+  }
+
+  /**
+   * Asks a registry whether it lets us in; resolves to whether it wanted to know who we are.
+   *
+   * @throws {@link RegistryError} `ERR_REGISTRY_AUTH_FAILED` if it does not, or as the README says.
+   */
+  async ping(host: RegistryHost, { signal }: TransportOptions = {}): Promise<boolean> {
+    const { registries } = this.#options;
+    // No repository: a token for one would have to name it.
+    const repository = { host, path: "" as RepositoryPath };
+    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
+    return this.#connect(own, host).ping(signal);
   }
 
   /** Ends what is under way, and closes all connections. */
@@ -101,10 +145,25 @@ export class RegistryClient implements AsyncDisposable {
     await this.#own?.[Symbol.asyncDispose]();
   }
 
-  #connect({ repository, insecure = false }: Endpoint, ownHost: string): RegistryConnection {
+  #findSources(
+    repository: Repository,
+    target: Tag | Digest | undefined,
+    own: Endpoint,
+  ): PullSources {
+    const { mirrors, registries } = this.#options;
+    const found =
+      registries === undefined
+        ? { table: undefined, mirrors: [], primary: own }
+        : findPullSources(registries, repository, target);
+    const given = target === undefined ? [] : (mirrors?.(repository, target) ?? []);
+    return { ...found, mirrors: [...given, ...found.mirrors].slice(0, MAX_MIRRORS) };
+  }
+
+  #connect(endpoint: Endpoint, ownHost: string): RegistryConnection {
+    const { repository, insecure = false, blockedBy } = endpoint;
     const { host, path } = repository;
     const own = host === ownHost;
-    const key = `${formatRepository(repository)} ${insecure} ${own}`;
+    const key = `${formatRepository(repository)} ${insecure} ${own} ${blockedBy ?? ""}`;
     let connection = this.#connections.get(key);
     if (connection === undefined) {
       const { credentials, userAgent = DEFAULT_USER_AGENT } = this.#options;
@@ -113,10 +172,10 @@ export class RegistryClient implements AsyncDisposable {
         repository,
         transport: this.#transport,
         tls: (target, atRegistry) => this.#tlsFor(target, own && atRegistry, insecure),
-        scheme: this.#schemeOf(host, insecure),
+        scheme: this.#schemeOf(endpoint),
         gate: this.#gate,
-        credentials: async () => {
-          if (typeof credentials === "function") return credentials(host, path);
+        credentials: async (signal) => {
+          if (typeof credentials === "function") return credentials(host, path, { signal });
           return own ? credentials : undefined;
         },
         files: typeof credentials === "function" ? credentials.files : undefined,
@@ -133,9 +192,12 @@ export class RegistryClient implements AsyncDisposable {
     return connection;
   }
 
-  #schemeOf(host: string, insecure: boolean): () => Promise<"http:" | "https:" | "either"> {
+  #schemeOf(endpoint: Endpoint): () => Promise<"http:" | "https:" | "either"> {
     const { plainHttp = false } = this.#options;
+    const { repository, insecure = false, blockedBy } = endpoint;
+    const { host } = repository;
     return async () => {
+      if (blockedBy !== undefined) throw blocked(repository, blockedBy);
       if (typeof plainHttp === "function" ? plainHttp(host) : plainHttp) return "http:";
       const tls = await this.#tlsFor(host, true, insecure);
       return tls?.verify === false ? "either" : "https:";
@@ -156,11 +218,13 @@ export class RegistryClient implements AsyncDisposable {
   async #findTls(host: string, own: boolean, insecure: boolean): Promise<TlsOptions | undefined> {
     const { tls } = this.#options;
     let options = typeof tls === "function" ? await tls(host) : tls;
-    if (options !== undefined && typeof tls !== "function" && !own) {
+    const isForAll = typeof tls !== "function" || tls.sameForAll === true;
+    if (options !== undefined && isForAll && !own) {
       const { cert: _cert, key: _key, ...others } = options;
       options = others;
     }
-    return insecure ? { ...options, verify: false } : options;
+    // Whoever says whether to verify means it, whatever the endpoint's table says.
+    return insecure && options?.verify === undefined ? { ...options, verify: false } : options;
   }
 
   #slotsOf(key: string): Slots {
@@ -171,6 +235,23 @@ export class RegistryClient implements AsyncDisposable {
     }
     return slots;
   }
+}
+
+function tableEvent(
+  repository: Repository,
+  { prefix, file }: RegistryTable,
+  sources: readonly string[],
+): RegistryTableEvent {
+  const name = formatRepository(repository);
+  return { type: "registry-table", repository: name, prefix, file, sources };
+}
+
+function blocked(repository: Repository, file: string): RegistryError {
+  return new RegistryError(
+    "ERR_REGISTRY_BLOCKED",
+    `${formatRepository(repository)} is blocked by ${file}`,
+    { hint: "Whoever runs this machine forbids it. Use another registry, or ask them." },
+  );
 }
 
 /** Makes a client; dispose of it with `await using`. */

@@ -2,6 +2,7 @@ import { registryEndpointHost, type Repository } from "@stowage/reference";
 
 import type { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials } from "./auth/credentials.ts";
+import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
 import type { TlsOptions } from "./tls-options.ts";
@@ -22,7 +23,7 @@ export interface RegistryConnectionOptions {
   /** What to speak; `either` is TLS where there is any, else plain HTTP. */
   readonly scheme: () => Promise<"http:" | "https:" | "either">;
   readonly gate: AuthGate;
-  readonly credentials: () => Promise<Credentials | undefined>;
+  readonly credentials: (signal: AbortSignal) => Promise<Credentials | undefined>;
   readonly files?: readonly string[] | undefined;
   readonly userAgent: string;
   readonly blobSlots: Slots;
@@ -52,6 +53,7 @@ export class RegistryConnection {
   readonly #host: string;
   readonly #opening = new SingleFlight<Wrapped>();
   #wrapped: Wrapped | undefined;
+  #challenged = false;
 
   constructor(options: RegistryConnectionOptions) {
     this.repository = options.repository;
@@ -81,6 +83,20 @@ export class RegistryConnection {
   readonly send: Transport = async (request, options) =>
     (await this.#wrap(options.signal)).transport(request, options);
 
+  /**
+   * Asks the registry whether it is one and lets us in; resolves to whether it wanted to know who
+   * we are.
+   */
+  async ping(signal?: AbortSignal): Promise<boolean> {
+    const { origin, transport } = await this.#wrap(signal);
+    const headers = { "user-agent": this.#options.userAgent };
+    const request = { method: "GET", url: new URL("/v2/", origin), headers } as const;
+    const response = await transport(request, { signal });
+    if (response.status !== 200) throw await responseError(request, response, { signal });
+    response.cancel();
+    return this.#challenged;
+  }
+
   async #wrap(signal?: AbortSignal): Promise<Wrapped> {
     return (this.#wrapped ??= await this.#opening.run((shared) => this.#open(shared), signal));
   }
@@ -104,6 +120,9 @@ export class RegistryConnection {
       userAgent,
       credentials,
       files,
+      onChallenge: () => {
+        this.#challenged = true;
+      },
     });
     // Retry is outermost: a redirect's target may be signed for minutes only, so that a further
     // attempt begins at the registry again.

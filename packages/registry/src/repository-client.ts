@@ -10,16 +10,10 @@ import {
 } from "@stowage/content";
 import { formatRepository, type Repository, type Tag } from "@stowage/reference";
 
-import { openBlob, type ResumeEvent } from "./blobs.ts";
+import { openBlob } from "./blobs.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { fetchManifest } from "./manifests.ts";
-import {
-  hasBlob,
-  pushBlob,
-  type PushBlobOptions,
-  type PushedBlob,
-  type UploadResumeEvent,
-} from "./push-blob.ts";
+import { hasBlob, pushBlob, type PushBlobOptions, type PushedBlob } from "./push-blob.ts";
 import { pushManifest } from "./push-manifest.ts";
 import {
   addToFallback,
@@ -30,30 +24,10 @@ import {
 } from "./referrers.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { RegistryError } from "./registry-error.ts";
+import type { RegistryEvent } from "./registry-event.ts";
 import { fetchSignatureFiles } from "./signature-extension.ts";
-import { type TagsSkippedEvent, walkTags } from "./tags.ts";
+import { walkTags } from "./tags.ts";
 import type { TransportOptions } from "./transport.ts";
-import type { RetryEvent } from "./transport-retry.ts";
-import type { WarningEvent } from "./transport-warning.ts";
-
-/** A mirror that did not deliver, so that the next place was asked. */
-export interface MirrorFailedEvent {
-  readonly type: "mirror-failed";
-  /** `host/path` of the mirror. */
-  readonly repository: string;
-  readonly error: unknown;
-  /** Whether it delivered other bytes than those asked for by digest. */
-  readonly tampering: boolean;
-}
-
-/** What happens on the way; for logs. */
-export type RegistryEvent =
-  | MirrorFailedEvent
-  | ResumeEvent
-  | RetryEvent
-  | TagsSkippedEvent
-  | WarningEvent
-  | UploadResumeEvent;
 
 /** How a manifest is pushed. */
 export interface PushManifestOptions extends TransportOptions {
@@ -61,11 +35,18 @@ export interface PushManifestOptions extends TransportOptions {
   readonly tags?: readonly Tag[] | undefined;
 }
 
+/** Where a repository is read: its mirrors, asked in order, and itself. */
+export interface RepositorySources {
+  readonly mirrors: readonly RegistryConnection[];
+  readonly primary: RegistryConnection;
+}
+
 /** What a {@link ConnectedRepository} is made of. */
 export interface ConnectedRepositoryOptions {
   readonly repository: Repository;
-  /** The mirrors to ask before the repository itself, for a tag or for content by its digest. */
-  readonly mirrors: (target: Tag | Digest) => readonly RegistryConnection[];
+  /** Where to read for a tag or for content by its digest; or what is asked by neither. */
+  readonly sources: (target?: Tag | Digest) => RepositorySources;
+  /** Where to write. */
   readonly primary: RegistryConnection;
   readonly onEvent?: ((event: RegistryEvent) => void) | undefined;
 }
@@ -178,16 +159,19 @@ export class ConnectedRepository implements RepositoryClient {
   }
 
   get deliveredFrom(): Repository {
-    return (this.#delivered ?? this.#options.primary).repository;
+    return (this.#delivered ?? this.#options.sources().primary).repository;
   }
 
   async fetchManifest(
     target: Tag | Digest,
     { signal }: TransportOptions = {},
   ): Promise<FetchedManifest> {
-    return this.#attempt(target, signal, async (connection) => {
+    return this.#attempt(target, signal, async (connection, mirror) => {
       const manifest = await fetchManifest(connection, target, { signal });
       this.#delivered = connection;
+      const source = formatRepository(connection.repository);
+      const repository = formatRepository(this.repository);
+      this.#options.onEvent?.({ type: "source", repository, target, source, mirror });
       return manifest;
     });
   }
@@ -214,8 +198,8 @@ export class ConnectedRepository implements RepositoryClient {
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
-    const { primary, onEvent } = this.#options;
-    return walkTags(primary, { signal, onEvent });
+    const { sources, onEvent } = this.#options;
+    return walkTags(sources().primary, { signal, onEvent });
   }
 
   hasContent(
@@ -267,14 +251,18 @@ export class ConnectedRepository implements RepositoryClient {
   }
 
   referrers(subject: Digest, options: ReferrersOptions = {}): AsyncIterable<Descriptor> {
-    return walkReferrers(this.#options.primary, subject, options);
+    return walkReferrers(this.#options.sources().primary, subject, options);
   }
 
   signatureFiles(
     manifest: Digest,
     options: TransportOptions = {},
   ): Promise<readonly Uint8Array[] | undefined> {
-    return fetchSignatureFiles(this.#delivered ?? this.#options.primary, manifest, options);
+    return fetchSignatureFiles(
+      this.#delivered ?? this.#options.sources().primary,
+      manifest,
+      options,
+    );
   }
 
   async #subjectOf(digest: Digest, signal: AbortSignal | undefined): Promise<Digest | undefined> {
@@ -289,8 +277,9 @@ export class ConnectedRepository implements RepositoryClient {
       yield* source;
     } catch (error) {
       if (!isTampering(error)) throw error;
+      const { primary } = this.#options.sources();
       for (const mirror of deliverers) {
-        if (mirror === this.#options.primary) continue;
+        if (mirror === primary) continue;
         this.#suspects.add(mirror);
         const repository = formatRepository(mirror.repository);
         this.#options.onEvent?.({ type: "mirror-failed", repository, error, tampering: true });
@@ -302,10 +291,10 @@ export class ConnectedRepository implements RepositoryClient {
   async #attempt<Result>(
     target: Tag | Digest,
     signal: AbortSignal | undefined,
-    task: (connection: RegistryConnection) => Promise<Result>,
+    task: (connection: RegistryConnection, mirror: boolean) => Promise<Result>,
   ): Promise<Result> {
-    const { primary, onEvent } = this.#options;
-    const mirrors = this.#options.mirrors(target);
+    const { onEvent } = this.#options;
+    const { mirrors, primary } = this.#options.sources(target);
     const first = this.#delivered;
     const ordered = [...new Set([...(first ? [first] : []), ...mirrors, primary])].filter(
       (connection) => !this.#suspects.has(connection),
@@ -314,7 +303,7 @@ export class ConnectedRepository implements RepositoryClient {
     let failure: unknown;
     for (const connection of ordered) {
       try {
-        return await task(connection);
+        return await task(connection, connection !== primary);
       } catch (error) {
         signal?.throwIfAborted();
         if (connection === primary) {

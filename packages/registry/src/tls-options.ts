@@ -9,8 +9,10 @@ import {
 export interface TlsOptions {
   /** `false` accepts any certificate, and where TLS fails altogether, plain HTTP. @defaultValue true */
   readonly verify?: boolean;
-  /** Trusted besides the authorities of Node and of the system. */
+  /** Trusted besides `authorities`. */
   readonly ca?: readonly string[];
+  /** Whom to trust in general. @defaultValue the authorities of Node and of the system */
+  readonly authorities?: readonly string[];
   /** The client's certificate chain; goes with `key`. */
   readonly cert?: string;
   readonly key?: string;
@@ -18,16 +20,16 @@ export interface TlsOptions {
 
 const contexts = new WeakMap<TlsOptions, SecureContext>();
 const DEFAULTS: TlsOptions = {};
-let authorities: readonly string[] | undefined;
+let usual: readonly string[] | undefined;
 
 /** The context of `options`; made once, since reading all the authorities takes milliseconds. */
 export function secureContextOf(options: TlsOptions = DEFAULTS): SecureContext {
   let context = contexts.get(options);
   if (context === undefined) {
-    const { ca = [], cert, key, verify = true } = options;
+    const { ca = [], authorities, cert, key, verify = true } = options;
     // Who accepts any certificate needs no authorities.
     context = createSecureContext({
-      ...(verify && { ca: [...trustedAuthorities(), ...ca] }),
+      ...(verify && { ca: [...(authorities ?? trustedAuthorities()), ...ca] }),
       cert,
       key,
     });
@@ -38,9 +40,9 @@ export function secureContextOf(options: TlsOptions = DEFAULTS): SecureContext {
 
 function trustedAuthorities(): readonly string[] {
   // Node older than 22.15 knows only its own list.
-  authorities ??=
+  usual ??=
     typeof getCACertificates === "function"
       ? [...new Set([...getCACertificates("default"), ...getCACertificates("system")])]
       : rootCertificates;
-  return authorities;
+  return usual;
 }

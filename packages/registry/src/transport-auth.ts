@@ -28,7 +28,9 @@ export interface AuthOptions {
   readonly userAgent: string;
   /** Repeats what fails in passing, so that all who wait for a token wait for one. */
   readonly retry: (next: Transport) => Transport;
-  readonly credentials: () => Promise<Credentials | undefined>;
+  readonly credentials: (signal: AbortSignal) => Promise<Credentials | undefined>;
+  /** Called when the registry wants to know who we are. */
+  readonly onChallenge?: (() => void) | undefined;
   /** Where credentials are looked for, for messages. */
   readonly files?: readonly string[] | undefined;
 }
@@ -57,11 +59,11 @@ export function withAuth(next: Transport, options: AuthOptions): Transport {
       scopeOf(request.method, options.repository),
       ...(request.readsFrom ?? []).map((repository) => scopeOf("GET", repository)),
     ].join(" ");
-    let authorization = await session.current(scope);
+    let authorization = await session.current(scope, signal);
     for (let renewals = 0; ;) {
       const response = await gate.send(next, request, authorization?.grant, { signal });
       if (response.status !== 401) return response;
-      const current = await session.current(scope);
+      const current = await session.current(scope, signal);
       if (current !== undefined && current !== authorization) {
         response.cancel();
         authorization = current;
@@ -79,17 +81,21 @@ class AuthSession {
   readonly #options: AuthOptions;
   readonly #authorizations = new Map<string, Authorization>();
   readonly #flights = new Map<string, SingleFlight<Authorization>>();
-  #credentials: Promise<SealedCredentials | undefined> | undefined;
+  readonly #lookup = new SingleFlight<{ readonly found: SealedCredentials | undefined }>();
+  #credentials: { readonly found: SealedCredentials | undefined } | undefined;
 
   constructor(transport: Transport, options: AuthOptions) {
     this.#transport = transport;
     this.#options = options;
   }
 
-  async current(scope: string): Promise<Authorization | undefined> {
+  async current(
+    scope: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Authorization | undefined> {
     const known = this.#authorizations.get(scope);
     if (known !== undefined) return known.expires > performance.now() ? known : undefined;
-    const credentials = await this.#findCredentials();
+    const credentials = await this.#findCredentials(signal);
     if (credentials?.type !== "bearer-token") return undefined;
     const { origin } = this.#options.registry;
     return this.#remember(scope, { type: "bearer", origin, secret: credentials.secret }, Infinity);
@@ -102,8 +108,9 @@ class AuthSession {
     refused: Authorization | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Authorization> {
+    this.#options.onChallenge?.();
     const challenge = parseChallenges(response.headers["www-authenticate"]).find(isKnown);
-    const credentials = await this.#findCredentials();
+    const credentials = await this.#findCredentials(signal);
     if (challenge === undefined || credentials?.type === "bearer-token") {
       throw await this.failure(request, response, signal);
     }
@@ -134,7 +141,7 @@ class AuthSession {
     what?: string,
   ): Promise<Error> {
     const { host, files } = this.#options;
-    const hint = explainCredentials(host, await this.#findCredentials(), files);
+    const hint = explainCredentials(host, await this.#findCredentials(signal), files);
     return responseError(request, response, { signal, what, hint });
   }
 
@@ -173,16 +180,13 @@ class AuthSession {
     return authorization;
   }
 
-  #findCredentials(): Promise<SealedCredentials | undefined> {
-    if (this.#credentials === undefined) {
-      const found = this.#options
-        .credentials()
-        .then((credentials) => credentials && sealCredentials(credentials));
-      this.#credentials = found;
-      // A file that is mended must be read again.
-      found.catch(() => (this.#credentials = undefined));
-    }
-    return this.#credentials;
+  async #findCredentials(signal: AbortSignal | undefined): Promise<SealedCredentials | undefined> {
+    // A failure is not kept: a file that is mended must be read again.
+    this.#credentials ??= await this.#lookup.run(async (shared) => {
+      const credentials = await this.#options.credentials(shared);
+      return { found: credentials && sealCredentials(credentials) };
+    }, signal);
+    return this.#credentials.found;
   }
 }
 

@@ -3,9 +3,14 @@ import { Readable } from "node:stream";
 import { type ByteSource, hasErrorCode } from "@stowage/content";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 
+import { proxyHeaders } from "./auth/auth-gate.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
+import { connectorOf, connectWith } from "./connector.ts";
 import { guardedLookup, requirePublicLiteral } from "./guarded-lookup.ts";
 import { networkError } from "./network-failure.ts";
+import type { Proxy, ProxyLookup } from "./proxy.ts";
+import { proxyRefused } from "./proxy-failure.ts";
+import { forwardConnector, tunnelConnector } from "./proxy-tunnel.ts";
 import { RegistryError } from "./registry-error.ts";
 import { redactUrl } from "./redact.ts";
 import { secureContextOf, type TlsOptions } from "./tls-options.ts";
@@ -28,6 +33,8 @@ export interface UndiciTransportOptions {
   readonly stallTimeout?: number | undefined;
   /** @defaultValue 16_384 */
   readonly stallBytes?: number | undefined;
+  /** The proxy for a URL, as `loadProxies` finds it. @defaultValue none */
+  readonly proxy?: ProxyLookup | undefined;
 }
 
 const MAX_HINTS = 32;
@@ -43,6 +50,8 @@ export class UndiciTransport implements AsyncDisposable {
   readonly #connectTimeout: number;
   readonly #stallTimeout: number;
   readonly #stallBytes: number;
+  readonly #proxy: ProxyLookup;
+  readonly #closing = new AbortController();
   readonly #pools = new Map<string, Pool>();
   readonly #tlsKeys = new WeakMap<TlsOptions, number>();
   #nextTlsKey = 1;
@@ -53,6 +62,7 @@ export class UndiciTransport implements AsyncDisposable {
     this.#connectTimeout = options.connectTimeout ?? 10_000;
     this.#stallTimeout = options.stallTimeout ?? 60_000;
     this.#stallBytes = options.stallBytes ?? 16_384;
+    this.#proxy = options.proxy ?? (() => undefined);
   }
 
   readonly request: Transport = async (request, options) => {
@@ -64,10 +74,16 @@ export class UndiciTransport implements AsyncDisposable {
     let hints = 0;
     try {
       if (namedBy !== undefined) await requirePublicLiteral(url.hostname, namedBy);
-      const answer = await this.#poolOf(request).request({
+      const proxy = this.#proxy(url);
+      const forwarder = proxy !== undefined && isForwarded(request, proxy) ? proxy : undefined;
+      const answer = await this.#poolOf(request, proxy).request({
         method: request.method,
-        path: `${request.url.pathname}${request.url.search}`,
-        headers: { "accept-encoding": "identity", ...request.headers },
+        path: pathOf(request.url, forwarder),
+        headers: {
+          "accept-encoding": "identity",
+          ...request.headers,
+          ...(forwarder && { host: request.url.host, ...proxyHeaders(forwarder.login) }),
+        },
         headersTimeout: this.#stallTimeout,
         // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
         bodyTimeout: 0,
@@ -78,6 +94,10 @@ export class UndiciTransport implements AsyncDisposable {
           if ((hints += 1) > MAX_HINTS) flood.abort(floodError(request));
         },
       });
+      if (forwarder !== undefined && answer.statusCode === 407) {
+        answer.body.on("error", () => {}).destroy();
+        throw proxyRefused(forwarder, answer.statusCode);
+      }
       return this.#toResponse(request, answer, options);
     } catch (error) {
       throw failureOf(error, request, options);
@@ -86,34 +106,47 @@ export class UndiciTransport implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#closing.abort();
     const pools = [...this.#pools.values()];
     this.#pools.clear();
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
-  #poolOf({ url, tls, namedBy }: TransportRequest): Pool {
-    const key = `${url.origin} ${tls === undefined ? 0 : this.#tlsKeyOf(tls)} ${namedBy ?? ""}`;
+  #poolOf(request: TransportRequest, proxy: Proxy | undefined): Pool {
+    const { url, tls, namedBy } = request;
+    const origin = proxy !== undefined && isForwarded(request, proxy) ? proxy.url : url;
+    const through = proxy === undefined ? "" : proxy.url.href;
+    const tlsKey = tls === undefined ? 0 : this.#tlsKeyOf(tls);
+    const key = `${origin.origin} ${tlsKey} ${namedBy ?? ""} ${through}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new Pool(url.origin, {
+      pool = new Pool(origin.origin, {
         connections: this.#connections,
         pipelining: 1,
         allowH2: false,
-        connect: withAlerts(
-          buildConnector({
-            timeout: this.#connectTimeout,
-            allowH2: false,
-            ...(namedBy !== undefined && { lookup: guardedLookup(namedBy) }),
-            ...(url.protocol === "https:" && {
-              secureContext: secureContextOf(tls),
-              rejectUnauthorized: tls?.verify !== false,
-            }),
-          }),
-        ),
+        connect: this.#connectorOf(request, proxy),
       });
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  #connectorOf(request: TransportRequest, proxy: Proxy | undefined): buildConnector.connector {
+    const { url, tls, namedBy } = request;
+    const timeout = this.#connectTimeout;
+    const target = url.protocol === "https:" && {
+      secureContext: secureContextOf(tls),
+      rejectUnauthorized: tls?.verify !== false,
+    };
+    if (proxy === undefined) {
+      const guard = namedBy !== undefined && { lookup: guardedLookup(namedBy) };
+      const direct = buildConnector({ timeout, allowH2: false, ...guard, ...target });
+      return connectorOf((wanted) => connectWith(direct, wanted));
+    }
+    const options = { timeout, signal: this.#closing.signal };
+    return isForwarded(request, proxy)
+      ? forwardConnector(proxy, options)
+      : tunnelConnector(proxy, target || undefined, options);
   }
 
   #tlsKeyOf(tls: TlsOptions): number {
@@ -189,14 +222,14 @@ export class UndiciTransport implements AsyncDisposable {
   }
 }
 
-/** Ends a connection at its first error, or the end that follows an alert would cover it up. */
-function withAlerts(connect: buildConnector.connector): buildConnector.connector {
-  return (options, callback) =>
-    connect(options, (...result) => {
-      const [, socket] = result;
-      socket?.once("error", (error) => socket.destroy(error));
-      callback(...result);
-    });
+/** Whether an HTTP proxy is asked for the URL itself: without TLS there is no need for a tunnel. */
+function isForwarded({ url }: TransportRequest, proxy: Proxy): boolean {
+  return url.protocol === "http:" && proxy.url.protocol.startsWith("http");
+}
+
+function pathOf(url: URL, forwarder: Proxy | undefined): string {
+  const path = `${url.pathname}${url.search}`;
+  return forwarder === undefined ? path : `${url.origin}${path}`;
 }
 
 function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {

@@ -1,7 +1,9 @@
 import { type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { RegistryError } from "../registry-error.ts";
+import { HUB_SERVER } from "./credential-helper.ts";
 import type { Credentials } from "./credentials.ts";
+import { isHelperName } from "./helper-name.ts";
 
 /** A file with credentials, and the form that it is in. */
 export interface AuthFile {
@@ -10,23 +12,31 @@ export interface AuthFile {
   readonly legacy: boolean;
 }
 
-interface Entries {
+/** What a file says: credentials, or who keeps them. */
+export type AuthFileAnswer =
+  | { readonly credentials: Credentials; readonly key: string }
+  /** `server` is what to ask the helper for; its answer is this file's. */
+  | { readonly helper: string; readonly server: string };
+
+/** What an auth file holds, its entries not yet looked at. */
+export interface AuthFileEntries {
+  /** The whole document, for who writes it again. */
+  readonly document: ReadonlyMap<string, JsonValue>;
   readonly auths: ReadonlyMap<string, JsonValue>;
   readonly credHelpers: ReadonlyMap<string, JsonValue>;
   readonly credsStore: string | undefined;
 }
 
 const MAX_FILE_BYTES = 1024 * 1024;
-const HELPER = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/u;
 const HUB_KEYS: ReadonlySet<string> = new Set(["docker.io", "registry-1.docker.io"]);
 const HUB_KEY = "index.docker.io";
 
 /**
- * What one file says about a repository; the first key that is present decides, most specific
- * first, even if its entry is empty.
+ * What one file says about a repository: a helper for its host decides; else the first key that is
+ * present, most specific first, even if its entry is empty; else the helper for all hosts.
  *
  * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_AUTH_FILE` if the file or the entry is
- *   malformed; `ERR_REGISTRY_HELPER_UNSUPPORTED` if the entry is kept by a credential helper.
+ *   malformed.
  * @see https://github.com/containers/image/blob/v5.36.2/docs/containers-auth.json.5.md
  */
 export function findInAuthFile(
@@ -34,19 +44,32 @@ export function findInAuthFile(
   bytes: Uint8Array,
   host: string,
   repository: string,
-): Credentials | undefined {
+): AuthFileAnswer | undefined {
   const { auths, credHelpers, credsStore } = parseAuthFile(file, bytes);
-  const helper = credHelpers.get(host);
-  if (helper !== undefined) throw helperError(file, host, helper);
+  const server = helperKeys(host).find((key) => credHelpers.has(key));
+  if (server !== undefined) {
+    return { helper: requireHelper(file, host, credHelpers.get(server)), server };
+  }
   const key = findKey(auths, file, host, repository);
-  if (key === undefined) return undefined;
-  const found = readEntry(file, key, auths.get(key) ?? null);
-  // Docker leaves an empty entry behind for what it has put into its store.
-  if (found === undefined && credsStore !== undefined) throw helperError(file, host, credsStore);
-  return found;
+  const credentials = key === undefined ? undefined : readEntry(file, key, auths.get(key) ?? null);
+  if (key !== undefined && credentials !== undefined) return { credentials, key };
+  if (credsStore === undefined) return undefined;
+  // Docker leaves an empty entry behind for what it has put into its store, or none at all.
+  return { helper: requireHelper(file, host, credsStore), server: storeServer(host) };
 }
 
-function parseAuthFile(file: AuthFile, bytes: Uint8Array): Entries {
+/** The name under which Docker's store keeps a host. */
+export function storeServer(host: string): string {
+  return canonicalHost(host) === HUB_KEY ? HUB_SERVER : host;
+}
+
+/** The keys of `credHelpers` that mean a host. */
+export function helperKeys(host: string): readonly string[] {
+  return canonicalHost(host) === HUB_KEY ? [host, HUB_KEY, HUB_SERVER] : [host];
+}
+
+/** @throws {@link RegistryError} `ERR_REGISTRY_INVALID_AUTH_FILE` if the file is malformed. */
+export function parseAuthFile(file: AuthFile, bytes: Uint8Array): AuthFileEntries {
   let document: JsonValue;
   try {
     document = parseJsonDocument(bytes, { maxBytes: MAX_FILE_BYTES });
@@ -54,10 +77,13 @@ function parseAuthFile(file: AuthFile, bytes: Uint8Array): Entries {
     throw invalid(file, "it is not one valid JSON document", cause);
   }
   const top = mapOf(file, document, "it");
-  if (file.legacy) return { auths: top, credHelpers: new Map(), credsStore: undefined };
+  if (file.legacy) {
+    return { document: top, auths: top, credHelpers: new Map(), credsStore: undefined };
+  }
   const credsStore = top.get("credsStore") ?? "";
   if (typeof credsStore !== "string") throw invalid(file, "credsStore is not a string");
   return {
+    document: top,
     auths: mapOf(file, top.get("auths") ?? {}, "auths"),
     credHelpers: mapOf(file, top.get("credHelpers") ?? {}, "credHelpers"),
     credsStore: credsStore === "" ? undefined : credsStore,
@@ -77,8 +103,17 @@ function findKey(
       if (auths.has(key)) return key;
     }
   }
+  return keysOfHost(auths, file, host)[0];
+}
+
+/** The keys that mean a whole host, in whatever form. */
+export function keysOfHost(
+  auths: ReadonlyMap<string, JsonValue>,
+  file: AuthFile,
+  host: string,
+): readonly string[] {
   const wanted = canonicalHost(host);
-  return [...auths.keys()].find((key) => canonicalHost(hostOfKey(key, file.legacy)) === wanted);
+  return [...auths.keys()].filter((key) => canonicalHost(hostOfKey(key, file.legacy)) === wanted);
 }
 
 function hostOfKey(key: string, legacy: boolean): string {
@@ -86,7 +121,8 @@ function hostOfKey(key: string, legacy: boolean): string {
   return legacy || bare !== key ? bare.replace(/\/.*$/su, "") : bare;
 }
 
-function canonicalHost(host: string): string {
+/** The host by which all names of Docker Hub are one. */
+export function canonicalHost(host: string): string {
   return HUB_KEYS.has(host) ? HUB_KEY : host;
 }
 
@@ -138,17 +174,10 @@ function mapOf(file: AuthFile, value: JsonValue, what: string): ReadonlyMap<stri
   return new Map(Object.entries(value));
 }
 
-function helperError(file: AuthFile, host: string, helper: JsonValue): RegistryError {
-  if (typeof helper !== "string" || !HELPER.test(helper)) {
-    return invalid(file, `the credential helper for ${host} has no valid name`);
-  }
-  return new RegistryError(
-    "ERR_REGISTRY_HELPER_UNSUPPORTED",
-    `${file.path}: the credentials for ${host} are kept by docker-credential-${helper}, and credential helpers cannot be used yet`,
-    {
-      hint: `Give them directly: echo ${host} | docker-credential-${helper} get prints them; pass USER:PASSWORD with --creds-stdin.`,
-    },
-  );
+/** @throws {@link RegistryError} `ERR_REGISTRY_INVALID_AUTH_FILE` for what is no helper's name. */
+export function requireHelper(file: AuthFile, host: string, helper: JsonValue | undefined): string {
+  if (isHelperName(helper)) return helper;
+  throw invalid(file, `the credential helper for ${host} has no valid name`);
 }
 
 function invalid({ path }: AuthFile, what: string, cause?: unknown): RegistryError {

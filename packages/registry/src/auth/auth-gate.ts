@@ -41,6 +41,27 @@ export function tokenGrant(
     : { type: "refresh", origin, secret };
 }
 
+/** Who we are to a proxy, and to nobody else. */
+export interface ProxyLogin {
+  readonly username: string;
+  readonly secret: Secret;
+}
+
+/** The header by which an HTTP proxy knows us; it goes on what is sent to the proxy itself. */
+export function proxyHeaders(login: ProxyLogin | undefined): Readonly<Record<string, string>> {
+  if (login === undefined) return {};
+  const { username, secret } = login;
+  return { "proxy-authorization": `Basic ${base64(`${username}:${revealSecret(secret)}`)}` };
+}
+
+/** User and password for a SOCKS proxy (RFC 1929); `undefined` if one is over 255 bytes. */
+export function socksLogin({ username, secret }: ProxyLogin): Uint8Array | undefined {
+  const [user, password] = [Buffer.from(username), Buffer.from(revealSecret(secret))];
+  if (user.byteLength > 255 || password.byteLength > 255) return undefined;
+  const lengths = [Buffer.from([1, user.byteLength]), Buffer.from([password.byteLength])] as const;
+  return Buffer.concat([lengths[0], user, lengths[1], password]);
+}
+
 /** Puts secrets on requests, and takes them out of what comes back. One for a whole client. */
 export class AuthGate {
   /** How each live secret may be spelled, the latest last. */

@@ -10,7 +10,11 @@ export type Credentials =
 
 /** Finds the credentials for `repository`, a path such as `library/busybox`, at `host`. */
 export interface CredentialsLookup {
-  (host: string, repository: string): Promise<Credentials | undefined>;
+  (
+    host: string,
+    repository: string,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<Credentials | undefined>;
   /** Where it looks, for messages. */
   readonly files?: readonly string[];
 }

@@ -1,7 +1,8 @@
 import type { TransportMethod } from "../transport.ts";
 
-/** The scope that a request to a repository needs, and no more. */
+/** The scope that a request to a repository needs, and no more; none for the registry as such. */
 export function scopeOf(method: TransportMethod, repository: string): string {
+  if (repository === "") return "";
   const actions = method === "GET" || method === "HEAD" ? "pull" : "pull,push";
   return `repository:${repository}:${method === "DELETE" ? "delete" : actions}`;
 }

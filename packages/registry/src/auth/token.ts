@@ -68,7 +68,8 @@ function tokenRequest(wanted: TokenRequest, grant: Grant | undefined): Transport
   const { realm, service, scope, userAgent, namedBy } = wanted;
   const headers = { accept: "application/json", "user-agent": userAgent };
   if (grant?.type === "refresh") {
-    const form = new URLSearchParams({ grant_type: "refresh_token", client_id: CLIENT_ID, scope });
+    const form = new URLSearchParams({ grant_type: "refresh_token", client_id: CLIENT_ID });
+    if (scope !== "") form.set("scope", scope);
     if (service !== undefined) form.set("service", service);
     return {
       method: "POST",
@@ -80,7 +81,7 @@ function tokenRequest(wanted: TokenRequest, grant: Grant | undefined): Transport
   }
   const url = new URL(realm);
   if (service !== undefined) url.searchParams.set("service", service);
-  for (const one of scope.split(" ")) url.searchParams.append("scope", one);
+  for (const one of scope.split(" ")) if (one !== "") url.searchParams.append("scope", one);
   if (grant?.type === "basic") url.searchParams.set("account", grant.username);
   return { method: "GET", url, namedBy, headers };
 }

@@ -1,7 +1,8 @@
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
+import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { loadCredentials } from "@stowage/registry";
+import { type ConfigEvent, loadCredentials } from "@stowage/registry";
 import { describe, expect, test } from "vitest";
 
 import { TempDir } from "../support/docker-registry.ts";
@@ -119,21 +120,89 @@ describe("loadCredentials", () => {
     }
   });
 
-  test("V06 credentials in a helper are an error, not anonymous", async () => {
+  test("DOCKER_AUTH_CONFIG comes before all files; what is wrong with it is told, and no secret", async () => {
+    using home = new TempDir();
+    home.write(".dockercfg", JSON.stringify({ "h.io": entry("file"), "i.io": entry("file") }));
+    const text = JSON.stringify({ auths: { "h.io": entry("variable") } });
+    const env = { HOME: home.path, XDG_RUNTIME_DIR: home.path, DOCKER_AUTH_CONFIG: text };
+    const lookup = loadCredentials({ env });
+    expect(await lookup("h.io", "a")).toEqual({
+      username: "variable",
+      password: "x",
+      source: "$DOCKER_AUTH_CONFIG",
+    });
+    expect(await lookup("i.io", "a")).toMatchObject({ username: "file" });
+    const broken = loadCredentials({ env: { ...env, DOCKER_AUTH_CONFIG: "{canary" } });
+    const failure: unknown = await broken("h.io", "a").catch((e) => e);
+    expect(failure).toMatchObject({
+      kind: "ConfigFileInvalid",
+      message: expect.stringContaining("$DOCKER_AUTH_CONFIG"),
+    });
+    expect(inspectChain(failure)).not.toContain("canary");
+  });
+
+  test("C10 a file that others can read is told, or refused, with the credentials unused", async () => {
     using directory = new TempDir();
-    for (const [document, host] of [
-      [{ credHelpers: { "h.io": "desktop" } }, "h.io"],
-      [{ credsStore: "desktop", auths: { "https://index.docker.io/v1/": {} } }, "docker.io"],
-    ] as const) {
-      const authfile = directory.write("config.json", JSON.stringify(document));
-      const lookup = loadCredentials({ authfile });
-      await expect(lookup(host, "a")).rejects.toMatchObject({
-        code: "ERR_REGISTRY_HELPER_UNSUPPORTED",
-        kind: "CredHelperFailed",
-        hint: expect.stringContaining("docker-credential-desktop"),
-      });
-      expect(await lookup("other.io", "a")).toBeUndefined();
-    }
+    const authfile = directory.write(
+      "auth.json",
+      JSON.stringify({ auths: { "h.io": entry("u") } }),
+    );
+    const events: ConfigEvent[] = [];
+    const onEvent = (event: ConfigEvent) => events.push(event);
+    const told = async (mode: number) => {
+      events.length = 0;
+      chmodSync(authfile, mode);
+      await loadCredentials({ authfile, onEvent })("h.io", "a");
+      return events.filter(({ type }) => type === "exposed-file");
+    };
+    expect(await told(0o600)).toEqual([]);
+    expect(await told(0o640)).toEqual([{ type: "exposed-file", file: authfile, mode: "0640" }]);
+    const strict = loadCredentials({ authfile, refuseExposed: true });
+    await expect(strict("h.io", "a")).rejects.toMatchObject({ kind: "ConfigFileInvalid" });
+    expect(await strict("other.io", "a")).toBeUndefined();
+  });
+
+  test("C11 a file that is replaced while it is read is the old one or the new one", async () => {
+    using directory = new TempDir();
+    const authfile = directory.write(
+      "auth.json",
+      JSON.stringify({ auths: { "h.io": entry("0") } }),
+    );
+    const lookup = loadCredentials({ authfile });
+    const written = new AbortController();
+    const write = async () => {
+      for (let n = 1; n <= 200; n += 1) {
+        const text = JSON.stringify({ auths: { "h.io": entry(`${n}`) }, pad: "x".repeat(n * 100) });
+        await writeFile(directory.file("new"), text);
+        await rename(directory.file("new"), authfile);
+      }
+      written.abort();
+    };
+    const read = async () => {
+      while (!written.signal.aborted)
+        expect(await lookup("h.io", "a")).toMatchObject({ password: "x" });
+    };
+    await Promise.all([write(), read(), read()]);
+    await writeFile(authfile, '{"auths":{"h.io":{"au');
+    await expect(lookup("h.io", "a")).rejects.toMatchObject({ kind: "ConfigFileInvalid" });
+  });
+
+  test("tells which file and which key, or that nobody knew", async () => {
+    using directory = new TempDir();
+    const authfile = directory.write(
+      "auth.json",
+      JSON.stringify({ auths: { "h.io/a": entry("u") } }),
+    );
+    const events: ConfigEvent[] = [];
+    const onEvent = (event: ConfigEvent) => event.type === "credentials" && events.push(event);
+    const lookup = loadCredentials({ authfile, onEvent });
+    await lookup("h.io", "a/b");
+    await lookup("h.io", "c");
+    const known = { type: "credentials", host: "h.io" };
+    expect(events).toEqual([
+      { ...known, repository: "a/b", source: authfile, key: "h.io/a" },
+      { ...known, repository: "c", source: undefined, key: undefined },
+    ]);
   });
 });
 

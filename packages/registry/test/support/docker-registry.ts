@@ -25,7 +25,12 @@ export class TempDir implements Disposable {
 }
 
 export interface DockerRegistryOptions {
-  readonly tls?: { readonly certificate: string; readonly key: string };
+  readonly tls?: {
+    readonly certificate: string;
+    readonly key: string;
+    /** Authorities of the clients, who must then prove who they are. */
+    readonly clientcas?: readonly string[];
+  };
   readonly htpasswd?: string;
   readonly token?: { readonly realm: string; readonly service: string; readonly bundle: string };
 }
@@ -101,7 +106,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** An authority of its own, and a certificate for localhost and 127.0.0.1 signed by it. */
+/** An authority of its own, and a certificate for localhost, registry.test and 127.0.0.1, signed by it. */
 export function makeCertificate(directory: TempDir): Certificate {
   const at = (name: string): string => directory.file(name);
   const openssl = (...args: string[]): Buffer =>
@@ -130,7 +135,7 @@ export function makeCertificate(directory: TempDir): Certificate {
     "-subj",
     "/CN=localhost",
   );
-  directory.write("san", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+  directory.write("san", "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1\n");
   openssl(
     "x509",
     "-req",

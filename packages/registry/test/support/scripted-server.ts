@@ -38,7 +38,12 @@ export class ScriptedServer implements AsyncDisposable {
 }
 
 export interface ServeOptions {
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: {
+    readonly cert: string;
+    readonly key: string;
+    readonly requestCert?: boolean;
+    readonly rejectUnauthorized?: boolean;
+  };
   /** The name that clients call it by. */
   readonly name?: string;
 }
