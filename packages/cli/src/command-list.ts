@@ -32,6 +32,24 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/pull.ts")).pull,
   },
   {
+    name: "login",
+    args: "<registry>",
+    summary: "check a user and password at a registry, and keep them",
+    flags: [
+      ["--username <name>", "who you are"],
+      ["--password-stdin", "read the password from standard input"],
+      ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
+    ],
+    load: async () => (await import("./commands/login.ts")).login,
+  },
+  {
+    name: "logout",
+    args: "[registry]",
+    summary: "forget the credentials for a registry",
+    flags: [["--all", "for all registries"]],
+    load: async () => (await import("./commands/login.ts")).logout,
+  },
+  {
     name: "images",
     args: "[filter]",
     summary: "list images",

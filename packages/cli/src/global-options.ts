@@ -7,6 +7,7 @@ export interface GlobalOptions {
   readonly root: string;
   readonly runRoot: string;
   readonly policy: string | undefined;
+  readonly registriesConf: string | undefined;
   readonly authfile: string | undefined;
   readonly certDir: string | undefined;
   readonly logLevel: LogLevel;
@@ -23,6 +24,7 @@ export const GLOBAL_OPTIONS: readonly (readonly [flags: string, env: string, wor
   ["--root <dir>", "STOWAGE_ROOT", "where images and containers are kept"],
   ["--run-root <dir>", "STOWAGE_RUN_ROOT", "where mounts and run directories are"],
   ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
+  ["--registries-conf <file>", "STOWAGE_REGISTRIES_CONF", "the registries.conf to read"],
   ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
   ["--cert-dir <dir>", "STOWAGE_CERT_DIR", "certificates of registries"],
   ["--log-level <level>", "STOWAGE_LOG_LEVEL", "error, warn, info or debug"],
@@ -44,6 +46,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
     root: folder(given("root", "STOWAGE_ROOT") ?? usual.root, "--root"),
     runRoot: folder(given("runRoot", "STOWAGE_RUN_ROOT") ?? usual.runRoot, "--run-root"),
     policy: given("policy", "STOWAGE_POLICY"),
+    registriesConf: given("registriesConf", "STOWAGE_REGISTRIES_CONF"),
     authfile: given("authfile", "STOWAGE_AUTHFILE"),
     certDir: given("certDir", "STOWAGE_CERT_DIR"),
     logLevel: oneOf(

@@ -1,6 +1,8 @@
 import type { Runtime, RuntimeOptions } from "@stowage/runtime-shim";
 
 import type { CommandContext } from "./command.ts";
+import { registrySettings } from "./registry-log.ts";
+import { chooserOf } from "./short-name-prompt.ts";
 
 /** Opens the runtime as the global options say. */
 export async function openRuntime(
@@ -13,15 +15,15 @@ export async function openRuntime(
 
 /** What the global options say, for whoever opens the runtime itself or only a part of it. */
 export function runtimeOptions(context: CommandContext): RuntimeOptions {
-  const { options, env, signal } = context;
+  const { options, signal } = context;
   return {
     root: options.root,
     runRoot: options.runRoot,
     policyPath: options.policy,
     authfile: options.authfile,
     certDir: options.certDir,
-    env,
     signal,
-    onWarning: (message) => context.warn(message),
+    ...registrySettings(context),
+    choose: chooserOf(context),
   };
 }

@@ -39,13 +39,19 @@ export type {
 } from "./run-config/run-container.ts";
 export { RuntimeError, type RuntimeErrorCode, runFailureExitCode } from "./runtime-error.ts";
 export { createRuntime, type Runtime } from "./runtime.ts";
-export type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 export { listTags, type ListTagsOptions } from "./copy/list-tags.ts";
 export { serveStore, type ServeStoreOptions } from "./serve/serve-store.ts";
+export { logInToRegistry, logOutOfRegistry, type RegistryLoginOptions } from "./registry-login.ts";
+export type {
+  ChooseShortName,
+  RegistryAccess,
+  RegistrySettings,
+  RuntimeOptions,
+} from "./runtime-options.ts";
 
 // What a front end needs of the packages below, so that it depends on this one alone.
 export type { ImageStatus, PullProgress } from "@stowage/image-service";
 export { createPolicyDocument, loadPolicy, policyPaths, writePolicy } from "@stowage/policy";
 export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
-export type { CopyProgress } from "@stowage/registry";
+export type { CopyProgress, RegistryEvent } from "@stowage/registry";

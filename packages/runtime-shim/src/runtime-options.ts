@@ -1,4 +1,11 @@
-import type { Credentials } from "@stowage/registry";
+import type { Credentials, RegistryEvent, ShortNameMode } from "@stowage/registry";
+
+/** Chooses one of `candidates`, full names that the short name may mean. */
+export type ChooseShortName = (
+  name: string,
+  candidates: readonly string[],
+  options: { readonly signal?: AbortSignal | undefined },
+) => Promise<string>;
 
 /** How a registry is reached. What is not said is looked for where the ecosystem keeps it. */
 export interface RegistryAccess {
@@ -23,8 +30,22 @@ export interface RegistryAccess {
   readonly keepSignatures?: boolean | undefined;
 }
 
+/** Where the configuration of registries is, and who is told about it. */
+export interface RegistrySettings {
+  /** The main `registries.conf`. `CONTAINERS_REGISTRIES_CONF` and the usual places unless told. */
+  readonly registriesConf?: string | undefined;
+  /** Where choices are recorded; the place that other tools read unless told. */
+  readonly shortNameAliases?: string | undefined;
+  /** @defaultValue `process.env` */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Told which file, key and place took part in what a registry was asked. Nobody, unless given. */
+  readonly onRegistryEvent?: ((event: RegistryEvent) => void) | undefined;
+  /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */
+  readonly onWarning?: ((message: string, cause?: unknown) => void) | undefined;
+}
+
 /** What `createRuntime` needs to know. */
-export interface RuntimeOptions extends RegistryAccess {
+export interface RuntimeOptions extends RegistryAccess, RegistrySettings {
   /** Where images and containers are kept. */
   readonly root: string;
   /** Where mounts and run directories are; best on a tmpfs. */
@@ -33,14 +54,17 @@ export interface RuntimeOptions extends RegistryAccess {
   readonly policyPath?: string | undefined;
   /** Where it says where signatures are: a `registries.d`. The ecosystem's places unless told. */
   readonly registriesDPath?: string | undefined;
+  /** Instead of `short-name-mode` of `registries.conf`. */
+  readonly shortNameMode?: ShortNameMode | undefined;
+  /**
+   * Asked which of its candidates a short name means, where the mode wants somebody to be asked; the
+   * choice is recorded once the image is here. Nobody can be asked, unless given.
+   */
+  readonly choose?: ChooseShortName | undefined;
   /** The image of infra containers. None unless told: they are then records without an image. */
   readonly pauseImage?: string | undefined;
   /** Names that `removeImage` refuses, as patterns. */
   readonly pinned?: readonly string[] | undefined;
-  /** @defaultValue `process.env` */
-  readonly env?: Readonly<Record<string, string | undefined>> | undefined;
-  /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */
-  readonly onWarning?: ((message: string, cause?: unknown) => void) | undefined;
   /** Ends the wait for a store that another process recovers. */
   readonly signal?: AbortSignal | undefined;
 }

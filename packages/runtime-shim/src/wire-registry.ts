@@ -1,19 +1,19 @@
 import type { RegistryClient } from "@stowage/registry";
 
-import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+import {
+  openRegistryClient,
+  type RegistriesSource,
+  registriesSource,
+} from "./open-registry-client.ts";
+import type { RegistryAccess, RegistrySettings } from "./runtime-options.ts";
 
 /** A client that reaches registries as the runtime was told to, or as one caller says. */
 export async function wireRegistry(
-  options: Pick<RuntimeOptions, keyof RegistryAccess | "env">,
+  options: RegistryAccess & RegistrySettings,
   given: RegistryAccess = {},
+  registries: RegistriesSource = registriesSource(options),
 ): Promise<RegistryClient> {
-  const { createRegistryClient, loadCredentials, loadHostTls } = await import("@stowage/registry");
-  const { credentials, authfile, certDir, tlsVerify } = accessOf(options, given);
-  const hostTls = loadHostTls({ certDir, env: options.env });
-  return createRegistryClient({
-    credentials: credentials ?? loadCredentials({ authfile, env: options.env }),
-    tls: async (host) => ({ ...(await hostTls(host)), verify: tlsVerify ?? true }),
-  });
+  return await openRegistryClient({ ...options, ...accessOf(options, given) }, registries);
 }
 
 // A caller's settings come instead of the runtime's. Who says where credentials are, by either way,

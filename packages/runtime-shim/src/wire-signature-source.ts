@@ -58,11 +58,13 @@ export function wireSignatureFinder(
 
   async function find(signal: AbortSignal | undefined): Promise<FoundSignatures> {
     const { findSignatures, loadRegistriesD } = await import("@stowage/policy");
-    const { loadHostTls, UndiciTransport } = await import("@stowage/registry");
+    const { loadHostTls, loadProxies, UndiciTransport } = await import("@stowage/registry");
     const { certDir, env, registriesDPath } = options;
     const registriesD = await loadRegistriesD({ directory: registriesDPath, env, signal });
-    await using transport = new UndiciTransport();
-    const hostTls = loadHostTls({ certDir, env });
+    const { onRegistryEvent: onEvent } = options;
+    const proxy = loadProxies({ env, onEvent });
+    await using transport = new UndiciTransport({ proxy });
+    const hostTls = loadHostTls({ certDir, env, onEvent });
     const fetchUrl = urlFetcher(transport, hostTls);
     return await findSignatures(reference, manifest, { registriesD, registry, fetchUrl, signal });
   }

@@ -28,6 +28,8 @@ export interface CliWorld extends AsyncDisposable {
   /** As {@link run}, and fails unless the command ends with 0. Resolves to stdout without its end. */
   ok(...args: string[]): Promise<string>;
   start(args: readonly string[], options?: RunOptions): Running;
+  /** As {@link start}, on a terminal; all that it shows is its stdout. */
+  startOnTerminal(args: readonly string[]): Running;
   put(name: string, tag: string, spec: Parameters<typeof putImage>[1]): Promise<Descriptor>;
 }
 
@@ -53,6 +55,7 @@ export interface Running {
   untilReading(): Promise<void>;
 }
 
+const NODE = [process.execPath, "--conditions=@stowage/source"];
 const MAIN = join(import.meta.dirname, "../../src/main.ts");
 // Hundreds of commands are started, and most of what each does is to compile itself.
 const COMPILE_CACHE = join(import.meta.dirname, "../../node_modules/.cache/compile");
@@ -75,6 +78,7 @@ export async function openCliWorld(): Promise<CliWorld> {
   });
   await writeFile(join(path, "policy.json"), '{"default":[{"type":"insecureAcceptAnything"}]}');
   await writeFile(join(path, "auth.json"), "{}");
+  await writeFile(join(path, "registries.conf"), "");
   const env = {
     PATH: process.env["PATH"] ?? "",
     HOME: path,
@@ -83,6 +87,7 @@ export async function openCliWorld(): Promise<CliWorld> {
     STOWAGE_RUN_ROOT: join(path, "run"),
     STOWAGE_POLICY: join(path, "policy.json"),
     STOWAGE_AUTHFILE: join(path, "auth.json"),
+    STOWAGE_REGISTRIES_CONF: join(path, "registries.conf"),
   };
   const start = (args: readonly string[], options: RunOptions = {}) =>
     spawnCli(args, { ...env, ...options.env }, options);
@@ -95,6 +100,7 @@ export async function openCliWorld(): Promise<CliWorld> {
     env,
     run,
     start,
+    startOnTerminal: (args) => spawnOnTerminal(args, env),
     put,
     async ok(...args) {
       const { code, stdout, stderr } = await run(args);
@@ -124,8 +130,21 @@ function spawnCli(
   env: Readonly<Record<string, string | undefined>>,
   { input = "", wrap = [] }: RunOptions,
 ): Running {
-  const words = [...wrap, process.execPath, "--conditions=@stowage/source", MAIN, ...args];
-  const child = spawn(words[0] ?? "", words.slice(1), { env });
+  const words = [...wrap, ...NODE, MAIN, ...args];
+  return watch(spawn(words[0] ?? "", words.slice(1), { env }), input);
+}
+
+/** `script` of util-linux gives a program a terminal, and types there what it is given itself. */
+function spawnOnTerminal(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Running {
+  const command = [...NODE, MAIN, ...args].map((word) => `'${word}'`).join(" ");
+  const flags = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
+  return watch(spawn("script", flags, { env }), null);
+}
+
+function watch(child: ChildProcessWithoutNullStreams, input: string | null): Running {
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));

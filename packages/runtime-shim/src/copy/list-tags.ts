@@ -1,10 +1,10 @@
 import { parseReference, type Tag } from "@stowage/reference";
 
-import type { RegistryAccess, RuntimeOptions } from "../runtime-options.ts";
+import type { RegistryAccess, RegistrySettings } from "../runtime-options.ts";
 import { wireRegistry } from "../wire-registry.ts";
 
 /** How {@link listTags} asks. */
-export interface ListTagsOptions extends RegistryAccess, Pick<RuntimeOptions, "env"> {
+export interface ListTagsOptions extends RegistryAccess, RegistrySettings {
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -20,9 +20,13 @@ export interface RuntimeWorld extends AsyncDisposable {
   reboot(): Promise<void>;
 }
 
-/** Opens a runtime that trusts everything, unless told. All of it goes when its scope ends. */
+/**
+ * Opens a runtime that trusts everything, unless told, over a `registries.conf` with this text. All
+ * of it goes when its scope ends.
+ */
 export async function openRuntimeWorld(
   changes: Partial<RuntimeOptions> = {},
+  registriesConf = "",
 ): Promise<RuntimeWorld> {
   const { path, ...scratch } = await createScratch();
   const warnings: string[] = [];
@@ -34,10 +38,13 @@ export async function openRuntimeWorld(
     policyPath,
     tlsVerify: false,
     authfile: join(path, "auth.json"),
+    registriesConf: join(path, "registries.conf"),
+    shortNameAliases: join(path, "short-name-aliases.conf"),
     onWarning: (message) => warnings.push(message),
     ...changes,
   };
   await writeFile(join(path, "auth.json"), "{}");
+  await writeFile(join(path, "registries.conf"), registriesConf);
   let runtime = await createRuntime(options);
   return {
     path,

@@ -1,0 +1,58 @@
+import type { RegistriesConf, RegistryClient, RegistryClientOptions } from "@stowage/registry";
+
+import type { RegistryAccess, RegistrySettings } from "./runtime-options.ts";
+
+/** Reads `registries.conf` anew each time that it is asked. */
+export interface RegistriesSource {
+  current(): Promise<RegistriesConf>;
+}
+
+/**
+ * What `registries.conf` says now. Once it could be read, a later mistake in it is told to
+ * `onWarning`, and what was read before stays in force: a runtime goes on while its configuration is
+ * edited.
+ */
+export function registriesSource(options: RegistrySettings): RegistriesSource {
+  const { registriesConf: path, shortNameAliases: aliasFile, env, onWarning } = options;
+  const { onRegistryEvent: onEvent } = options;
+  let last: RegistriesConf | undefined;
+  return {
+    async current() {
+      const { loadRegistriesConf } = await import("@stowage/registry");
+      try {
+        last = await loadRegistriesConf({ path, aliasFile, env, onEvent });
+      } catch (error) {
+        if (last === undefined) throw error;
+        onWarning?.("registries.conf: what was read before stays in force", error);
+      }
+      return last;
+    },
+  };
+}
+
+/** How registries are reached, by all that the user has configured for them. */
+export async function registryClientOptions(
+  options: RegistryAccess & RegistrySettings,
+  registries: RegistriesConf,
+): Promise<RegistryClientOptions> {
+  const { loadCredentials, loadHostTls, loadProxies } = await import("@stowage/registry");
+  const { credentials, authfile, certDir, tlsVerify: verify, env } = options;
+  const { onRegistryEvent: onEvent } = options;
+  const { credentialHelpers: helpers } = registries;
+  return {
+    credentials: credentials ?? loadCredentials({ authfile, env, helpers, onEvent }),
+    tls: loadHostTls({ certDir, env, verify, onEvent }),
+    proxy: loadProxies({ env, onEvent }),
+    registries,
+    onEvent,
+  };
+}
+
+/** A client with all that the user has configured for registries; the caller disposes of it. */
+export async function openRegistryClient(
+  options: RegistryAccess & RegistrySettings,
+  registries: RegistriesSource,
+): Promise<RegistryClient> {
+  const { createRegistryClient } = await import("@stowage/registry");
+  return createRegistryClient(await registryClientOptions(options, await registries.current()));
+}
