@@ -6,6 +6,14 @@ import type { Descriptor } from "./descriptor.ts";
  */
 export type ByteSource = AsyncIterable<Uint8Array>;
 
+/** Where bytes came from; enough to go on there later, in another process too. */
+export interface ContentOrigin {
+  /** Without query and user information: it may be shown and kept. */
+  readonly url: string;
+  /** The strong validator that the server gave to this version of the bytes. */
+  readonly validator?: string | undefined;
+}
+
 /** How content is opened. */
 export interface OpenContentOptions {
   /** Ends the reading; the iteration rejects with its reason. */
@@ -16,6 +24,15 @@ export interface OpenContentOptions {
    * @defaultValue 0
    */
   readonly offset?: number | undefined;
+  /** Where the bytes before `offset` came from, so that the rest is taken from the same version. */
+  readonly origin?: ContentOrigin | undefined;
+  /** Told where the bytes that follow come from: before the first, and whenever it changes. */
+  readonly onOrigin?: ((origin: ContentOrigin) => void) | undefined;
+  /**
+   * Told that all bytes so far are void, those before `offset` included, and that byte 0 follows.
+   * Only a reader who gives it is begun anew; the others get an error.
+   */
+  readonly onRestart?: (() => Promise<void> | void) | undefined;
 }
 
 /** Whoever can deliver content by its descriptor. */

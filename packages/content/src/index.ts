@@ -5,7 +5,12 @@
  */
 export { type ChainID, chainIDs, type DiffID } from "./chain-id.ts";
 export { ContentError, type ContentErrorCode } from "./content-error.ts";
-export type { ByteSource, ContentProvider, OpenContentOptions } from "./content-provider.ts";
+export type {
+  ByteSource,
+  ContentOrigin,
+  ContentProvider,
+  OpenContentOptions,
+} from "./content-provider.ts";
 export type { ContentInfo, ContentStore, ContentStoreOptions } from "./content-store.ts";
 export { type Descriptor, EMPTY_DESCRIPTOR, parseDescriptor } from "./descriptor.ts";
 export {
