@@ -64,4 +64,4 @@ export {
   parsePlatform,
   type Platform,
 } from "./platform.ts";
-export { type ReadContentOptions, readContent, verifyContent } from "./verify-content.ts";
+export { asVerified, type ReadContentOptions, readContent, verifyContent } from "./verify-content.ts";

@@ -49,7 +49,17 @@ export function verifyContent(
   const { digest, size } = descriptor;
   const known = verified.get(source);
   if (known?.digest === digest && known.size === size) return known.content;
-  const content = verify(source, descriptor);
+  return asVerified(verify(source, descriptor), descriptor);
+}
+
+/**
+ * Marks content that its maker holds to `descriptor`, as {@link verifyContent} would: by the end of
+ * the iteration. `verifyContent` then passes it on as it is.
+ */
+export function asVerified(
+  content: AsyncGenerator<Uint8Array, void, undefined>,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+): AsyncGenerator<Uint8Array, void, undefined> {
   verified.set(content, { digest, size, content });
   return content;
 }

@@ -1,6 +1,7 @@
-import { type ByteSource, ContentError, type Digest } from "@stowage/content";
+import { type ByteSource, ContentError, type ContentOrigin, type Digest } from "@stowage/content";
 
 import { parseContentRange } from "./content-range.ts";
+import { redactUrl } from "./redact.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
 import { responseError } from "./response-error.ts";
 import {
@@ -16,18 +17,19 @@ export interface BlobPartOptions {
   /** Of the whole blob, in bytes. */
   readonly size: number;
   readonly offset: number;
-  /** The part that broke off, if this one takes it up. */
-  readonly previous: BlobPart | undefined;
+  /** The byte behind the last one wanted. @defaultValue `size` */
+  readonly end?: number | undefined;
+  /** What this server gave to the bytes before `offset`, which these have to belong to. */
+  readonly validator?: string | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Bytes of a blob from an offset on, and the connection that they come over. */
+/** Bytes of a blob. To be read once. */
 export interface BlobPart {
   readonly bytes: ByteSource;
-  readonly slot: Disposable;
-  readonly connection: RegistryConnection;
-  /** A strong validator, if the server gave one. */
-  readonly entityTag: string | undefined;
+  /** Whether these are all bytes, although an offset was asked for. */
+  readonly isWhole: boolean;
+  readonly origin: ContentOrigin;
 }
 
 /** Opens a blob at an offset, and checks all that the headers tell before the first byte. */
@@ -35,35 +37,34 @@ export async function openBlobPart(
   connection: RegistryConnection,
   options: BlobPartOptions,
 ): Promise<BlobPart> {
-  const { digest, offset, previous, signal } = options;
-  const slot = await connection.blobSlots.acquire(signal);
-  try {
-    const headers = offset === 0 ? {} : { range: `bytes=${offset}-` };
-    const request = await connection.request("GET", `blobs/${digest}`, headers, signal);
-    const response = await connection.send(request, { signal });
-    if (response.status !== 200 && response.status !== 206) {
-      throw await responseError(request, response, { signal });
-    }
-    checkHeaders(request, response, options);
-    const entityTag = strongTagOf(request, response);
-    const replaced =
-      previous?.connection === connection &&
-      previous.entityTag !== undefined &&
-      entityTag !== undefined &&
-      previous.entityTag !== entityTag;
-    if (replaced) throw protocolError(request, response, "the ETag changed on the way");
-    const bytes = response.status === 206 ? response.body : skip(response.body, offset);
-    return { bytes, slot, connection, entityTag };
-  } catch (error) {
-    slot[Symbol.dispose]();
-    throw error;
+  const { digest, size, offset, end = size, validator, signal } = options;
+  const isRange = offset > 0 || end < size;
+  const headers = {
+    ...(isRange && { range: `bytes=${offset}-${end < size ? end - 1 : ""}` }),
+    ...(isRange && validator !== undefined && { "if-range": validator }),
+  };
+  const request = await connection.request("GET", `blobs/${digest}`, headers, signal);
+  const response = await connection.send(request, { signal });
+  if (response.status !== 200 && response.status !== 206) {
+    throw await responseError(request, response, { signal });
   }
+  checkHeaders(request, response, options);
+  const found = strongTagOf(request, response);
+  const isPart = response.status === 206;
+  if (isPart && validator !== undefined && found !== undefined && found !== validator) {
+    throw protocolError(request, response, "the ETag changed on the way");
+  }
+  const origin = {
+    url: redactUrl(request.url),
+    ...(found !== undefined && { validator: found }),
+  };
+  return { bytes: response.body, isWhole: isRange && !isPart, origin };
 }
 
 function checkHeaders(
   request: TransportRequest,
   response: TransportResponse,
-  { digest, size, offset }: BlobPartOptions,
+  { digest, size, offset, end = size }: BlobPartOptions,
 ): void {
   const whole = response.status === 200;
   const range = singleHeader(request, response, "content-range");
@@ -74,14 +75,14 @@ function checkHeaders(
     if (
       request.headers["range"] === undefined ||
       parsed?.first !== offset ||
-      parsed.last !== size - 1 ||
+      parsed.last !== end - 1 ||
       parsed.total !== size
     ) {
-      throw protocolError(request, response, `not the bytes ${offset}-${size - 1}/${size}`);
+      throw protocolError(request, response, `not the bytes ${offset}-${end - 1}/${size}`);
     }
   }
   const length = singleHeader(request, response, "content-length");
-  const expected = whole ? size : size - offset;
+  const expected = whole ? size : end - offset;
   if (length !== undefined && Number(length) !== expected) {
     response.cancel();
     throw new ContentError(
@@ -93,11 +94,11 @@ function checkHeaders(
 
 function strongTagOf(request: TransportRequest, response: TransportResponse): string | undefined {
   const tag = singleHeader(request, response, "etag");
-  return tag !== undefined && tag.startsWith('"') ? tag : undefined;
+  return tag !== undefined && /^"[\x21\x23-\x7e]{0,256}"$/u.test(tag) ? tag : undefined;
 }
 
 /** What a server that ignores `Range` sends again. The digest is over what was passed on first. */
-async function* skip(body: ByteSource, count: number): ByteSource {
+export async function* skipBytes(body: ByteSource, count: number): ByteSource {
   let skipped = 0;
   for await (const chunk of body) {
     const rest = chunk.subarray(Math.min(count - skipped, chunk.byteLength));

@@ -40,7 +40,8 @@ export {
   resolveShortName,
   type ResolveShortNameOptions,
 } from "./config/short-name.ts";
-export type { ResumeEvent } from "./blobs.ts";
+export type { ParallelEvent, ResumeEvent } from "./blob-stream.ts";
+export type { RestartEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";
 export type { ReferrersOptions } from "./referrers.ts";
 export { archiveDestination, openArchive } from "./copy/archive.ts";
@@ -62,11 +63,13 @@ export {
   openLayoutFolder,
 } from "./copy/layout-folder.ts";
 export { registryDestination, registrySource } from "./copy/registry-place.ts";
+export type { BlobMessage, RequestMessage } from "./diagnostics.ts";
 export type { Endpoint } from "./endpoint.ts";
 export { type HostTlsLookup, loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
 export type { ProxyLogin } from "./auth/auth-gate.ts";
 export type { Secret } from "./auth/secret.ts";
 export type { Proxy, ProxyLookup } from "./proxy.ts";
+export type { RateLimit } from "./rate-limit.ts";
 export {
   createRegistryClient,
   RegistryClient,
@@ -78,7 +81,8 @@ export {
   type RegistryErrorCode,
   type RegistryErrorOptions,
 } from "./registry-error.ts";
-export type { MirrorFailedEvent, RegistryEvent, SourceEvent } from "./registry-event.ts";
+export type { RegistryEvent, SourceEvent } from "./registry-event.ts";
+export type { MirrorFailedEvent } from "./mirror-failure.ts";
 export type { PushManifestOptions, RepositoryClient } from "./repository-client.ts";
 export type { TagsSkippedEvent } from "./tags.ts";
 export type { TlsOptions } from "./tls-options.ts";
@@ -91,6 +95,6 @@ export type {
   TransportRequest,
   TransportResponse,
 } from "./transport.ts";
-export type { RetryEvent } from "./transport-retry.ts";
+export type { RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
 export type { WarningEvent } from "./transport-warning.ts";
 export { UndiciTransport, type UndiciTransportOptions } from "./undici-transport.ts";

@@ -16,6 +16,7 @@ import type { RegistryTable } from "./config/registry-table.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HostTlsLookup } from "./host-tls.ts";
 import type { ProxyLookup } from "./proxy.ts";
+import { HostBudget } from "./host-budget.ts";
 import { RegistryConnection } from "./registry-connection.ts";
 import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
 import { RegistryError } from "./registry-error.ts";
@@ -59,10 +60,19 @@ export interface RegistryClientOptions {
   readonly attempts?: number | undefined;
   /** Milliseconds before the second attempt, doubled for each further one. @defaultValue 400 */
   readonly retryDelay?: number | undefined;
-  /** Milliseconds in which headers, or `stallBytes` of a body, must come. @defaultValue 60_000 */
+  /** Milliseconds to the headers, and then without a byte. @defaultValue 60_000 */
   readonly stallTimeout?: number | undefined;
-  /** @defaultValue 16_384 */
-  readonly stallBytes?: number | undefined;
+  /** Bytes a second that must come on average over `minRateWindow`. @defaultValue 1024 */
+  readonly minRate?: number | undefined;
+  /** Milliseconds. @defaultValue 300_000 */
+  readonly minRateWindow?: number | undefined;
+  /**
+   * Connections for one large blob, where each is slow, the host has room for more, and they help;
+   * they are of the `maxConcurrentBlobs`. 1: never more than one.
+   *
+   * @defaultValue 6
+   */
+  readonly maxRangesPerBlob?: number | undefined;
   /** Told of retries, resumed blobs, failed mirrors and what was configured; for logs. */
   readonly onEvent?: ((event: RegistryEvent) => void) | undefined;
 }
@@ -85,23 +95,24 @@ export class RegistryClient implements AsyncDisposable {
   readonly #gate = new AuthGate();
   readonly #connections = new Map<string, RegistryConnection>();
   readonly #slots = new Map<string, Slots>();
+  readonly #budgets = new Map<string, HostBudget>();
   readonly #tls = new Map<string, Promise<TlsOptions | undefined>>();
 
   constructor(options: RegistryClientOptions = {}) {
-    const { stallTimeout, stallBytes, transport, proxy } = options;
+    const { stallTimeout, minRate, minRateWindow, transport, proxy } = options;
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
     this.#own =
       transport === undefined
-        ? new UndiciTransport({ connections, stallTimeout, stallBytes, proxy })
+        ? new UndiciTransport({ connections, stallTimeout, minRate, minRateWindow, proxy })
         : undefined;
     this.#transport = transport ?? (this.#own as UndiciTransport).request;
   }
 
   /** A client of one repository. Nothing is sent until it is used. */
   repository(repository: Repository): RepositoryClient {
-    const { registries, onEvent } = this.#options;
+    const { registries, maxRangesPerBlob, onEvent } = this.#options;
     const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
     const told = new Set<string>();
     return new ConnectedRepository({
@@ -123,6 +134,7 @@ export class RegistryClient implements AsyncDisposable {
           primary: this.#connect(primary, repository.host),
         };
       },
+      maxRangesPerBlob,
       onEvent,
     });
   }
@@ -183,6 +195,7 @@ export class RegistryClient implements AsyncDisposable {
         blobSlots: this.#slotsOf(`read ${host}`),
         // Of its own: a copy within one host holds one of each.
         uploadSlots: this.#slotsOf(`write ${host}`),
+        budget: this.#budgetOf(host),
         attempts,
         retryDelay,
         onEvent,
@@ -225,6 +238,12 @@ export class RegistryClient implements AsyncDisposable {
     }
     // Whoever says whether to verify means it, whatever the endpoint's table says.
     return insecure && options?.verify === undefined ? { ...options, verify: false } : options;
+  }
+
+  #budgetOf(host: string): HostBudget {
+    let budget = this.#budgets.get(host);
+    if (budget === undefined) this.#budgets.set(host, (budget = new HostBudget()));
+    return budget;
   }
 
   #slotsOf(key: string): Slots {

@@ -2,6 +2,8 @@ import { registryEndpointHost, type Repository } from "@stowage/reference";
 
 import type { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials } from "./auth/credentials.ts";
+import { withDiagnostics } from "./diagnostics.ts";
+import { HostBudget } from "./host-budget.ts";
 import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
@@ -11,7 +13,13 @@ import { Turns } from "./turns.ts";
 import { withAuth } from "./transport-auth.ts";
 import { withRedirect } from "./transport-redirect.ts";
 import { type WarningEvent, withWarnings } from "./transport-warning.ts";
-import { DEFAULT_ATTEMPTS, DEFAULT_DELAY, type RetryEvent, withRetry } from "./transport-retry.ts";
+import {
+  DEFAULT_ATTEMPTS,
+  DEFAULT_DELAY,
+  type RetriesSpentEvent,
+  type RetryEvent,
+  withRetry,
+} from "./transport-retry.ts";
 
 /** What a {@link RegistryConnection} is made of. */
 export interface RegistryConnectionOptions {
@@ -28,9 +36,10 @@ export interface RegistryConnectionOptions {
   readonly userAgent: string;
   readonly blobSlots: Slots;
   readonly uploadSlots: Slots;
+  readonly budget: HostBudget;
   readonly attempts?: number | undefined;
   readonly retryDelay?: number | undefined;
-  readonly onEvent?: ((event: RetryEvent | WarningEvent) => void) | undefined;
+  readonly onEvent?: ((event: RetriesSpentEvent | RetryEvent | WarningEvent) => void) | undefined;
 }
 
 interface Wrapped {
@@ -43,6 +52,7 @@ export class RegistryConnection {
   readonly repository: Repository;
   readonly blobSlots: Slots;
   readonly uploadSlots: Slots;
+  readonly budget: HostBudget;
   /** For what is read, changed and written again: nothing locks a tag. */
   readonly tagTurns: Turns = new Turns();
   /** How often what failed in passing is tried. */
@@ -59,6 +69,7 @@ export class RegistryConnection {
     this.repository = options.repository;
     this.blobSlots = options.blobSlots;
     this.uploadSlots = options.uploadSlots;
+    this.budget = options.budget;
     this.attempts = options.attempts ?? DEFAULT_ATTEMPTS;
     this.retryDelay = options.retryDelay ?? DEFAULT_DELAY;
     this.#options = options;
@@ -104,15 +115,18 @@ export class RegistryConnection {
   async #open(signal: AbortSignal): Promise<Wrapped> {
     const { gate, repository, credentials, files, userAgent } = this.#options;
     const { onEvent } = this.#options;
-    const { attempts, retryDelay } = this;
-    const secured = this.#withTls(this.#options.transport);
+    const { attempts, retryDelay, budget } = this;
+    const secured = this.#withTls(withDiagnostics(this.#options.transport));
     const scheme = await this.#options.scheme();
     const origin = await this.#findOrigin(secured, scheme, signal);
     const retry = (next: Transport): Transport =>
-      withRetry(next, { attempts, delay: retryDelay, onEvent });
+      withRetry(next, { attempts, delay: retryDelay, budget, onEvent });
+    // A token server is another host.
+    const tokens = new HostBudget();
     const authorized = withAuth(secured, {
       gate,
-      retry,
+      retry: (next) =>
+        withRetry(next, { attempts, delay: retryDelay, budget: tokens, onEvent }),
       registry: origin,
       host: repository.host,
       repository: repository.path,

@@ -1,5 +1,7 @@
 import { CodedError, type CodedErrorOptions, type ErrorKind } from "@stowage/content";
 
+import type { RateLimit } from "./rate-limit.ts";
+
 /** The codes of {@link RegistryError}; the package's README says when each is thrown. */
 export type RegistryErrorCode =
   | "ERR_REGISTRY_AUTH_FAILED"
@@ -75,6 +77,7 @@ export interface RegistryDiagnostic {
 
 /** What a {@link RegistryError} may carry beside its message. */
 export interface RegistryErrorOptions extends CodedErrorOptions {
+  readonly rateLimit?: RateLimit | undefined;
   readonly status?: number | undefined;
   readonly method?: string | undefined;
   /** Without query and user information. */
@@ -97,9 +100,11 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
   readonly retryable: boolean;
   /** Milliseconds that the server asked to be left alone for. */
   declare readonly retryAfter?: number;
+  /** How often it lets itself be asked, if the answer said. */
+  declare readonly rateLimit?: RateLimit;
 
   constructor(code: RegistryErrorCode, message: string, options: RegistryErrorOptions = {}) {
-    const { status, method, url, diagnostics = [], retryAfter, ...rest } = options;
+    const { status, method, url, diagnostics = [], retryAfter, rateLimit, ...rest } = options;
     super(code, KINDS[code], message, rest);
     this.diagnostics = diagnostics;
     this.retryable = TRANSIENT.has(this.kind);
@@ -107,5 +112,6 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
     if (method !== undefined) this.method = method;
     if (url !== undefined) this.url = url;
     if (retryAfter !== undefined) this.retryAfter = retryAfter;
+    if (rateLimit !== undefined) this.rateLimit = rateLimit;
   }
 }

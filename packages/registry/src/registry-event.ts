@@ -1,19 +1,11 @@
-import type { ResumeEvent } from "./blobs.ts";
+import type { ParallelEvent, ResumeEvent } from "./blob-stream.ts";
+import type { RestartEvent } from "./blobs.ts";
 import type { ConfigEvent } from "./config/config-event.ts";
+import type { MirrorFailedEvent } from "./mirror-failure.ts";
 import type { UploadResumeEvent } from "./push-blob.ts";
 import type { TagsSkippedEvent } from "./tags.ts";
-import type { RetryEvent } from "./transport-retry.ts";
+import type { RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
 import type { WarningEvent } from "./transport-warning.ts";
-
-/** A mirror that did not deliver, so that the next place was asked. */
-export interface MirrorFailedEvent {
-  readonly type: "mirror-failed";
-  /** `host/path` of the mirror. */
-  readonly repository: string;
-  readonly error: unknown;
-  /** Whether it delivered other bytes than those asked for by digest. */
-  readonly tampering: boolean;
-}
 
 /** A place that delivered a manifest, so that the blobs are asked for there first. */
 export interface SourceEvent {
@@ -30,7 +22,10 @@ export interface SourceEvent {
 export type RegistryEvent =
   | ConfigEvent
   | MirrorFailedEvent
+  | ParallelEvent
+  | RestartEvent
   | ResumeEvent
+  | RetriesSpentEvent
   | RetryEvent
   | SourceEvent
   | TagsSkippedEvent

@@ -1,4 +1,5 @@
 import {
+  asVerified,
   type ByteSource,
   type ContentProvider,
   type Descriptor,
@@ -13,7 +14,9 @@ import { formatRepository, type Repository, type Tag } from "@stowage/reference"
 import { openBlob } from "./blobs.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { fetchManifest } from "./manifests.ts";
+import { withMirrors } from "./mirror-failure.ts";
 import { hasBlob, pushBlob, type PushBlobOptions, type PushedBlob } from "./push-blob.ts";
+import type { RateLimit } from "./rate-limit.ts";
 import { pushManifest } from "./push-manifest.ts";
 import {
   addToFallback,
@@ -23,7 +26,6 @@ import {
   walkReferrers,
 } from "./referrers.ts";
 import type { RegistryConnection } from "./registry-connection.ts";
-import { RegistryError } from "./registry-error.ts";
 import type { RegistryEvent } from "./registry-event.ts";
 import { fetchSignatureFiles } from "./signature-extension.ts";
 import { walkTags } from "./tags.ts";
@@ -48,6 +50,7 @@ export interface ConnectedRepositoryOptions {
   readonly sources: (target?: Tag | Digest) => RepositorySources;
   /** Where to write. */
   readonly primary: RegistryConnection;
+  readonly maxRangesPerBlob?: number | undefined;
   readonly onEvent?: ((event: RegistryEvent) => void) | undefined;
 }
 
@@ -60,6 +63,8 @@ export interface RepositoryClient extends ContentProvider {
   readonly repository: Repository;
   /** By the name of where the last manifest came from: a mirror's, perhaps. */
   readonly deliveredFrom: Repository;
+  /** What the registry last said of how often it may be asked; mirrors are not meant. */
+  readonly rateLimit: RateLimit | undefined;
 
   /**
    * Fetches a manifest or index with its bytes, at most 4 MiB, verified against the digest that was
@@ -76,7 +81,9 @@ export interface RepositoryClient extends ContentProvider {
 
   /**
    * Content by its descriptor. From offset 0 it is verified: show the bytes to nobody until the
-   * iteration has ended. A broken connection is resumed by `Range` without the reader's notice.
+   * iteration has ended. A broken connection is resumed by `Range` without the reader's notice, at
+   * the next place if need be; a reader that gives `onRestart` is begun anew where a place turned
+   * out to have other bytes.
    *
    * At most `maxConcurrentBlobs` are read from one host at once, so do not wait for one blob while
    * you hold another half-read.
@@ -150,6 +157,7 @@ export interface RepositoryClient extends ContentProvider {
 export class ConnectedRepository implements RepositoryClient {
   readonly repository: Repository;
   readonly #options: ConnectedRepositoryOptions;
+  /** Mirrors that had a part in delivering other bytes than a blob's; not asked again. */
   readonly #suspects = new Set<RegistryConnection>();
   #delivered: RegistryConnection | undefined;
 
@@ -160,6 +168,10 @@ export class ConnectedRepository implements RepositoryClient {
 
   get deliveredFrom(): Repository {
     return (this.#delivered ?? this.#options.sources().primary).repository;
+  }
+
+  get rateLimit(): RateLimit | undefined {
+    return this.#options.primary.budget.rateLimit;
   }
 
   async fetchManifest(
@@ -181,20 +193,8 @@ export class ConnectedRepository implements RepositoryClient {
   }
 
   openContent(descriptor: Descriptor, options: OpenContentOptions = {}): ByteSource {
-    const { signal, offset } = options;
-    const { onEvent } = this.#options;
-    const deliverers = new Set<RegistryConnection>();
-    const source = openBlob(descriptor, {
-      signal,
-      offset,
-      onEvent,
-      attempt: (task) =>
-        this.#attempt(descriptor.digest, signal, (connection) => {
-          deliverers.add(connection);
-          return task(connection);
-        }),
-    });
-    return this.#suspecting(source, deliverers);
+    const content = this.#openBlob(descriptor, options);
+    return (options.offset ?? 0) === 0 ? asVerified(content, descriptor) : content;
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
@@ -271,20 +271,28 @@ export class ConnectedRepository implements RepositoryClient {
     return subject?.digest;
   }
 
-  /** Asks no mirror again that had a part in delivering other bytes than a blob's. */
-  async *#suspecting(source: ByteSource, deliverers: ReadonlySet<RegistryConnection>): ByteSource {
+  async *#openBlob(
+    descriptor: Descriptor,
+    options: OpenContentOptions,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const { digest } = descriptor;
+    const { maxRangesPerBlob, onEvent } = this.#options;
+    const { primary } = this.#options.sources(digest);
+    const failures: string[] = [];
     try {
-      yield* source;
+      yield* openBlob(descriptor, {
+        ...options,
+        sources: this.#placesOf(digest),
+        primary,
+        maxRanges: maxRangesPerBlob,
+        onEvent,
+        onMirrorFailed: (mirror, error, tampering) => {
+          if (tampering) this.#suspects.add(mirror);
+          failures.push(this.#tellFailed(mirror, error, tampering));
+        },
+      });
     } catch (error) {
-      if (!isTampering(error)) throw error;
-      const { primary } = this.#options.sources();
-      for (const mirror of deliverers) {
-        if (mirror === primary) continue;
-        this.#suspects.add(mirror);
-        const repository = formatRepository(mirror.repository);
-        this.#options.onEvent?.({ type: "mirror-failed", repository, error, tampering: true });
-      }
-      throw error;
+      throw withMirrors(error, failures);
     }
   }
 
@@ -293,15 +301,10 @@ export class ConnectedRepository implements RepositoryClient {
     signal: AbortSignal | undefined,
     task: (connection: RegistryConnection, mirror: boolean) => Promise<Result>,
   ): Promise<Result> {
-    const { onEvent } = this.#options;
-    const { mirrors, primary } = this.#options.sources(target);
-    const first = this.#delivered;
-    const ordered = [...new Set([...(first ? [first] : []), ...mirrors, primary])].filter(
-      (connection) => !this.#suspects.has(connection),
-    );
+    const { primary } = this.#options.sources(target);
     const failures: string[] = [];
     let failure: unknown;
-    for (const connection of ordered) {
+    for (const connection of this.#placesOf(target)) {
       try {
         return await task(connection, connection !== primary);
       } catch (error) {
@@ -310,32 +313,26 @@ export class ConnectedRepository implements RepositoryClient {
           failure = error;
           continue;
         }
-        const repository = formatRepository(connection.repository);
-        const tampering = isDigest(target) && isTampering(error);
-        failures.push(`${repository}: ${error instanceof Error ? error.message : String(error)}`);
-        onEvent?.({ type: "mirror-failed", repository, error, tampering });
+        const tampering =
+          isDigest(target) &&
+          hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH");
+        failures.push(this.#tellFailed(connection, error, tampering));
       }
     }
-    throw failures.length === 0 ? failure : withMirrors(failure, failures);
+    throw withMirrors(failure, failures);
   }
-}
 
-function isTampering(error: unknown): boolean {
-  return hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH");
-}
+  /** Who delivered the manifest first, then the mirrors, then the repository itself. */
+  #placesOf(target: Tag | Digest): readonly RegistryConnection[] {
+    const { mirrors, primary } = this.#options.sources(target);
+    const first = this.#delivered;
+    const places = [...new Set([...(first ? [first] : []), ...mirrors, primary])];
+    return places.filter((place) => !this.#suspects.has(place));
+  }
 
-/** The primary's error decides; what the mirrors said is added to its message. */
-function withMirrors(failure: unknown, failures: readonly string[]): unknown {
-  if (!(failure instanceof RegistryError)) return failure;
-  const { code, status, method, url, diagnostics, retryAfter, hint } = failure;
-  const message = `${failure.message} (mirrors failed too: ${failures.join("; ")})`;
-  return new RegistryError(code, message, {
-    status,
-    method,
-    url,
-    diagnostics,
-    retryAfter,
-    hint,
-    cause: failure,
-  });
+  #tellFailed(mirror: RegistryConnection, error: unknown, tampering: boolean): string {
+    const repository = formatRepository(mirror.repository);
+    this.#options.onEvent?.({ type: "mirror-failed", repository, error, tampering });
+    return `${repository}: ${error instanceof Error ? error.message : String(error)}`;
+  }
 }

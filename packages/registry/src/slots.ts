@@ -1,10 +1,16 @@
 /** At most so many at once; the rest wait in order. */
 export class Slots {
+  readonly #count: number;
   #free: number;
   readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
-    this.#free = count;
+    this.#count = this.#free = count;
+  }
+
+  /** How many are taken. */
+  get taken(): number {
+    return this.#count - this.#free;
   }
 
   /** Waits for a slot; dispose of what it returns to give it back. */
@@ -12,6 +18,17 @@ export class Slots {
     signal?.throwIfAborted();
     if (this.#free > 0) this.#free -= 1;
     else await this.#wait(signal);
+    return this.#take();
+  }
+
+  /** A slot that nobody waits for; `undefined` if there is none now. */
+  tryAcquire(): Disposable | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free -= 1;
+    return this.#take();
+  }
+
+  #take(): Disposable {
     let held = true;
     return {
       [Symbol.dispose]: () => {

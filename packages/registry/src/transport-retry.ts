@@ -1,5 +1,8 @@
 import { jitter, pause } from "./back-off.ts";
+import { publishRetry } from "./diagnostics.ts";
+import type { HostBudget } from "./host-budget.ts";
 import { isPassing } from "./network-failure.ts";
+import { parseRateLimit } from "./rate-limit.ts";
 import { redactUrl } from "./redact.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
@@ -16,13 +19,24 @@ export interface RetryEvent {
   readonly reason: number | string;
 }
 
+/** A request that is not sent again, since too many to the same host have failed. */
+export interface RetriesSpentEvent {
+  readonly type: "retries-spent";
+  readonly url: string;
+  /** How often it has been sent. */
+  readonly attempt: number;
+  readonly reason: number | string;
+}
+
 /** How {@link withRetry} repeats. */
 export interface RetryOptions {
+  /** Shared with all others who ask the same host. */
+  readonly budget: HostBudget;
   /** @defaultValue 5 */
   readonly attempts?: number | undefined;
   /** Milliseconds before the second attempt; doubled for each further one. @defaultValue 400 */
   readonly delay?: number | undefined;
-  readonly onEvent?: ((event: RetryEvent) => void) | undefined;
+  readonly onEvent?: ((event: RetriesSpentEvent | RetryEvent) => void) | undefined;
 }
 
 /** The longest wait for a server's sake, in milliseconds; who asks for more is not waited for. */
@@ -39,33 +53,54 @@ const settled = new WeakSet<object>();
 const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /**
- * Repeats a GET, a HEAD or what else is repeatable that failed in passing. The answer of the last
- * attempt is passed on, as is one whose `Retry-After` is longer than {@link MAX_RETRY_AFTER}.
+ * Repeats a GET, a HEAD or what else is repeatable that failed in passing, as far as the host's
+ * budget goes. The answer of the last attempt is passed on, as is one whose `Retry-After` is longer
+ * than {@link MAX_RETRY_AFTER}.
+ *
+ * Where a host says when it wants to be asked again, all who share the budget wait.
  */
-export function withRetry(next: Transport, options: RetryOptions = {}): Transport {
-  const { attempts = DEFAULT_ATTEMPTS, delay = DEFAULT_DELAY, onEvent } = options;
+export function withRetry(next: Transport, options: RetryOptions): Transport {
+  const { budget, attempts = DEFAULT_ATTEMPTS, delay = DEFAULT_DELAY, onEvent } = options;
   return async (request, { signal }) => {
     const repeatable =
       request.method === "GET" || request.method === "HEAD" || request.repeatable === true;
     const tries = repeatable ? attempts : 1;
+    const url = redactUrl(request.url);
+    // A refusal by the budget is the last attempt's failure.
+    const mayRepeat = (attempt: number, reason: number | string): boolean => {
+      if (attempt >= tries) return false;
+      if (budget.spend()) return true;
+      onEvent?.({ type: "retries-spent", url, attempt, reason });
+      return false;
+    };
     for (let attempt = 1; ; attempt += 1) {
       const backOff = jitter(delay * 2 ** (attempt - 1));
       let wait: number;
       let reason: number | string;
+      let forAll = false;
+      await budget.ready(signal);
       try {
         const response = await next(request, { signal });
-        if (attempt >= tries || !TRANSIENT_STATUSES.has(response.status)) return response;
-        wait = waitOf(response, backOff);
-        if (wait > MAX_RETRY_AFTER) return response;
+        budget.rateLimit = parseRateLimit(response.headers, Date.now()) ?? budget.rateLimit;
+        if (!TRANSIENT_STATUSES.has(response.status)) {
+          budget.restore();
+          return response;
+        }
         reason = response.status;
+        wait = waitOf(response, backOff);
+        if (wait > MAX_RETRY_AFTER || !mayRepeat(attempt, reason)) return response;
+        forAll = isAskingAll(response);
         response.cancel();
       } catch (error) {
-        if (attempt >= tries || !isPassing(error) || settled.has(error as object)) throw error;
-        wait = backOff;
         reason = "ERR_REGISTRY_UNAVAILABLE";
+        const isFinal = !isPassing(error) || settled.has(error as object);
+        if (isFinal || !mayRepeat(attempt, reason)) throw error;
+        wait = backOff;
       }
-      onEvent?.({ type: "retry", url: redactUrl(request.url), attempt, delay: wait, reason });
-      await pause(wait, signal);
+      const event = { type: "retry", url, attempt, delay: wait, reason } as const;
+      onEvent?.(event);
+      publishRetry(event);
+      await (forAll ? budget.keepQuiet(wait, signal) : pause(wait, signal));
     }
   };
 }
@@ -74,6 +109,11 @@ export function withRetry(next: Transport, options: RetryOptions = {}): Transpor
 export function settle<Failure extends object>(failure: Failure): Failure {
   settled.add(failure);
   return failure;
+}
+
+/** Whether the answer is about the client or the host, rather than about this one request. */
+function isAskingAll(response: TransportResponse): boolean {
+  return response.status === 429 || retryAfterOf(response) !== undefined;
 }
 
 /** When the server said that it wants to be asked again, in milliseconds from now. */

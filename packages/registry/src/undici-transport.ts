@@ -13,6 +13,7 @@ import { proxyRefused } from "./proxy-failure.ts";
 import { forwardConnector, tunnelConnector } from "./proxy-tunnel.ts";
 import { RegistryError } from "./registry-error.ts";
 import { redactUrl } from "./redact.ts";
+import { DEFAULT_STALL_LIMITS, guardStalls, type StallLimits } from "./stall-guard.ts";
 import { secureContextOf, type TlsOptions } from "./tls-options.ts";
 import {
   protocolError,
@@ -29,10 +30,12 @@ export interface UndiciTransportOptions {
   readonly connections?: number | undefined;
   /** Milliseconds. @defaultValue 10_000 */
   readonly connectTimeout?: number | undefined;
-  /** Milliseconds to the headers, and in which `stallBytes` must come. @defaultValue 60_000 */
+  /** Milliseconds to the headers, and then without a byte. @defaultValue 60_000 */
   readonly stallTimeout?: number | undefined;
-  /** @defaultValue 16_384 */
-  readonly stallBytes?: number | undefined;
+  /** Bytes a second that must come on average over `minRateWindow`. @defaultValue 1024 */
+  readonly minRate?: number | undefined;
+  /** Milliseconds. @defaultValue 300_000 */
+  readonly minRateWindow?: number | undefined;
   /** The proxy for a URL, as `loadProxies` finds it. @defaultValue none */
   readonly proxy?: ProxyLookup | undefined;
 }
@@ -48,8 +51,7 @@ const READ_AHEAD_BYTES = 256 * 1024;
 export class UndiciTransport implements AsyncDisposable {
   readonly #connections: number;
   readonly #connectTimeout: number;
-  readonly #stallTimeout: number;
-  readonly #stallBytes: number;
+  readonly #stall: StallLimits;
   readonly #proxy: ProxyLookup;
   readonly #closing = new AbortController();
   readonly #pools = new Map<string, Pool>();
@@ -60,8 +62,11 @@ export class UndiciTransport implements AsyncDisposable {
   constructor(options: UndiciTransportOptions = {}) {
     this.#connections = options.connections ?? 10;
     this.#connectTimeout = options.connectTimeout ?? 10_000;
-    this.#stallTimeout = options.stallTimeout ?? 60_000;
-    this.#stallBytes = options.stallBytes ?? 16_384;
+    this.#stall = {
+      stallTimeout: options.stallTimeout ?? DEFAULT_STALL_LIMITS.stallTimeout,
+      minRate: options.minRate ?? DEFAULT_STALL_LIMITS.minRate,
+      minRateWindow: options.minRateWindow ?? DEFAULT_STALL_LIMITS.minRateWindow,
+    };
     this.#proxy = options.proxy ?? (() => undefined);
   }
 
@@ -84,7 +89,7 @@ export class UndiciTransport implements AsyncDisposable {
           ...request.headers,
           ...(forwarder && { host: request.url.host, ...proxyHeaders(forwarder.login) }),
         },
-        headersTimeout: this.#stallTimeout,
+        headersTimeout: this.#stall.stallTimeout,
         // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
         bodyTimeout: 0,
         ...(request.body !== undefined && { body: bodyOf(request.body) }),
@@ -182,38 +187,14 @@ export class UndiciTransport implements AsyncDisposable {
   }
 
   async *#read(request: TransportRequest, body: Body, options: TransportOptions): ByteSource {
+    const { method } = request;
     const url = redactUrl(request.url);
-    const chunks = new ChunkQueue(body, READ_AHEAD_BYTES);
-    let waited = 0;
-    let arrived = 0;
+    const stalled = (what: string): void => {
+      const message = `${method} ${url}: ${what}`;
+      body.destroy(new RegistryError("ERR_REGISTRY_STALLED", message, { method, url }));
+    };
     try {
-      for (;;) {
-        const ready = chunks.take();
-        if (ready !== undefined) {
-          arrived += ready.byteLength;
-          if (arrived >= this.#stallBytes) waited = arrived = 0;
-          yield ready;
-          continue;
-        }
-        const started = performance.now();
-        const stall = setTimeout(
-          () =>
-            body.destroy(
-              new RegistryError(
-                "ERR_REGISTRY_STALLED",
-                `${request.method} ${url}: ${arrived} bytes in ${this.#stallTimeout} ms`,
-                { method: request.method, url },
-              ),
-            ),
-          Math.max(this.#stallTimeout - waited, 0),
-        );
-        try {
-          if (await chunks.isOver()) return;
-        } finally {
-          clearTimeout(stall);
-        }
-        waited += performance.now() - started;
-      }
+      yield* guardStalls(new ChunkQueue(body, READ_AHEAD_BYTES), this.#stall, stalled);
     } catch (error) {
       throw failureOf(closedEarly(error), request, options);
     } finally {

@@ -170,10 +170,39 @@ describe("openContent", () => {
   ] as const)("H31 N07 %s: PullStalled", async ([, script]) => {
     await using server = await serve((_, response) => script(response));
     const started = performance.now();
-    await expect(read(server, BLOB, { stallTimeout: 500, stallBytes: 1000 })).rejects.toMatchObject(
-      { kind: "PullStalled", retryable: true },
-    );
+    await expect(
+      read(server, BLOB, { stallTimeout: 500, minRate: 2000, minRateWindow: 500 }),
+    ).rejects.toMatchObject({ kind: "PullStalled", retryable: true });
     expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test("N08 what is slow but steady is no stall", async () => {
+    await using server = await serve((_, response) => {
+      response.flushHeaders();
+      let sent = 0;
+      const timer = setInterval(() => {
+        response.write(SMALL.subarray(sent, (sent += 20)));
+        if (sent < SMALL.length) return;
+        clearInterval(timer);
+        response.end();
+      }, 25);
+    });
+    const options = { stallTimeout: 600, minRate: 100, minRateWindow: 600 };
+    const started = performance.now();
+    expect(await read(server, SMALL, options)).toEqual(Buffer.from(SMALL));
+    expect(performance.now() - started).toBeGreaterThan(2 * options.minRateWindow);
+  });
+
+  test("H31 a stall after real progress is taken up on another connection", async () => {
+    await using server = await serve((request, response, self) => {
+      if (self.requests.length > 1) return ranges(BLOB)(request, response, self);
+      response.writeHead(200, { "content-length": BLOB.length });
+      return response.write(BLOB.subarray(0, 1_500_000));
+    });
+    const events: RegistryEvent[] = [];
+    const onEvent = (event: RegistryEvent): unknown => events.push(event);
+    expect((await read(server, BLOB, { stallTimeout: 1000, onEvent })).equals(BLOB)).toBe(true);
+    expect(events).toMatchObject([{ type: "resume", received: 1_500_000 }]);
   });
 
   test("H31 headers that trickle are PullStalled", async () => {
@@ -189,7 +218,11 @@ describe("openContent", () => {
 
   test("N09 a slow reader is no stall", async () => {
     await using server = await serve(ranges(BLOB));
-    await using client = createRegistryClient({ plainHttp: true, stallTimeout: 50, stallBytes: 1 });
+    await using client = createRegistryClient({
+      plainHttp: true,
+      stallTimeout: 50,
+      minRateWindow: 50,
+    });
     const repository = client.repository(parseRepository(`${server.host}/team/app`));
     let slept = false;
     for await (const _ of repository.openContent(descriptorOf(BLOB))) {

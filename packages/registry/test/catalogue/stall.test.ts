@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { openStage } from "../support/stage.ts";
 
-const LIMITS = { stallTimeout: 400, stallBytes: 10_000 };
+const LIMITS = { stallTimeout: 400, minRate: 25_000, minRateWindow: 400 };
 
 describe("a server that stalls", () => {
   test.for([
