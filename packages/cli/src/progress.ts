@@ -40,7 +40,15 @@ function lineOf(event: PullProgress): string | undefined {
     case "resolved":
       return `resolved ${event.canonical}: ${event.layers} layers, ${formatSize(event.bytes)}`;
     case "blob-done":
-      return `fetched  ${shortId(event.digest)}  ${formatSize(event.size)}`;
+      return `fetched  ${shortId(event.digest)}  ${formatSize(event.size)}${fromOf(event)}`;
+    case "blob-start":
+      return event.received === 0
+        ? undefined
+        : `resuming ${shortId(event.digest)}  at ${formatSize(event.received)} of ${formatSize(event.size)}`;
+    case "blob-follow":
+      return `waiting  ${shortId(event.digest)}  another pull is fetching it`;
+    case "blob-restart":
+      return `again    ${shortId(event.digest)}  what came was not to be gone on with`;
     case "layer-exists":
       return `present  ${shortId(event.digest)}`;
     case "unpack-done":
@@ -49,7 +57,6 @@ function lineOf(event: PullProgress): string | undefined {
       return `stored   ${event.name}`;
     case "blob-exists":
     case "blob-progress":
-    case "blob-start":
     case "unpack-progress":
     case "unpack-start":
     case "warning":
@@ -57,6 +64,10 @@ function lineOf(event: PullProgress): string | undefined {
     default:
       return event satisfies never;
   }
+}
+
+function fromOf({ source }: { readonly source?: string }): string {
+  return source === undefined ? "" : `  from ${source}`;
 }
 
 async function createBars(context: CommandContext): Promise<ProgressView> {
@@ -79,6 +90,9 @@ async function createBars(context: CommandContext): Promise<ProgressView> {
     onProgress(event) {
       if (event.type === "blob-progress")
         update(event.digest, "fetching ", event.received, event.size);
+      else if (event.type === "blob-start" && event.received > 0)
+        update(event.digest, "resuming ", event.received, event.size);
+      else if (event.type === "blob-follow") update(event.digest, "waiting  ", 0, event.size);
       else if (event.type === "blob-done")
         update(event.digest, "fetched  ", event.size, event.size);
       else if (event.type === "unpack-progress")

@@ -1,8 +1,8 @@
-import type { ByteSource, ContentProvider, Descriptor } from "@stowage/content";
+import type { ByteSource, ContentProvider, Descriptor, OpenContentOptions } from "@stowage/content";
 import type { BlobStore } from "@stowage/store";
 
 import type { PullProgress } from "./pull-progress.ts";
-import { createSlots, type TurnQueue } from "./turn-queue.ts";
+import { createSlots } from "./turn-queue.ts";
 
 /** What came over the wire for one pull. */
 export interface Transferred {
@@ -14,7 +14,10 @@ export interface Transferred {
 
 /** Gets the blobs of one image. */
 export interface BlobTransfer {
-  /** Resolves when the blob is in the store; a blob that is wanted twice is got once. */
+  /**
+   * Resolves when the blob is in the store. One that is wanted twice is got once, in this pull, in
+   * another, and in another process.
+   */
   fetch(descriptor: Descriptor, signal: AbortSignal): Promise<void>;
   /** Passes content on to someone else, and counts it as transferred. */
   readonly source: ContentProvider;
@@ -28,46 +31,68 @@ const PARALLEL_BLOBS = 6;
 export interface BlobTransferOptions {
   readonly blobs: BlobStore;
   readonly source: ContentProvider;
-  /** One transfer per digest in the process: the next in turn finds the blob in the store. */
-  readonly turns: TurnQueue;
   readonly emit: (event: PullProgress) => void;
 }
 
 export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
-  const { blobs, turns, emit } = options;
+  const { blobs, emit } = options;
   const slots = createSlots(PARALLEL_BLOBS);
   const wanted = new Map<string, Promise<void>>();
   const counted = { blobs: 0, bytes: 0 };
 
-  async function* count(descriptor: Descriptor, content: ByteSource, offset: number): ByteSource {
+  async function* count(descriptor: Descriptor, how: OpenContentOptions): ByteSource {
     const { digest, size, mediaType } = descriptor;
+    const { offset = 0, onRestart } = how;
     let received = offset;
+    let from: { readonly source: string } | undefined;
+    const content = options.source.openContent(descriptor, {
+      ...how,
+      onOrigin(origin) {
+        const host = URL.parse(origin.url)?.host;
+        from = host === undefined ? undefined : { source: host };
+        how.onOrigin?.(origin);
+      },
+      ...(onRestart !== undefined && {
+        async onRestart() {
+          received = 0;
+          emit({ type: "blob-restart", digest, size });
+          await onRestart();
+        },
+      }),
+    });
     counted.blobs += 1;
-    emit({ type: "blob-start", digest, size, mediaType });
+    emit({ type: "blob-start", digest, size, mediaType, received });
     for await (const chunk of content) {
       received += chunk.byteLength;
       counted.bytes += chunk.byteLength;
-      emit({ type: "blob-progress", digest, received, size });
+      emit({ type: "blob-progress", digest, received, size, ...from });
       yield chunk;
     }
-    emit({ type: "blob-done", digest, size });
+    emit({ type: "blob-done", digest, size, ...from });
   }
 
-  const source: ContentProvider = {
-    openContent: (descriptor, how) =>
-      count(descriptor, options.source.openContent(descriptor, how), how?.offset ?? 0),
-  };
+  const source: ContentProvider = { openContent: (descriptor, how = {}) => count(descriptor, how) };
 
   async function ingest(descriptor: Descriptor, signal: AbortSignal): Promise<void> {
     const { digest, size } = descriptor;
     let isOpened = false;
+    let isFollowing = false;
     const watched: ContentProvider = {
       openContent(...args) {
         isOpened = true;
+        isFollowing = false;
         return source.openContent(...args);
       },
     };
-    await slots.run(() => blobs.ingest(descriptor, watched, { signal }), signal);
+    const onFollow = (): void => {
+      isFollowing = true;
+      emit({ type: "blob-follow", digest, size });
+    };
+    const onProgress = (received: number): void => {
+      if (isFollowing) emit({ type: "blob-progress", digest, received, size });
+    };
+    const how = { signal, onFollow, onProgress };
+    await slots.run(() => blobs.ingest(descriptor, watched, how), signal);
     if (!isOpened) emit({ type: "blob-exists", digest, size });
   }
 
@@ -78,7 +103,7 @@ export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
       const { digest } = descriptor;
       const under = wanted.get(digest);
       if (under !== undefined) return under;
-      const started = turns.run(digest, () => ingest(descriptor, signal), signal);
+      const started = ingest(descriptor, signal);
       wanted.set(digest, started);
       return started;
     },

@@ -3,9 +3,10 @@ import type { Digest } from "@stowage/content";
 /**
  * What happens during a pull, as it happens. Sizes and counts are bytes.
  *
- * A blob is announced once, by `blob-start` or `blob-exists`; a layer that is here already is
- * announced once, by `layer-exists`, and its blob not at all. `blob-done` and `unpack-done` follow
- * only what has succeeded.
+ * A blob is announced by `blob-start` or `blob-exists`; before that by `blob-follow`, if another
+ * pull or another process is getting it, whose progress is then told as its own. A layer that is here
+ * already is announced once, by `layer-exists`, and its blob not at all. `blob-done` and
+ * `unpack-done` follow only what has succeeded.
  */
 export type PullProgress =
   | {
@@ -22,14 +23,27 @@ export type PullProgress =
       readonly digest: Digest;
       readonly size: number;
       readonly mediaType: string;
+      /** What an earlier pull left here, which is not transferred again. */
+      readonly received: number;
     }
+  /** Another is getting it; should that one give up, `blob-start` says that this one goes on. */
+  | { readonly type: "blob-follow"; readonly digest: Digest; readonly size: number }
+  /** What has come was not the blob, or not to be gone on with: it comes from its first byte again. */
+  | { readonly type: "blob-restart"; readonly digest: Digest; readonly size: number }
   | {
       readonly type: "blob-progress";
       readonly digest: Digest;
       readonly received: number;
       readonly size: number;
+      /** Address and port of the registry or mirror that it comes from, if that is known. */
+      readonly source?: string;
     }
-  | { readonly type: "blob-done"; readonly digest: Digest; readonly size: number }
+  | {
+      readonly type: "blob-done";
+      readonly digest: Digest;
+      readonly size: number;
+      readonly source?: string;
+    }
   | {
       readonly type: "layer-exists";
       readonly digest: Digest;

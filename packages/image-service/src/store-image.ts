@@ -53,7 +53,7 @@ export async function storeImage(
   const blobs = [...named, ...(index ? [index.descriptor] : [])].map(({ digest }) => digest);
   // What is named is kept, and nothing else: a pull that takes hours holds up no collection.
   await using _blobs = await store.createLease({ blobs, signal });
-  const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, turns, emit });
+  const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, emit });
   const configBytes = await readConfig(store, transfer.source, manifest.config, signal);
   const config = parseImageConfig(configBytes);
   for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {

@@ -12,9 +12,11 @@ import {
   type Digest,
   hasErrorCode,
   isDigest,
-  verifyContent,
+  type OpenContentOptions,
 } from "@stowage/content";
 
+import { createFileDigest } from "./file-digest.ts";
+import { IngestFollower } from "./follow-ingest.ts";
 import { type Ingest, openPrivateIngest, openResumableIngest } from "./ingest.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -26,6 +28,15 @@ export interface IngestOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told how many bytes are here, beginning with what an earlier process left. */
   readonly onProgress?: ((received: number) => void) | undefined;
+  /** Told once if another is getting the same blob, whose progress is then told instead. */
+  readonly onFollow?: (() => void) | undefined;
+  /**
+   * Milliseconds for which another that gets the same blob may get no further, before it is got
+   * beside it.
+   *
+   * @defaultValue 120_000
+   */
+  readonly followPatience?: number | undefined;
 }
 
 /** The blobs of a store: immutable files under their digest. */
@@ -33,8 +44,9 @@ export interface BlobStore extends ContentStore {
   /** Where the file of a blob is, or would be. */
   path(digest: Digest): string;
   /**
-   * Takes in a blob from `provider`, beginning where an earlier call was interrupted. Where the blob
-   * is here already and whole, nothing is opened.
+   * Takes in a blob from `provider`, beginning where an earlier call was interrupted, in whatever
+   * process. Where the blob is here already and whole, nothing is opened; where another is getting
+   * it, that one is waited for, and its work taken over if it ends without.
    *
    * @throws {@link ContentError} as `verifyContent` does; nothing is kept then.
    * @throws {@link StoreError} `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
@@ -43,6 +55,7 @@ export interface BlobStore extends ContentStore {
 }
 
 const READ_BYTES = 256 * 1024;
+const DEFAULT_FOLLOW_PATIENCE = 120_000;
 
 export function createBlobStore(context: StoreContext): BlobStore {
   const { layout } = context;
@@ -56,17 +69,17 @@ export function createBlobStore(context: StoreContext): BlobStore {
     async write(descriptor, source, options) {
       await reportFailures(`blob ${descriptor.digest} can not be stored`, async () => {
         options?.signal?.throwIfAborted();
-        if (await isWhole(store, descriptor)) return;
+        if (await isWhole(store, descriptor, options?.signal)) return;
         await using ingest = await openPrivateIngest(context, descriptor);
-        await copy(source, ingest, options);
+        await copy(source, ingest, options?.signal);
       });
     },
     async ingest(descriptor, provider, options) {
       const { signal } = options ?? {};
       await reportFailures(`blob ${descriptor.digest} can not be stored`, async () => {
         signal?.throwIfAborted();
-        if (await isWhole(store, descriptor)) return;
-        const begin = () => ingestOnce(context, descriptor, provider, options);
+        if (await isWhole(store, descriptor, signal)) return;
+        const begin = () => ingestOnce(context, descriptor, provider, options ?? {});
         // What a crash left of a download may be damaged; then it says nothing of the provider.
         if ((await begin()) === "bad start") await begin();
       });
@@ -101,53 +114,104 @@ async function ingestOnce(
   context: StoreContext,
   descriptor: Descriptor,
   provider: ContentProvider,
-  options: IngestOptions = {},
+  options: IngestOptions,
 ): Promise<"bad start" | "done"> {
   const { signal, onProgress } = options;
-  await using ingest =
-    (await openResumableIngest(context, descriptor)) ??
-    (await openPrivateIngest(context, descriptor));
-  const { offset } = ingest;
+  await using ingest = await beginOrFollow(context, descriptor, options);
+  if (ingest === undefined) return "done";
+  const { offset, origin } = ingest;
   onProgress?.(offset);
-  // Nobody has a byte behind the last: what is here whole only has to be verified.
-  const rest = offset < descriptor.size ? provider.openContent(descriptor, { signal, offset }) : [];
+  let received = offset;
+  let isStartKept = offset > 0;
+  const how: OpenContentOptions = {
+    signal,
+    offset,
+    origin,
+    onOrigin: (found) => ingest.setOrigin(found),
+    async onRestart() {
+      await ingest.restart();
+      received = 0;
+      isStartKept = false;
+      onProgress?.(0);
+    },
+  };
   try {
-    await copy(rest, ingest, options);
+    // Nobody has a byte behind the last: what is here whole only has to be verified.
+    if (offset < descriptor.size) {
+      for await (const chunk of provider.openContent(descriptor, how)) {
+        signal?.throwIfAborted();
+        await ingest.write(chunk);
+        received += chunk.byteLength;
+        onProgress?.(received);
+      }
+    }
+    signal?.throwIfAborted();
+    await ingest.commit(signal);
     return "done";
   } catch (error) {
-    if (offset === 0 || !hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH")) throw error;
+    if (!isStartKept || !hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH")) throw error;
     return "bad start";
   }
 }
 
-async function copy(
-  source: ByteSource | readonly Uint8Array[],
-  ingest: Ingest,
-  options: IngestOptions | undefined,
-): Promise<void> {
-  let received = ingest.offset;
-  for await (const chunk of source) {
-    options?.signal?.throwIfAborted();
-    await ingest.write(chunk);
-    received += chunk.byteLength;
-    options?.onProgress?.(received);
+/** Resolves to `undefined` when another has brought the blob here. */
+async function beginOrFollow(
+  context: StoreContext,
+  descriptor: Descriptor,
+  options: IngestOptions,
+): Promise<Ingest | undefined> {
+  const { signal, onProgress, onFollow, followPatience = DEFAULT_FOLLOW_PATIENCE } = options;
+  const first = await openResumableIngest(context, descriptor);
+  if (first !== undefined) return first;
+  onFollow?.();
+  const follow = { signal, onProgress, patience: followPatience };
+  const follower = new IngestFollower(context, descriptor, follow);
+  while (await follower.wait()) {
+    const ingest = await openResumableIngest(context, descriptor);
+    if (ingest === undefined) continue;
+    // Before the lock was free, the blob was where it belongs: if it is not, the other gave up.
+    if ((await sizeOf(blobPath(context.layout, descriptor.digest))) !== descriptor.size)
+      return ingest;
+    await using _ingest = ingest;
+    await ingest.drop();
+    onProgress?.(descriptor.size);
+    return undefined;
   }
-  options?.signal?.throwIfAborted();
-  await ingest.commit();
+  return await openPrivateIngest(context, descriptor);
+}
+
+async function copy(
+  source: ByteSource,
+  ingest: Ingest,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for await (const chunk of source) {
+    signal?.throwIfAborted();
+    await ingest.write(chunk);
+  }
+  signal?.throwIfAborted();
+  await ingest.commit(signal);
 }
 
 /** Reads what is here: a damaged file is to be replaced, not trusted for its name. */
 async function isWhole(
   store: BlobStore,
-  descriptor: Pick<Descriptor, "digest" | "size">,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+  signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const info = await store.stat(descriptor.digest);
-  if (info?.size !== descriptor.size) return false;
+  const info = await store.stat(digest);
+  if (info?.size !== size) return false;
+  const path = store.path(digest);
   try {
-    const source = readBlob(store.path(descriptor.digest), descriptor.digest, 0, undefined);
-    for await (const _ of verifyContent(source, descriptor));
-    return true;
+    await using file = await openBlob(path, digest);
+    const found = await createFileDigest({ path, file, digest, size, length: size });
+    try {
+      return (await found.finish(size, signal)) === digest;
+    } finally {
+      found.drop();
+    }
   } catch {
+    signal?.throwIfAborted();
     return false;
   }
 }

@@ -5,19 +5,17 @@
  */
 import { createHash } from "node:crypto";
 import { constants, rmSync } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises";
+import { chmod, type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-import {
-  algorithmOf,
-  ContentError,
-  createDigester,
-  type Descriptor,
-  type Digester,
-  hasErrorCode,
-} from "@stowage/content";
+import { ContentError, type ContentOrigin, type Descriptor, hasErrorCode } from "@stowage/content";
 
+import { AppendQueue } from "./append-queue.ts";
+import { bootId } from "./mount-record.ts";
+import { createFileDigest, type FileDigest } from "./file-digest.ts";
+import { readIngestMeta, syncIngestMeta, writeIngestMeta } from "./ingest-meta.ts";
 import { removeTree } from "./linux/tree.ts";
+import { PartialSync } from "./partial-sync.ts";
 import { randomName, syncDirectory } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath } from "./store-layout.ts";
@@ -32,25 +30,40 @@ export type BlobClaim = Pick<Descriptor, "digest" | "size">;
 export interface Ingest extends AsyncDisposable {
   /** Bytes that are here already; writing goes on behind them. */
   readonly offset: number;
+  /** Where they came from. */
+  readonly origin: ContentOrigin | undefined;
+  /** Keeps in mind where the bytes that follow come from. */
+  setOrigin(origin: ContentOrigin): void;
   /** @throws {@link ContentError} `ERR_CONTENT_SIZE_MISMATCH` for a byte past the claimed size. */
   write(chunk: Uint8Array): Promise<void>;
+  /** Begins anew: none of the bytes so far is kept. */
+  restart(): Promise<void>;
   /**
    * Verifies the bytes and makes the blob visible.
    *
    * @throws {@link ContentError} `ERR_CONTENT_SIZE_MISMATCH`, `ERR_CONTENT_DIGEST_MISMATCH`; what
    *   was written is dropped then.
    */
-  commit(): Promise<void>;
+  commit(signal?: AbortSignal): Promise<void>;
+  /** Gives it up for good. */
+  drop(): Promise<void>;
 }
-
-const READ_BYTES = 256 * 1024;
 
 /** Begins a blob that can not be resumed. */
 export async function openPrivateIngest(context: StoreContext, claim: BlobClaim): Promise<Ingest> {
   const path = join(context.stagingDir(), randomName());
   const file = await open(path, "wx", 0o600);
-  const drop = async (): Promise<void> => rmSync(path, { force: true });
-  return createIngest({ context, claim, path, file, offset: 0, drop, release: drop });
+  const remove = async (): Promise<void> => rmSync(path, { force: true });
+  const digest = await createFileDigest({ path, file, ...claim, length: 0 });
+  const keep = async (): Promise<void> => {};
+  const place = { path, file, offset: 0, origin: undefined, keep, remove, release: remove };
+  return new FileIngest(context, claim, place, digest);
+}
+
+/** Where {@link openResumableIngest} keeps a blob. */
+export function ingestDirectory(context: StoreContext, claim: BlobClaim): string {
+  const key = createHash("sha256").update(claim.digest).digest("hex");
+  return join(context.layout.ingest, key);
 }
 
 /**
@@ -62,98 +75,179 @@ export async function openResumableIngest(
   context: StoreContext,
   claim: BlobClaim,
 ): Promise<Ingest | undefined> {
-  const key = createHash("sha256").update(claim.digest).digest("hex");
-  const directory = join(context.layout.ingest, key);
+  const { digest, size } = claim;
+  const directory = ingestDirectory(context, claim);
   const lock = tryAcquireLock(`${directory}.lock`, "exclusive");
   if (lock === undefined) return undefined;
+  let file: FileHandle | undefined;
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const meta = { version: 1, digest: claim.digest, size: claim.size };
-    await writeFile(join(directory, "meta.json"), JSON.stringify(meta), { mode: 0o600 });
     const path = join(directory, "data");
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-    const file = await open(path, flags, 0o600);
-    const held = (await file.stat()).size;
-    const offset = held <= claim.size ? held : 0;
-    if (offset !== held) await file.truncate(0);
-    return await createIngest({
+    file = await open(path, flags, 0o600);
+    const { origin, offset } = await resumeAt(directory, claim, file);
+    let meta = { digest, size, origin, synced: 0 };
+    await writeIngestMeta(directory, meta);
+    const fileDigest = await createFileDigest({ path, file, digest, size, length: offset });
+    return new FileIngest(
       context,
       claim,
-      path,
-      file,
-      offset,
-      async drop() {
-        await removeTree(directory);
-        rmSync(lock.path, { force: true });
+      {
+        path,
+        file,
+        offset,
+        origin,
+        async keep(changed, isDurable) {
+          meta = { ...meta, ...changed };
+          if (isDurable) await syncIngestMeta(directory, meta, context.stagingDir());
+          else await writeIngestMeta(directory, meta);
+        },
+        async remove() {
+          await removeTree(directory);
+          rmSync(lock.path, { force: true });
+        },
+        async release() {
+          lock[Symbol.dispose]();
+        },
       },
-      async release() {
-        lock[Symbol.dispose]();
-      },
-    });
+      fileDigest,
+    );
   } catch (error) {
+    await file?.close();
     lock[Symbol.dispose]();
     throw error;
   }
 }
 
-interface IngestFile {
-  readonly context: StoreContext;
-  readonly claim: BlobClaim;
+/** How much of what is there can be gone on with; the rest of the file is cut off. */
+async function resumeAt(
+  directory: string,
+  { digest, size }: BlobClaim,
+  file: FileHandle,
+): Promise<{ readonly offset: number; readonly origin: ContentOrigin | undefined }> {
+  const held = (await file.stat()).size;
+  const meta = await readIngestMeta(directory);
+  const isOfThis = meta?.digest === digest && meta.size === size && held <= size;
+  // A power cut may leave any bytes, or none, of what had not reached the disk.
+  const kept = meta?.bootId === bootId() ? held : Math.min(held, meta?.synced ?? 0);
+  const offset = isOfThis ? kept : 0;
+  if (offset !== held) await file.truncate(offset);
+  return { offset, origin: offset > 0 ? meta?.origin : undefined };
+}
+
+interface IngestPlace {
   readonly path: string;
   readonly file: FileHandle;
   readonly offset: number;
+  readonly origin: ContentOrigin | undefined;
+  /** Writes down what has changed; so that it outlives a power cut, if it is to be durable. */
+  readonly keep: (
+    changed: { readonly origin?: ContentOrigin | undefined; readonly synced?: number },
+    isDurable: boolean,
+  ) => Promise<void>;
   /** Removes what has been written. */
-  readonly drop: () => Promise<void>;
+  readonly remove: () => Promise<void>;
   /** Lets others have it. */
   readonly release: () => Promise<void>;
 }
 
-async function createIngest(ingest: IngestFile): Promise<Ingest> {
-  const { context, claim, path, file, offset, drop, release } = ingest;
-  const digester = await digestStart(file, claim, offset);
-  let received = offset;
-  let isOpen = true;
-  const close = async (): Promise<void> => {
-    if (!isOpen) return;
-    isOpen = false;
-    await file.close();
-  };
-  const refuse = async (error: ContentError): Promise<never> => {
-    await close();
-    await drop();
-    throw error;
-  };
-  return {
-    offset,
-    async write(chunk) {
-      if (received + chunk.byteLength > claim.size) {
-        const message = `${claim.digest}: more than ${claim.size} bytes`;
-        await refuse(new ContentError("ERR_CONTENT_SIZE_MISMATCH", message));
-      }
-      digester.update(chunk);
-      await writeWhole(file, chunk, received);
-      received += chunk.byteLength;
-    },
-    async commit() {
-      if (received < claim.size) {
-        const message = `${claim.digest}: ${received} of ${claim.size} bytes`;
-        await refuse(new ContentError("ERR_CONTENT_SIZE_MISMATCH", message));
-      }
-      const actual = digester.digest();
-      if (actual !== claim.digest) {
-        const message = `${claim.digest}: bytes are ${actual}`;
-        await refuse(new ContentError("ERR_CONTENT_DIGEST_MISMATCH", message));
-      }
-      await file.sync();
-      await close();
-      await publishBlob(context, claim, path);
-      await drop();
-    },
-    async [Symbol.asyncDispose]() {
-      await close();
-      await release();
-    },
-  };
+class FileIngest implements Ingest {
+  readonly offset: number;
+  readonly origin: ContentOrigin | undefined;
+  readonly #context: StoreContext;
+  readonly #claim: BlobClaim;
+  readonly #place: IngestPlace;
+  readonly #sync: PartialSync;
+  readonly #digest: FileDigest;
+  readonly #queue: AppendQueue;
+  #received: number;
+  #newOrigin: ContentOrigin | undefined;
+  #isOpen = true;
+
+  constructor(context: StoreContext, claim: BlobClaim, place: IngestPlace, digest: FileDigest) {
+    this.#context = context;
+    this.#claim = claim;
+    this.#place = place;
+    this.offset = this.#received = place.offset;
+    this.origin = place.origin;
+    this.#digest = digest;
+    this.#sync = new PartialSync(place.file, (synced) => place.keep({ synced }, true));
+    this.#queue = new AppendQueue(place.file, place.offset, (chunks, length) => {
+      digest.update(chunks, length);
+      this.#sync.begin(length);
+    });
+  }
+
+  setOrigin(origin: ContentOrigin): void {
+    this.#newOrigin = origin;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    const { digest, size } = this.#claim;
+    if (this.#received + chunk.byteLength > size) {
+      await this.#refuse("ERR_CONTENT_SIZE_MISMATCH", `${digest}: more than ${size} bytes`);
+    }
+    const origin = this.#newOrigin;
+    if (origin !== undefined) {
+      this.#newOrigin = undefined;
+      await this.#place.keep({ origin }, false);
+    }
+    this.#received += chunk.byteLength;
+    await this.#queue.push(chunk);
+  }
+
+  async restart(): Promise<void> {
+    await this.#sync.stop();
+    await this.#place.keep({ origin: undefined, synced: 0 }, false);
+    await this.#queue.truncate();
+    this.#received = 0;
+    this.#digest.restart();
+  }
+
+  async commit(signal?: AbortSignal): Promise<void> {
+    const { digest, size } = this.#claim;
+    if (this.#received < size) {
+      const found = `${digest}: ${this.#received} of ${size} bytes`;
+      await this.#refuse("ERR_CONTENT_SIZE_MISMATCH", found);
+    }
+    await this.#queue.flush();
+    const actual = await this.#digest.finish(size, signal);
+    if (actual !== digest) {
+      await this.#refuse("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
+    }
+    await this.#sync.stop();
+    await this.#place.file.sync();
+    await this.#close();
+    await publishBlob(this.#context, this.#claim, this.#place.path);
+    await this.#place.remove();
+  }
+
+  async drop(): Promise<void> {
+    await this.#close();
+    await this.#place.remove();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+    await this.#place.release();
+  }
+
+  async #refuse(
+    code: "ERR_CONTENT_DIGEST_MISMATCH" | "ERR_CONTENT_SIZE_MISMATCH",
+    message: string,
+  ): Promise<never> {
+    await this.drop();
+    throw new ContentError(code, message);
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#digest.drop();
+    // What has come is worth keeping; where it cannot be written, that has been told already.
+    await this.#queue.flush().catch(() => undefined);
+    await this.#sync.close();
+  }
 }
 
 async function publishBlob(context: StoreContext, claim: BlobClaim, path: string): Promise<void> {
@@ -168,29 +262,4 @@ async function publishBlob(context: StoreContext, claim: BlobClaim, path: string
     await context.emptyTrash([trashed]);
   }
   await syncDirectory(dirname(target));
-}
-
-async function digestStart(file: FileHandle, claim: BlobClaim, length: number): Promise<Digester> {
-  const digester = createDigester(algorithmOf(claim.digest));
-  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, length));
-  for (let position = 0; position < length;) {
-    const wanted = Math.min(buffer.length, length - position);
-    const { bytesRead } = await file.read(buffer, 0, wanted, position);
-    if (bytesRead === 0) break;
-    digester.update(buffer.subarray(0, bytesRead));
-    position += bytesRead;
-  }
-  return digester;
-}
-
-async function writeWhole(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < chunk.byteLength;) {
-    const { bytesWritten } = await file.write(
-      chunk,
-      done,
-      chunk.byteLength - done,
-      position + done,
-    );
-    done += bytesWritten;
-  }
 }
