@@ -23,6 +23,8 @@ export interface DockerRegistry extends AsyncDisposable {
   /** Address and port. */
   readonly host: string;
   readonly url: string;
+  /** Kills it and starts it again, on the same port and over the same directory. */
+  restart(): Promise<void>;
 }
 
 /** Starts Debian's `docker-registry` on a free port of the loopback, over a directory of its own. */
@@ -50,6 +52,26 @@ export async function startDockerRegistry(
   };
   const configPath = join(folder.path, "config.yml");
   await writeFile(configPath, JSON.stringify(config));
+  let running = await serveRegistry(program, configPath, port);
+  return {
+    host,
+    url: `${options.tls ? "https" : "http"}://${host}`,
+    async restart() {
+      await running[Symbol.asyncDispose]();
+      running = await serveRegistry(program, configPath, port);
+    },
+    async [Symbol.asyncDispose]() {
+      await running[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function serveRegistry(
+  program: string,
+  configPath: string,
+  port: number,
+): Promise<AsyncDisposable> {
   const server = spawn(program, ["serve", configPath], { stdio: ["ignore", "ignore", "pipe"] });
   let complaints = "";
   server.stderr.setEncoding("utf8");
@@ -60,12 +82,9 @@ export async function startDockerRegistry(
     throw new Error(`docker-registry did not start: ${complaints}`, { cause: error });
   });
   return {
-    host,
-    url: `${options.tls ? "https" : "http"}://${host}`,
     async [Symbol.asyncDispose]() {
       server.kill("SIGKILL");
       await ended;
-      await folder[Symbol.asyncDispose]();
     },
   };
 }

@@ -8,6 +8,11 @@ export {
   makeSelfSigned,
 } from "./certificate.ts";
 export {
+  type CountingProxy,
+  type CountingProxyOptions,
+  startCountingProxy,
+} from "./counting-proxy.ts";
+export {
   type DockerRegistry,
   type DockerRegistryOptions,
   startDockerRegistry,
@@ -47,6 +52,7 @@ export {
   type RawServerOptions,
   startRawServer,
 } from "./raw-server.ts";
+export { pushRandomImage, type RandomImage, type RandomImageOptions } from "./random-image.ts";
 export { tempDir, type TempDir } from "./temp-dir.ts";
 export {
   type TokenRequest,

@@ -4,7 +4,14 @@ import { readFile } from "node:fs/promises";
 import { get, type RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
 
-import { hasPeer, makeCertificates, startDockerRegistry, tempDir } from "@stowage/testkit";
+import { digestOf } from "@stowage/content";
+import {
+  hasPeer,
+  makeCertificates,
+  pushRandomImage,
+  startDockerRegistry,
+  tempDir,
+} from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 describe.runIf(hasPeer("docker-registry"))("docker-registry, if installed", () => {
@@ -16,6 +23,20 @@ describe.runIf(hasPeer("docker-registry"))("docker-registry, if installed", () =
       expect((await fetch(`${url}/v2/`)).status).toBe(200);
     }
     await expect(fetch(`${url}/v2/`)).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
+  });
+
+  test("keeps a random image, the same for the same seed, over a restart", async () => {
+    await using registry = await startDockerRegistry();
+    const { url } = registry;
+    const image = { url, repository: "a/b", layers: [5000, 100], seed: "seed" };
+    const { manifest, size } = await pushRandomImage({ ...image, tag: "1" });
+    await registry.restart();
+    const again = await pushRandomImage({ ...image, tag: "2" });
+    expect(again).toEqual({ manifest, size });
+    const response = await fetch(`${url}/v2/a/b/manifests/1`, {
+      headers: { accept: manifest.mediaType },
+    });
+    expect(digestOf(new Uint8Array(await response.arrayBuffer()))).toBe(manifest.digest);
   });
 
   test.runIf(hasPeer("htpasswd"))("asks for a password (with htpasswd)", async () => {
