@@ -64,4 +64,9 @@ export {
   parsePlatform,
   type Platform,
 } from "./platform.ts";
-export { asVerified, type ReadContentOptions, readContent, verifyContent } from "./verify-content.ts";
+export {
+  asVerified,
+  type ReadContentOptions,
+  readContent,
+  verifyContent,
+} from "./verify-content.ts";

@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 
 import {
+  asVerified,
   type ContentProvider,
   type Descriptor,
   digestOf,
@@ -28,6 +29,9 @@ describe("verifyContent", () => {
   test("what is verified already is passed on as it is, and held to another descriptor still", async () => {
     const once = verifyContent(Readable.from([HELLO]), descriptorOf(HELLO));
     expect(verifyContent(once, descriptorOf(HELLO))).toBe(once);
+    const inner = verifyContent(Readable.from([HELLO]), descriptorOf(HELLO));
+    const own = asVerified(inner, descriptorOf(ALTERED));
+    expect(verifyContent(own, descriptorOf(ALTERED))).toBe(own);
     const other = verifyContent(once, descriptorOf(ALTERED));
     await expect(Array.fromAsync(other)).rejects.toMatchObject({
       code: "ERR_CONTENT_DIGEST_MISMATCH",

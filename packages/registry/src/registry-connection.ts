@@ -125,8 +125,7 @@ export class RegistryConnection {
     const tokens = new HostBudget();
     const authorized = withAuth(secured, {
       gate,
-      retry: (next) =>
-        withRetry(next, { attempts, delay: retryDelay, budget: tokens, onEvent }),
+      retry: (next) => withRetry(next, { attempts, delay: retryDelay, budget: tokens, onEvent }),
       registry: origin,
       host: repository.host,
       repository: repository.path,
