@@ -222,6 +222,19 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/policy.ts")).policyInit,
   },
   {
+    name: "policy explain",
+    args: "<image>",
+    summary: "tell what the signature policy says about an image, and why",
+    flags: [["--local", "ask about the image in the store, by name or ID"], ...SOURCE_FLAGS],
+    load: async () => (await import("./commands/policy.ts")).policyExplain,
+  },
+  {
+    name: "policy check",
+    args: "[file]",
+    summary: "find mistakes in a signature policy",
+    load: async () => (await import("./commands/policy.ts")).policyCheck,
+  },
+  {
     name: "fsck",
     args: "",
     summary: "look for damage in the store",

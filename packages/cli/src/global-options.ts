@@ -8,6 +8,7 @@ export interface GlobalOptions {
   readonly runRoot: string;
   readonly policy: string | undefined;
   readonly registriesConf: string | undefined;
+  readonly registriesD: string | undefined;
   readonly authfile: string | undefined;
   readonly certDir: string | undefined;
   readonly logLevel: LogLevel;
@@ -25,6 +26,7 @@ export const GLOBAL_OPTIONS: readonly (readonly [flags: string, env: string, wor
   ["--run-root <dir>", "STOWAGE_RUN_ROOT", "where mounts and run directories are"],
   ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
   ["--registries-conf <file>", "STOWAGE_REGISTRIES_CONF", "the registries.conf to read"],
+  ["--registries-d <dir>", "STOWAGE_REGISTRIES_D", "where it says where signatures are"],
   ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
   ["--cert-dir <dir>", "STOWAGE_CERT_DIR", "certificates of registries"],
   ["--log-level <level>", "STOWAGE_LOG_LEVEL", "error, warn, info or debug"],
@@ -47,6 +49,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
     runRoot: folder(given("runRoot", "STOWAGE_RUN_ROOT") ?? usual.runRoot, "--run-root"),
     policy: given("policy", "STOWAGE_POLICY"),
     registriesConf: given("registriesConf", "STOWAGE_REGISTRIES_CONF"),
+    registriesD: given("registriesD", "STOWAGE_REGISTRIES_D"),
     authfile: given("authfile", "STOWAGE_AUTHFILE"),
     certDir: given("certDir", "STOWAGE_CERT_DIR"),
     logLevel: oneOf(

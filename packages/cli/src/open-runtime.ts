@@ -20,6 +20,7 @@ export function runtimeOptions(context: CommandContext): RuntimeOptions {
     root: options.root,
     runRoot: options.runRoot,
     policyPath: options.policy,
+    registriesDPath: options.registriesD,
     authfile: options.authfile,
     certDir: options.certDir,
     signal,

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { acceptedAuthors } from "./accepted-authors.ts";
+export { checkPolicy, type CheckPolicyOptions, type PolicyProblem } from "./check-policy.ts";
 export {
   createPolicyEvaluator,
   type EvaluatePolicyOptions,
@@ -15,6 +16,7 @@ export {
   type FindSignaturesOptions,
   type SignatureRegistry,
 } from "./find-signatures.ts";
+export { formatVerdict } from "./format-verdict.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
 export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";
 export {

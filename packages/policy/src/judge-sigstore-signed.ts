@@ -7,25 +7,17 @@ import {
   judgeSignatures,
   requireClaims,
 } from "./judge-signatures.ts";
-import { invalidKey, type KeyMaterialSource, readKeyMaterial } from "./key-material.ts";
 import type {
   SigstoreFulcio,
   SigstorePki,
-  SigstoreRekor,
   SigstoreSignedRequirement,
-  SigstoreTrust,
 } from "./requirement-sigstore-signed.ts";
 import { COSIGN_SIGNATURE_TYPE, type SigstoreSignature } from "./signature.ts";
 import { parseSignaturePayload } from "./signature-payload.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
-import {
-  decodeBase64,
-  readSigstoreKeys,
-  type SigstoreKey,
-  sigstoreKey,
-  verifySignature,
-} from "./sigstore-key.ts";
+import { decodeBase64, type SigstoreKey, sigstoreKey, verifySignature } from "./sigstore-key.ts";
 import { requireLogged } from "./sigstore-rekor.ts";
+import { readTrust } from "./sigstore-trust.ts";
 import type { RequirementVerdict } from "./verdict.ts";
 
 /** Says who signed, or throws a {@link SignatureRejection}. */
@@ -77,21 +69,15 @@ async function authenticator(
   requirement: SigstoreSignedRequirement,
   context: JudgeContext,
 ): Promise<Authenticate> {
-  const read = async (source: KeyMaterialSource) =>
-    await readKeyMaterial(source, context.readKeyFile, context.signal);
-  const logKeys = readSigstoreKeys(await read(logSource(requirement)));
+  const { keys, logKeys, roots, intermediates } = await readTrust(requirement, context);
   if ("fulcio" in requirement) {
-    const { fulcio } = requirement;
-    const roots = await readRoots(context, rootSource(fulcio));
-    return (signature, bytes) => byFulcio(signature, bytes, { ...fulcio, roots, logKeys }, context);
+    const trust = { ...requirement.fulcio, roots, logKeys };
+    return (signature, bytes) => byFulcio(signature, bytes, trust, context);
   }
   if ("pki" in requirement) {
-    const { pki } = requirement;
-    const [roots, intermediates] = await readPki(context, pki);
-    return (signature, bytes) =>
-      byPki(signature, bytes, { ...pki, roots, intermediates }, context.now);
+    const trust = { ...requirement.pki, roots, intermediates };
+    return (signature, bytes) => byPki(signature, bytes, trust, context.now);
   }
-  const keys = readSigstoreKeys(await read(keySource(requirement)));
   return (signature, bytes) => byKey(signature, bytes, keys, logKeys, context.now);
 }
 
@@ -212,59 +198,6 @@ function issuerOf(leaf: Certificate): string {
     refuse("its certificate names two issuers");
   }
   return current ?? old ?? refuse("its certificate names no issuer");
-}
-
-async function readPki(
-  context: JudgeContext,
-  pki: SigstorePki,
-): Promise<readonly [readonly Certificate[], readonly Certificate[]]> {
-  const { caIntermediatesPath: path, caIntermediatesData: data } = pki;
-  const roots =
-    "caRootsPath" in pki
-      ? { paths: [pki.caRootsPath] }
-      : { datas: [pki.caRootsData], dataName: "caRootsData" };
-  const source = { paths: path ? [path] : [], datas: data ? [data] : [] };
-  const intermediates = await readRoots(context, { ...source, dataName: "caIntermediatesData" });
-  return [await readRoots(context, roots), intermediates];
-}
-
-/** @throws {@link PolicyError} `ERR_POLICY_INVALID_KEY` */
-async function readRoots(
-  { readKeyFile, signal }: JudgeContext,
-  source: KeyMaterialSource,
-): Promise<readonly Certificate[]> {
-  const materials = await readKeyMaterial(source, readKeyFile, signal);
-  return materials.flatMap(({ name, bytes }) => {
-    try {
-      return readCertificates(Buffer.from(bytes).toString("latin1"));
-    } catch (cause) {
-      throw invalidKey(name, "holds no certificates in PEM that can be trusted", cause);
-    }
-  });
-}
-
-function rootSource(fulcio: SigstoreFulcio): KeyMaterialSource {
-  return "caPath" in fulcio
-    ? { paths: [fulcio.caPath] }
-    : { datas: [fulcio.caData], dataName: "caData" };
-}
-
-function keySource(
-  trust: Exclude<SigstoreTrust, { fulcio: unknown } | { pki: unknown }>,
-): KeyMaterialSource {
-  if ("keyPath" in trust) return { paths: [trust.keyPath] };
-  if ("keyPaths" in trust) return { paths: trust.keyPaths };
-  if ("keyData" in trust) return { datas: [trust.keyData] };
-  return { datas: trust.keyDatas, dataName: "keyDatas" };
-}
-
-function logSource(rekor: SigstoreRekor): KeyMaterialSource {
-  const { rekorPublicKeyPath: path, rekorPublicKeyData: data } = rekor;
-  return {
-    paths: [...(path ? [path] : []), ...(rekor.rekorPublicKeyPaths ?? [])],
-    datas: [...(data ? [data] : []), ...(rekor.rekorPublicKeyDatas ?? [])],
-    dataName: "rekorPublicKeyData",
-  };
 }
 
 function refuse(reason: string): never {

@@ -1,3 +1,5 @@
+import type { PublicKey } from "openpgp";
+
 import type { PolicyShape } from "./internal/policy-shape.ts";
 import { type JudgeContext, judgeSignatures, requireClaims } from "./judge-signatures.ts";
 import { type KeyMaterialSource, readKeyMaterial } from "./key-material.ts";
@@ -61,9 +63,7 @@ export async function judgeSignedBy(
       remedy: 'Use "keyType": "GPGKeys".',
     };
   }
-  const source = keySource(requirement);
-  const material = await readKeyMaterial(source, context.readKeyFile, context.signal);
-  const keys = await readOpenPgpKeys(material);
+  const keys = await readSignedByKeys(requirement, context);
   return await judgeSignatures(context, {
     type: "signedBy",
     format: "simple-signing",
@@ -75,6 +75,14 @@ export async function judgeSignedBy(
       return { signer: `the OpenPGP key ${fingerprint}`, identity: payload.dockerReference };
     },
   });
+}
+
+/** @throws {@link PolicyError} `ERR_POLICY_INVALID_KEY` */
+export async function readSignedByKeys(
+  requirement: SignedByRequirement,
+  { readKeyFile, signal }: Pick<JudgeContext, "readKeyFile" | "signal">,
+): Promise<readonly PublicKey[]> {
+  return await readOpenPgpKeys(await readKeyMaterial(keySource(requirement), readKeyFile, signal));
 }
 
 function keySource(keys: SignedByKeys): KeyMaterialSource {

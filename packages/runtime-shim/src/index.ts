@@ -48,10 +48,24 @@ export type {
   RegistrySettings,
   RuntimeOptions,
 } from "./runtime-options.ts";
+export {
+  type CheckedPolicy,
+  checkPolicyFile,
+  type CheckPolicyFileOptions,
+  type ExplainPolicyOptions,
+} from "./wire-policy-explain.ts";
 
 // What a front end needs of the packages below, so that it depends on this one alone.
 export type { ImageStatus, PullProgress } from "@stowage/image-service";
-export { createPolicyDocument, loadPolicy, policyPaths, writePolicy } from "@stowage/policy";
+export {
+  createPolicyDocument,
+  formatVerdict,
+  loadPolicy,
+  policyPaths,
+  type PolicyProblem,
+  type PolicyVerdict,
+  writePolicy,
+} from "@stowage/policy";
 export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
 export type { CopyProgress, RegistryEvent } from "@stowage/registry";

@@ -1,5 +1,6 @@
 import type { ImageService } from "@stowage/image-service";
 import type { CreatedContainer, CreatePodSandboxOptions, PodService } from "@stowage/pod-service";
+import type { PolicyVerdict } from "@stowage/policy";
 import type { Store } from "@stowage/store";
 
 import {
@@ -14,6 +15,7 @@ import {
 import type { RuntimeOptions } from "./runtime-options.ts";
 import { wireImageService } from "./wire-image-service.ts";
 import { wirePodService } from "./wire-pod-service.ts";
+import { explainPolicy, type ExplainPolicyOptions } from "./wire-policy-explain.ts";
 
 /** Everything, composed over one store. Close it when done; it holds the store open. */
 export interface Runtime extends AsyncDisposable {
@@ -47,6 +49,13 @@ export interface Runtime extends AsyncDisposable {
    *   exit with. The signal's reason once its process is dead and all is removed.
    */
   runContainer(options: RunContainerOptions): Promise<number>;
+  /**
+   * What the signature policy says about an image in a registry or, with `local`, in the store: the
+   * whole verdict, whether it allows or not. Writes nothing.
+   *
+   * @throws what a pull throws before it asks the policy, or `images.requireAllowed`.
+   */
+  explainPolicy(nameOrId: string, options?: ExplainPolicyOptions): Promise<PolicyVerdict>;
 }
 
 /** Opens the store and composes the services over it. */
@@ -74,6 +83,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       createContainer: (container) => createRunnable(context, container),
       startContainer: (idOrName, start = {}) => startRunnable(context, idOrName, start),
       runContainer: (run) => runContainer(context, run),
+      explainPolicy: (nameOrId, how = {}) => explainPolicy(store, options, nameOrId, how),
       [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
     };
   } catch (error) {

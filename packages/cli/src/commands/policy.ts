@@ -1,7 +1,12 @@
 import { createInterface } from "node:readline/promises";
 import { join } from "node:path";
 
+import { parsePlatform } from "@stowage/content";
+
 import type { CommandContext, RunCommand } from "../command.ts";
+import { checkPullReference } from "../image-argument.ts";
+import { openRuntime } from "../open-runtime.ts";
+import { readSourceFlags } from "../source-flags.ts";
 import { UsageError } from "../usage-error.ts";
 
 export const policyInit: RunCommand = async (context, { flags }) => {
@@ -14,6 +19,46 @@ export const policyInit: RunCommand = async (context, { flags }) => {
   await writePolicy(path, text, { overwrite: force === true, signal: context.signal });
   context.print({ path }, path);
 };
+
+export const policyExplain: RunCommand = async (context, { args, flags }) => {
+  const { platform, local } = flags;
+  const { formatVerdict } = await import("@stowage/runtime-shim");
+  const reference = args[0] ?? "";
+  await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
+  const verdict = await runtime.explainPolicy(
+    local === true ? reference : checkPullReference(reference),
+    {
+      local: local === true,
+      platform: typeof platform === "string" ? parsePlatform(platform) : undefined,
+      signal: context.signal,
+    },
+  );
+  context.print(verdict, formatVerdict(verdict));
+  return verdict.allowed ? 0 : REJECTED;
+};
+
+export const policyCheck: RunCommand = async (context, { args }) => {
+  const { checkPolicyFile } = await import("@stowage/runtime-shim");
+  const { options, env, signal } = context;
+  const { file, problems } = await checkPolicyFile({
+    path: args[0] ?? options.policy,
+    registriesDPath: options.registriesD,
+    env,
+    signal,
+  });
+  const lines = problems.flatMap(({ severity, path, problem, remedy }) => [
+    `${severity}: ${path} ${problem}`,
+    `  ${remedy}`,
+  ]);
+  context.print(
+    { file, problems },
+    problems.length === 0 ? `${file}: no mistakes found` : lines.join("\n"),
+  );
+  return problems.some(({ severity }) => severity === "error") ? REJECTED : 0;
+};
+
+/** The exit code of what a policy rejects, and of a policy that is wrong. */
+const REJECTED = 7;
 
 async function askWhom(context: CommandContext): Promise<readonly string[]> {
   if (!context.stdin.isTTY) {

@@ -1,0 +1,83 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import { type CliWorld, openCliWorld } from "./support/cli-world.ts";
+
+const ACCEPT = [{ type: "insecureAcceptAnything" }];
+const REJECT = [{ type: "reject" }];
+const SIGNED = [{ type: "signedBy", keyType: "GPGKeys", keyPaths: [] }];
+
+describe("policy explain", () => {
+  test("says file, scope, requirement and remedy, online and of a local image, and writes nothing", async () => {
+    await using world = await openCliWorld();
+    expect(await world.ok("policy", "explain", "--tls-verify=false", world.image)).toMatch(
+      /is allowed by .*policy\.json/,
+    );
+    expect(await world.ok("images", "--format", "json")).toBe("[]");
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const scope = `${world.host}/shell`;
+    await writePolicy(world, { default: REJECT, transports: { docker: { [scope]: SIGNED } } });
+    const local = await world.run(["policy", "explain", "--local", world.image]);
+    expect(local).toMatchObject({ code: 7, stderr: "" });
+    expect(local.stdout).toContain(`${world.image} is REJECTED by ${world.path}/policy.json`);
+    expect(local.stdout).toContain(`scope: scope "${scope}" of docker`);
+    expect(local.stdout).toContain("to pass: ");
+    const json = ["policy", "explain", "--tls-verify=false", "--format", "json", world.image];
+    const online = await world.run(json);
+    expect(online.code).toBe(7);
+    expect(JSON.parse(online.stdout)).toMatchObject({
+      allowed: false,
+      image: world.image,
+      manifestDigest: world.digest,
+      scope: { kind: "namespace", text: scope },
+      requirements: [{ type: "signedBy", allowed: false, remedy: expect.any(String) }],
+      places: [{ kind: "lookaside" }, { kind: "attachments" }, { kind: "referrers" }],
+    });
+  });
+
+  test("a rejected pull prints the short form, and what would pass", async () => {
+    await using world = await openCliWorld();
+    await writePolicy(world, { default: SIGNED });
+    const { code, stderr } = await world.run(["pull", "--tls-verify=false", world.image]);
+    expect(code).toBe(7);
+    expect(stderr).toMatch(
+      /is rejected by policy \(.*policy\.json, the default.*, requirement 1 of 1, signedBy: a GPG signature is required, and there is none in /,
+    );
+    expect(stderr).toMatch(/\n {2}Have the image signed/);
+  });
+});
+
+describe("policy check", () => {
+  test("tells of each mistake with what to do, and ends with 7", async () => {
+    await using world = await openCliWorld();
+    const sigstore = { type: "sigstoreSigned", keyPath: "/none.pub" };
+    const file = join(world.path, "other.json");
+    const docker = { busybox: ACCEPT, "quay.io/a": [sigstore] };
+    await writeFile(file, JSON.stringify({ default: REJECT, transports: { docker } }));
+    await mkdir(join(world.path, "registries.d"));
+    const args = ["--registries-d", join(world.path, "registries.d"), "policy", "check", file];
+    const { code, stdout } = await world.run(args);
+    expect(code).toBe(7);
+    expect(stdout).toMatch(
+      /error: .*busybox.* can match no image\n {2}.*docker\.io\/library\/busybox/,
+    );
+    expect(stdout).toMatch(/error: .*\/none\.pub is not there\n/);
+    expect(stdout).toMatch(/error: .*beside the image.*\n {2}.*use-sigstore-attachments: true/);
+    const json = await world.run([...args, "--format", "json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ file, problems: expect.any(Array) });
+  });
+
+  test("finds no mistake in a policy that is well, and a broken one is an error", async () => {
+    await using world = await openCliWorld();
+    await writePolicy(world, { default: REJECT });
+    expect(await world.ok("policy", "check")).toMatch(/no mistakes found/);
+    await writePolicy(world, { default: [] });
+    expect(await world.run(["policy", "check"])).toMatchObject({ code: 7, stdout: "" });
+  });
+});
+
+async function writePolicy(world: CliWorld, policy: object): Promise<void> {
+  await writeFile(join(world.path, "policy.json"), JSON.stringify(policy));
+}

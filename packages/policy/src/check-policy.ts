@@ -1,0 +1,230 @@
+import { escapeText } from "@stowage/content";
+
+import { invalidKeysOf } from "./check-keys.ts";
+import { findLookalikes } from "./lookalike-host.ts";
+import type { Policy, PolicyRequirement } from "./policy.ts";
+import type { KeyFileReader } from "./ports.ts";
+import { readKeyFile } from "./key-material.ts";
+import type { RegistriesD, SignatureSection } from "./registries-d.ts";
+import { findUnreachableScopes } from "./transport-scope.ts";
+
+/** Something in a policy that is not what its author can have meant. */
+export interface PolicyProblem {
+  /** An `error` refuses images that it should not, or can never allow any; the rest is a `warning`. */
+  readonly severity: "error" | "warning";
+  /** Where, as a JSON path. */
+  readonly path: string;
+  readonly problem: string;
+  /** What to do, as a sentence. */
+  readonly remedy: string;
+}
+
+/** What {@link checkPolicy} looks at beside the policy. */
+export interface CheckPolicyOptions {
+  /** Where signatures are; without it nobody asks whether those beside images are looked at. */
+  readonly registriesD?: RegistriesD | undefined;
+  /** @defaultValue from this machine */
+  readonly readKeyFile?: KeyFileReader | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Place {
+  readonly transport: string | undefined;
+  readonly scope: string;
+  readonly path: string;
+}
+
+const TRANSPORTS: ReadonlySet<string> = new Set([
+  "atomic",
+  "containers-storage",
+  "dir",
+  "docker",
+  "docker-archive",
+  "docker-daemon",
+  "oci",
+  "oci-archive",
+  "ostree",
+  "sif",
+  "tarball",
+]);
+
+/** Finds mistakes of a policy that loads: scopes that match nothing, keys that are none, and more. */
+export async function checkPolicy(
+  policy: Policy,
+  options: CheckPolicyOptions = {},
+): Promise<readonly PolicyProblem[]> {
+  const { registriesD, readKeyFile: read = readKeyFile, signal } = options;
+  const problems: PolicyProblem[] = [...checkScopes(policy)];
+  for (const [place, requirements] of placesOf(policy)) {
+    for (const [index, requirement] of requirements.entries()) {
+      const path = `${place.path}[${index}]`;
+      problems.push(...checkRequirement(requirement, path));
+      for (const error of await invalidKeysOf(requirement, read, signal)) {
+        problems.push({
+          severity: "error",
+          path,
+          problem: error.message,
+          remedy: "Give it a file that can be read and holds a public key or certificates.",
+        });
+      }
+      problems.push(...checkAttachments(requirement, { ...place, path }, registriesD));
+    }
+  }
+  return problems;
+}
+
+function* placesOf(policy: Policy): Generator<[Place, readonly PolicyRequirement[]]> {
+  yield [{ transport: undefined, scope: "", path: "default" }, policy.default];
+  for (const [transport, scopes] of Object.entries(policy.transports)) {
+    for (const [scope, requirements] of Object.entries(scopes)) {
+      const path = `transports.${transport}["${escapeText(scope, 160)}"]`;
+      yield [{ transport, scope, path }, requirements];
+    }
+  }
+}
+
+function checkScopes(policy: Policy): readonly PolicyProblem[] {
+  const hosts = Object.keys(policy.transports["docker"] ?? {});
+  return [
+    ...Object.keys(policy.transports)
+      .filter((transport) => !TRANSPORTS.has(transport))
+      .map((transport) => ({
+        severity: "error" as const,
+        path: `transports.${escapeText(transport, 80)}`,
+        problem: "is no transport that images come by",
+        remedy: "Images in registries are of the transport docker.",
+      })),
+    ...findUnreachableScopes(policy).map(({ scope }) => ({
+      severity: "error" as const,
+      path: `transports.docker["${escapeText(scope, 160)}"]`,
+      problem: "can match no image",
+      remedy: suggestScope(scope),
+    })),
+    ...findLookalikes(hosts).map(({ scope, meant, why }) => ({
+      severity: "warning" as const,
+      path: `transports.docker["${escapeText(scope, 160)}"]`,
+      problem: `looks like ${meant}, and is not: ${why}`,
+      remedy: `Write ${meant} if that is meant.`,
+    })),
+    ...(policy.default.some(({ type }) => type === "insecureAcceptAnything")
+      ? [
+          {
+            severity: "warning" as const,
+            path: "default",
+            problem: "accepts every image that no scope covers",
+            remedy: 'Make it [{"type": "reject"}], and name what is trusted.',
+          },
+        ]
+      : []),
+  ];
+}
+
+function suggestScope(scope: string): string {
+  const bare = scope.replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "");
+  if (/^\*[^.]/.test(scope))
+    return `Write *.${scope.replace(/^\*\.?/, "")} for the hosts below it.`;
+  if (!bare.includes("/") && !bare.includes(".") && bare !== "localhost") {
+    return `Scopes are full names: docker.io/library/${bare}, perhaps.`;
+  }
+  if (bare !== scope) return `Write ${bare}: a scope has neither a scheme nor a slash at its end.`;
+  return "Scopes are full names, as in docker.io/library or quay.io, or *.example.com.";
+}
+
+function checkRequirement(requirement: PolicyRequirement, path: string): readonly PolicyProblem[] {
+  switch (requirement.type) {
+    case "signedBaseLayer":
+      return [
+        {
+          severity: "error",
+          path,
+          problem: "denies every image: no tool gives signedBaseLayer a meaning",
+          remedy: "Remove it.",
+        },
+      ];
+    case "signedBy":
+      if (requirement.keyType === "GPGKeys") return [];
+      return [
+        {
+          severity: "error",
+          path: `${path}.keyType`,
+          problem: `denies every image: no tool gives ${requirement.keyType} a meaning`,
+          remedy: "Make it GPGKeys.",
+        },
+      ];
+    case "sigstoreSigned":
+      if (!["matchExact", "matchRepoDigestOrExact"].includes(requirement.signedIdentity.type))
+        return [];
+      return [
+        {
+          severity: "warning",
+          path: `${path}.signedIdentity`,
+          problem: `${requirement.signedIdentity.type} accepts no signature by cosign, which names the repository only`,
+          remedy:
+            'For images signed with cosign, set "signedIdentity": {"type": "matchRepository"}.',
+        },
+      ];
+    case "anyOf":
+    case "audit":
+      return requirement.requirements.flatMap((inner, index) =>
+        checkRequirement(inner, `${path}.requirements[${index}]`),
+      );
+    default:
+      return [];
+  }
+}
+
+function checkAttachments(
+  requirement: PolicyRequirement,
+  { transport, scope, path }: Place,
+  registriesD: RegistriesD | undefined,
+): readonly PolicyProblem[] {
+  if (registriesD === undefined || !needsAttachments(requirement)) return [];
+  if (transport !== undefined && transport !== "docker") return [];
+  if (enabledFor(scope, registriesD)) return [];
+  const where = scope === "" ? "default-docker" : `docker: ${scope}`;
+  return [
+    {
+      severity: "error",
+      path,
+      problem: `needs signatures beside the image, which nobody looks for: ${registriesD.directory} does not enable them for ${scope === "" ? "all images" : `"${escapeText(scope, 160)}"`}`,
+      remedy: `Put a file NAME.yaml into ${registriesD.directory} that sets use-sigstore-attachments: true under ${where}.`,
+    },
+  ];
+}
+
+function needsAttachments(requirement: PolicyRequirement): boolean {
+  switch (requirement.type) {
+    case "sigstoreSigned":
+      return true;
+    case "anyOf":
+    case "audit":
+      return requirement.requirements.some(needsAttachments);
+    default:
+      return false;
+  }
+}
+
+/** Whether what stands at the scope, or above it, says so. */
+function enabledFor(scope: string, { docker, default: fallback }: RegistriesD): boolean {
+  const sections: (SignatureSection | undefined)[] = scopesAbove(scope).map((name) => docker[name]);
+  const [first] = [...sections, fallback].flatMap(
+    (section) => section?.useSigstoreAttachments ?? [],
+  );
+  return first ?? false;
+}
+
+function scopesAbove(scope: string): readonly string[] {
+  if (scope === "") return [];
+  const [repository = ""] = scope.split("@");
+  const untagged = repository.replace(/:[^/:]*$/, (tag) => (repository.includes("/") ? "" : tag));
+  const names = [scope, untagged];
+  for (let end = untagged.lastIndexOf("/"); end > 0; end = untagged.lastIndexOf("/", end - 1)) {
+    names.push(untagged.slice(0, end));
+  }
+  const [host = ""] = (untagged.split("/")[0] ?? "").split(":");
+  const begin = host.startsWith("*.") ? 2 : 0;
+  for (let dot = host.indexOf(".", begin); dot !== -1; dot = host.indexOf(".", dot + 1)) {
+    names.push(`*${host.slice(dot)}`);
+  }
+  return names;
+}

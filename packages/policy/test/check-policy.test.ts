@@ -1,0 +1,174 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import {
+  checkPolicy,
+  loadRegistriesD,
+  parsePolicy,
+  type PolicyProblem,
+  type RegistriesD,
+} from "@stowage/policy";
+import { tempDir } from "@stowage/testkit";
+import { describe, expect, test } from "vitest";
+
+import { makeSigner } from "./support/sigstore-signer.ts";
+
+const REJECT = [{ type: "reject" }];
+const ACCEPT = [{ type: "insecureAcceptAnything" }];
+const KEY = makeSigner().data;
+const SIGSTORE = {
+  type: "sigstoreSigned",
+  keyData: KEY,
+  signedIdentity: { type: "matchRepository" },
+};
+
+describe("checkPolicy", () => {
+  test("finds nothing in a policy that is well", async () => {
+    const policy = docker({
+      "docker.io/library": ACCEPT,
+      "quay.io": REJECT,
+      "*.example.com": ACCEPT,
+    });
+    expect(await checkPolicy(policy)).toEqual([]);
+  });
+
+  test.for([
+    ["busybox", "docker.io/library/busybox"],
+    ["https://quay.io/a", "quay.io/a"],
+    ["quay.io/", "quay.io"],
+    ["*example.com", "*.example.com"],
+    ["a.*.com", "*.example.com"],
+  ] as const)("P07, P08 %s matches nothing; %s may be meant", async ([scope, meant]) => {
+    expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toMatchObject([
+      {
+        severity: "error",
+        path: expect.stringContaining(scope),
+        remedy: expect.stringContaining(meant),
+      },
+    ]);
+  });
+
+  test.for([
+    ["registry-1.docker.io/library", "docker.io/library"],
+    ["hub.docker.com", "docker.io"],
+    ["docker.io/busybox", "docker.io/library/busybox"],
+    ["qauy.io/a", "quay.io/a"],
+    ["quay.1o", "quay.io"],
+    ["ghrc.io", "ghcr.io"],
+    ["rncr.microsoft.com", "mcr.microsoft.com"],
+    ["dockerr.io", "docker.io"],
+  ] as const)("%s looks like %s, and is not", async ([scope, meant]) => {
+    expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toMatchObject([
+      { severity: "warning", problem: expect.stringContaining(`looks like ${meant},`) },
+    ]);
+  });
+
+  test.for([
+    "docker.io",
+    "docker.io/library/busybox",
+    "docker.io/me/app",
+    "gcr.io",
+    "ghcr.io",
+    "q.io",
+  ])("%s is what it is", async (scope) => {
+    expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toEqual([]);
+  });
+
+  test("tells of transports that are none, and of a default that accepts", async () => {
+    const policy = parsePolicy(JSON.stringify({ default: ACCEPT, transports: { dokcer: {} } }));
+    expect(await checkPolicy(policy)).toMatchObject([
+      { severity: "error", path: "transports.dokcer" },
+      { severity: "warning", path: "default" },
+    ]);
+  });
+
+  test("P05 tells of every key that is none, also inside others", async () => {
+    const signedBy = { type: "signedBy", keyType: "GPGKeys", keyPath: "/none.asc" };
+    const authority = { type: "sigstoreSigned", pki: { caRootsPath: "/ca", subjectEmail: "a" } };
+    const anyOf = { type: "anyOf", requirements: [signedBy, ...REJECT] };
+    const problems = await checkPolicy(docker({ "q.io/a": [signedBy, authority, anyOf] }));
+    expect(errors(problems)).toEqual([
+      'transports.docker["q.io/a"][0]: /none.asc is not there',
+      'transports.docker["q.io/a"][1]: /ca is not there',
+      'transports.docker["q.io/a"][2]: /none.asc is not there',
+    ]);
+  });
+
+  test("tells of requirements that nothing can meet", async () => {
+    const base = { type: "signedBaseLayer", baseLayerIdentity: { type: "matchExact" } };
+    const x509 = { type: "signedBy", keyType: "X509Certificates", keyPaths: [] };
+    const problems = await checkPolicy(
+      docker({ "q.io/a": [base, { type: "audit", requirements: [x509] }] }),
+    );
+    expect(errors(problems).map((text) => text.split(": ")[0])).toEqual([
+      'transports.docker["q.io/a"][0]',
+      'transports.docker["q.io/a"][1].requirements[0].keyType',
+    ]);
+  });
+
+  test("POL-X07 tells that cosign's signatures do not fit the identity that is the default", async () => {
+    const policy = docker({ "q.io/a": [{ ...SIGSTORE, signedIdentity: undefined }] });
+    expect(await checkPolicy(policy)).toMatchObject([
+      { severity: "warning", remedy: expect.stringContaining("matchRepository") },
+    ]);
+  });
+});
+
+describe("POL-X06 checkPolicy, of signatures beside images that nobody looks for", () => {
+  test.for([
+    ["nothing is said", "", "q.io/a", false],
+    ["all are looked for", "default-docker: {use-sigstore-attachments: true}", "q.io/a", true],
+    ["the scope is", "docker: {q.io/a: {use-sigstore-attachments: true}}", "q.io/a", true],
+    ["its parent is", "docker: {q.io: {use-sigstore-attachments: true}}", "q.io/a/b:1", true],
+    ["a wildcard is", "docker: {'*.io': {use-sigstore-attachments: true}}", "q.io:5000/a", true],
+    ["a part of it is", "docker: {q.io/a/b: {use-sigstore-attachments: true}}", "q.io/a", false],
+    ["another is", "docker: {r.io: {use-sigstore-attachments: true}}", "q.io/a", false],
+    [
+      "its parent is, but it is not",
+      "docker: {q.io: {use-sigstore-attachments: true}, q.io/a: {use-sigstore-attachments: false}}",
+      "q.io/a",
+      false,
+    ],
+    [
+      "a host is, for the whole transport",
+      "docker: {q.io: {use-sigstore-attachments: true}}",
+      "",
+      false,
+    ],
+  ] as const)("where %s", async ([, yaml, scope, isFine]) => {
+    await using folder = await tempDir();
+    const problems = await checkPolicy(docker({ [scope]: [SIGSTORE] }), {
+      registriesD: await registriesD(folder.path, yaml),
+    });
+    if (isFine) {
+      expect(problems).toEqual([]);
+      return;
+    }
+    expect(problems).toMatchObject([
+      { severity: "error", remedy: expect.stringContaining("use-sigstore-attachments: true") },
+    ]);
+  });
+
+  test("other transports and other requirements need none", async () => {
+    await using folder = await tempDir();
+    const config = await registriesD(folder.path, "");
+    const transports = { dir: { "/a": [SIGSTORE] }, docker: { "q.io": ACCEPT } };
+    const policy = parsePolicy(JSON.stringify({ default: REJECT, transports }));
+    expect(await checkPolicy(policy, { registriesD: config })).toEqual([]);
+  });
+});
+
+function docker(scopes: Readonly<Record<string, readonly object[]>>) {
+  return parsePolicy(JSON.stringify({ default: REJECT, transports: { docker: scopes } }));
+}
+
+function errors(problems: readonly PolicyProblem[]): readonly string[] {
+  return problems
+    .filter(({ severity }) => severity === "error")
+    .map(({ path, problem }) => `${path}: ${problem}`);
+}
+
+async function registriesD(path: string, yaml: string): Promise<RegistriesD> {
+  await writeFile(join(path, "a.yaml"), yaml);
+  return await loadRegistriesD({ directory: path });
+}
