@@ -1,5 +1,6 @@
 import { hasErrorCode } from "@stowage/content";
 
+import { readBundleMaterial } from "./judge-sigstore-bundle.ts";
 import type { PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { readSignedByKeys } from "./requirement-signed-by.ts";
@@ -38,6 +39,9 @@ async function readKeysOf(
       return;
     case "sigstoreSigned":
       await readTrust(requirement, { readKeyFile, signal });
+      return;
+    case "sigstoreBundle":
+      await readBundleMaterial(requirement, { readKeyFile, signal });
       return;
     default:
   }

@@ -195,6 +195,7 @@ function checkAttachments(
 function needsAttachments(requirement: PolicyRequirement): boolean {
   switch (requirement.type) {
     case "sigstoreSigned":
+    case "sigstoreBundle":
       return true;
     case "anyOf":
     case "audit":

@@ -13,6 +13,7 @@ import { judgeInsecureAcceptAnything } from "./requirement-insecure-accept-anyth
 import { judgeReject } from "./requirement-reject.ts";
 import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
 import { judgeSignedBy } from "./requirement-signed-by.ts";
+import { judgeSigstoreBundle } from "./judge-sigstore-bundle.ts";
 import { judgeSigstoreSigned } from "./judge-sigstore-signed.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
@@ -138,6 +139,8 @@ async function judgeByType(
       return judgeSignedBaseLayer();
     case "sigstoreSigned":
       return await judgeSigstoreSigned(requirement, context);
+    case "sigstoreBundle":
+      return await judgeSigstoreBundle(requirement, context);
     case "anyOf":
       return await judgeAnyOf(requirement, (other) => judge(other, context));
     case "audit":

@@ -72,6 +72,12 @@ export type {
   SignedByRequirement,
 } from "./requirement-signed-by.ts";
 export type {
+  BundleIdentity,
+  BundleRoot,
+  BundleTrust,
+  SigstoreBundleRequirement,
+} from "./requirement-sigstore-bundle.ts";
+export type {
   SigstoreFulcio,
   SigstorePki,
   SigstoreRekor,

@@ -161,7 +161,7 @@ function remedyFor(
   switch (format) {
     case "simple-signing":
       if (others.size > 0) {
-        return "The image is signed with sigstore: use a requirement sigstoreSigned with its key or identity.";
+        return "The image is signed with sigstore: use a requirement sigstoreSigned or sigstoreBundle with its key or identity.";
       }
       return "Have the image signed, and say in registries.d where its signatures are: lookaside, under the image's scope.";
     case "sigstore-attachment":

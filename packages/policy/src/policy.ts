@@ -25,6 +25,10 @@ import {
 } from "./requirement-signed-base-layer.ts";
 import { parseSignedBy, type SignedByRequirement } from "./requirement-signed-by.ts";
 import {
+  parseSigstoreBundle,
+  type SigstoreBundleRequirement,
+} from "./requirement-sigstore-bundle.ts";
+import {
   parseSigstoreSigned,
   type SigstoreSignedRequirement,
 } from "./requirement-sigstore-signed.ts";
@@ -37,6 +41,7 @@ export type PolicyRequirement =
   | SignedByRequirement
   | SignedBaseLayerRequirement
   | SigstoreSignedRequirement
+  | SigstoreBundleRequirement
   | AnyOfRequirement
   | AuditRequirement;
 
@@ -137,6 +142,8 @@ function readRequirement(shape: PolicyShape): PolicyRequirement {
       return parseSignedBaseLayer(shape);
     case "sigstoreSigned":
       return parseSigstoreSigned(shape);
+    case "sigstoreBundle":
+      return parseSigstoreBundle(shape);
     case "anyOf":
       return parseAnyOf(shape, readRequirements);
     case "audit":

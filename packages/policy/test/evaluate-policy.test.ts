@@ -8,7 +8,7 @@ const REJECT = { type: "reject" };
 const NO_KEY = { type: "signedBy", keyType: "GPGKeys", keyPath: "/k" };
 const UNCHECKED = [
   { type: "signedBaseLayer", baseLayerIdentity: { type: "matchExact" } },
-  { type: "sigstoreSigned", keyPath: "/k" },
+  { type: "signedBy", keyType: "X509Certificates", keyPath: "/k" },
 ] as const;
 const DIGEST = `sha256:${"0".repeat(64)}`;
 

@@ -1,0 +1,255 @@
+// The certificate library asks for it.
+import "reflect-metadata";
+
+import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+
+import { initializeCA, initializeCTLog, initializeTLog, initializeTSA } from "@sigstore/mock";
+import type { BundleSignature } from "@stowage/policy";
+
+import { MANIFEST_DIGEST } from "./judged-image.ts";
+
+export const ISSUER = "https://token.actions.githubusercontent.com";
+export const WORKFLOW = "https://github.com/o/r/.github/workflows/build.yml@refs/tags/v1.2.3";
+export const SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1";
+
+/** What a bundle says, and how it was made. */
+export interface BundleOptions {
+  readonly statement?: object;
+  readonly payloadType?: string;
+  readonly subject?: string;
+  readonly issuer?: string;
+  /** A bare key instead of a certificate. */
+  readonly key?: KeyObject;
+  /** @defaultValue `v1` */
+  readonly log?: "none" | "v1" | "v2";
+  /** Whether a timestamp authority says when. @defaultValue only with a log of `v2` */
+  readonly timestamp?: boolean;
+}
+
+/** A bundle as JSON; tests turn its parts. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a document that tests break at any place
+export type BundleJson = any;
+
+/** A sigstore instance of its own, with a trusted root that names it. */
+export interface Sigstore {
+  readonly trustedRoot: Record<string, unknown>;
+  /** Base64 of the trusted root. */
+  readonly rootData: string;
+  bundle(options?: BundleOptions): Promise<BundleJson>;
+}
+
+/** Starts the services of the sigstore project's own mock. */
+export async function openSigstore(): Promise<Sigstore> {
+  const ctLog = await initializeCTLog(keyPair());
+  const ca = await initializeCA(keyPair(), ctLog);
+  const log = await initializeTLog("https://log.example.com", keyPair());
+  const tsa = await initializeTSA(keyPair());
+  const validFor = { start: "2020-01-01T00:00:00Z" };
+  const logOf = (publicKey: Uint8Array) => ({
+    baseUrl: "https://log.example.com",
+    hashAlgorithm: "SHA2_256",
+    publicKey: { rawBytes: base64(publicKey), keyDetails: "PKIX_ECDSA_P256_SHA_256", validFor },
+    logId: { keyId: base64(sha256(publicKey)) },
+  });
+  const authorityOf = (...certificates: readonly ArrayBufferView[]) => ({
+    subject: { organization: "o", commonName: "c" },
+    uri: "https://ca.example.com",
+    certChain: {
+      certificates: certificates.map((certificate) => ({ rawBytes: base64(certificate) })),
+    },
+    validFor,
+  });
+  const trustedRoot = {
+    mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+    tlogs: [logOf(log.publicKey)],
+    certificateAuthorities: [authorityOf(ca.rootCertificate)],
+    ctlogs: [logOf(ctLog.publicKey)],
+    timestampAuthorities: [authorityOf(tsa.intCertificate, tsa.rootCertificate)],
+  };
+  return {
+    trustedRoot,
+    rootData: base64(Buffer.from(JSON.stringify(trustedRoot))),
+    async bundle(options = {}) {
+      const { statement = statementOf(), payloadType = "application/vnd.in-toto+json" } = options;
+      const { subject = WORKFLOW, issuer = ISSUER, log: version = "v1" } = options;
+      const { privateKey, publicKey } =
+        options.key === undefined ? keyPair() : { privateKey: options.key, publicKey: undefined };
+      const certificate =
+        publicKey &&
+        (await ca.issueCertificate({
+          publicKey: publicKey.export({ format: "der", type: "spki" }),
+          subjectAltName: subject,
+          extensions: [
+            { oid: "1.3.6.1.4.1.57264.1.1", value: issuer, legacy: true },
+            { oid: "1.3.6.1.4.1.57264.1.8", value: issuer },
+          ],
+        }));
+      const payload = Buffer.from(JSON.stringify(statement));
+      const signature = sign("sha256", preAuthEncoding(payloadType, payload), privateKey);
+      const verifier = certificate
+        ? pemOf("CERTIFICATE", certificate)
+        : pemOf("PUBLIC KEY", spkiOf(privateKey));
+      const tlogEntries = await entries(
+        version,
+        payload,
+        signature,
+        verifier,
+        certificate ?? spkiOf(privateKey),
+        certificate !== undefined,
+      );
+      const isTimed = options.timestamp ?? version === "v2";
+      return {
+        mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
+        verificationMaterial: {
+          ...(certificate
+            ? { certificate: { rawBytes: base64(certificate) } }
+            : { publicKey: { hint: "key" } }),
+          tlogEntries,
+          ...(isTimed && {
+            timestampVerificationData: {
+              rfc3161Timestamps: [{ signedTimestamp: await timestampOf(signature) }],
+            },
+          }),
+        },
+        dsseEnvelope: {
+          payload: base64(payload),
+          payloadType,
+          signatures: [{ sig: base64(signature) }],
+        },
+      };
+    },
+  };
+
+  async function entries(
+    version: "none" | "v1" | "v2",
+    payload: Buffer,
+    signature: Buffer,
+    verifier: string,
+    raw: ArrayBufferView,
+    isCertificate: boolean,
+  ): Promise<readonly object[]> {
+    if (version === "none") return [];
+    if (version === "v2") {
+      const body = {
+        apiVersion: "0.0.2",
+        kind: "dsse",
+        spec: {
+          dsseV002: {
+            payloadHash: { algorithm: "SHA2_256", digest: base64(sha256(payload)) },
+            signatures: [
+              {
+                content: base64(signature),
+                verifier: {
+                  keyDetails: "PKIX_ECDSA_P256_SHA_256",
+                  [isCertificate ? "x509Certificate" : "publicKey"]: { rawBytes: base64(raw) },
+                },
+              },
+            ],
+          },
+        },
+      };
+      const entry = await log.logV2(body as unknown as Parameters<typeof log.logV2>[0]);
+      return [
+        {
+          logIndex: entry.logIndex,
+          logId: { keyId: base64(entry.logId?.keyId ?? Buffer.of()) },
+          kindVersion: { kind: "dsse", version: "0.0.2" },
+          inclusionProof: proofOf(entry.inclusionProof?.checkpoint?.envelope ?? ""),
+          canonicalizedBody: base64(entry.canonicalizedBody),
+        },
+      ];
+    }
+    const proposed = {
+      apiVersion: "0.0.1",
+      kind: "dsse",
+      spec: {
+        envelopeHash: { algorithm: "sha256", value: sha256(payload).toString("hex") },
+        payloadHash: { algorithm: "sha256", value: sha256(payload).toString("hex") },
+        signatures: [{ signature: base64(signature), verifier: base64(Buffer.from(verifier)) }],
+      },
+    };
+    const [entry] = Object.values(await log.log(proposed));
+    const { verification } = entry as unknown as {
+      verification: { inclusionProof: { checkpoint: string }; signedEntryTimestamp: string };
+    };
+    return [
+      {
+        logIndex: String(entry?.logIndex),
+        logId: { keyId: Buffer.from(entry?.logID ?? "", "hex").toString("base64") },
+        kindVersion: { kind: "dsse", version: "0.0.1" },
+        integratedTime: String(entry?.integratedTime),
+        inclusionPromise: { signedEntryTimestamp: verification.signedEntryTimestamp },
+        inclusionProof: proofOf(verification.inclusionProof.checkpoint),
+        canonicalizedBody: entry?.body as unknown as string,
+      },
+    ];
+  }
+
+  async function timestampOf(signature: Buffer): Promise<string> {
+    const response = await tsa.timestamp({
+      artifactHash: sha256(signature),
+      hashAlgorithmOID: "2.16.840.1.101.3.4.2.1",
+      nonce: 1,
+      policyOID: "1.2.3.4",
+      certReq: false,
+    });
+    return base64(response);
+  }
+}
+
+/** Every proof of the mock is of a log with one entry, and its checkpoint has the root. */
+function proofOf(checkpoint: string): object {
+  const rootHash = checkpoint.split("\n")[2];
+  const envelope = { envelope: checkpoint };
+  return { logIndex: "0", treeSize: "1", rootHash, hashes: [], checkpoint: envelope };
+}
+
+/** The statement of `cosign sign`, or another. */
+export function statementOf(change: object = {}): object {
+  const sha256 = MANIFEST_DIGEST.slice("sha256:".length);
+  return {
+    _type: "https://in-toto.io/Statement/v1",
+    subject: [{ digest: { sha256 } }],
+    predicateType: SIGN_PREDICATE,
+    predicate: {},
+    ...change,
+  };
+}
+
+export function bundleSignature(json: BundleJson): BundleSignature {
+  return { format: "sigstore-bundle", bytes: Buffer.from(JSON.stringify(json)), origin: "test" };
+}
+
+function keyPair(): { publicKey: KeyObject; privateKey: KeyObject } {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" });
+}
+
+function spkiOf(privateKey: KeyObject): Buffer {
+  const { x, y } = privateKey.export({ format: "jwk" });
+  const point = Buffer.concat([
+    Buffer.of(4),
+    Buffer.from(x ?? "", "base64url"),
+    Buffer.from(y ?? "", "base64url"),
+  ]);
+  return Buffer.concat([
+    Buffer.from("3059301306072a8648ce3d020106082a8648ce3d030107034200", "hex"),
+    point,
+  ]);
+}
+
+function preAuthEncoding(type: string, payload: Buffer): Buffer {
+  const head = `DSSEv1 ${type.length} ${type} ${payload.length} `;
+  return Buffer.concat([Buffer.from(head), payload]);
+}
+
+function pemOf(label: string, der: ArrayBufferView): string {
+  return `-----BEGIN ${label}-----\n${base64(der)}\n-----END ${label}-----\n`;
+}
+
+function base64(bytes: ArrayBufferView): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
