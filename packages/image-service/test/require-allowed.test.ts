@@ -29,6 +29,16 @@ describe("requireAllowed", () => {
     await expect(world.images.requireAllowed(NAME)).rejects.toThrow("stricter now");
   });
 
+  test("V87 a rejection is the end: nothing else is opened, fetched or tried", async () => {
+    await using world = await openWorld();
+    await world.registry.push(NAME, IMAGE);
+    world.judge = () => Promise.reject(new Error("rejected"));
+    await expect(world.images.pull(NAME)).rejects.toThrow("rejected");
+    expect(world.judged).toHaveLength(1);
+    expect(world.registry.fetched).toEqual([]);
+    expect(world.registry.opens).toMatchObject({ count: 1, closes: 1 });
+  });
+
   test("a pull again keeps what the policy wants then", async () => {
     await using world = await openSigned();
     world.judge = async () => ({ signatures: Buffer.from("others") });

@@ -164,6 +164,10 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
 
   test.for([
     ["two signatures at once", async () => keyring.sign(alice, payloadOf(), "--local-user", bob)],
+    [
+      "two signatures, the other way round",
+      async () => keyring.sign(bob, payloadOf(), "--local-user", alice),
+    ],
     ["a signature of a signature", async () => keyring.sign(alice, good)],
     ["two messages", async () => Buffer.concat([good, good])],
     ["a detached signature", async () => detached("--detach-sign")],
@@ -191,6 +195,17 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
     expect((await judgeOne(await signedBy(owner), signature)).reason).toContain(owner);
     await keyring.revokeSubkey(owner);
     expect((await judgeOne(await signedBy(owner), signature)).allowed).toBe(false);
+  });
+
+  test("S07, V88 an expired subkey signs nothing, also what it signed before", async () => {
+    const at = "20240101T000000";
+    const owner = await keyring.makeKey("owner-of-old", { at });
+    const subkey = await keyring.addSubkey(owner, { at, expires: "2d" });
+    const bytes = await keyring.sign(`${subkey}!`, payloadOf(), "--faked-system-time", at);
+    const requirement = await signedBy(owner);
+    const now = (): Date => new Date("2024-01-02T00:00:00Z");
+    expect((await judgeOne(requirement, simpleSignature(bytes), { now })).allowed).toBe(true);
+    expect((await judgeOne(requirement, simpleSignature(bytes))).allowed).toBe(false);
   });
 
   test("S07, V88 a revoked key signs nothing, nor has it", async () => {

@@ -86,7 +86,7 @@ function urlFetcher(
           url,
           headers: {},
           ...(tls && { tls }),
-          ...(redirects > 0 && { namedBy: asked.host }),
+          ...(redirects > 0 && { namedBy: asked.hostname, namedFor: "content" as const }),
         },
         { signal },
       );

@@ -136,6 +136,22 @@ describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
     expect(await images.listImages()).toEqual([]);
   });
 
+  test("S17 a lookaside that sends on is followed to HTTP, and never to a file or for ever", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    const { images } = world.runtime.runtime;
+    world.redirect = "/moved";
+    await images.pull(name);
+    expect(world.asked.filter((path) => path.startsWith("/moved/"))).not.toEqual([]);
+    const unavailable = { code: "ERR_POLICY_SIGNATURES_UNAVAILABLE" };
+    world.redirect = `file://${world.lookaside}`;
+    await expect(images.pull(name)).rejects.toMatchObject(unavailable);
+    world.redirect = "/again";
+    world.asked.length = 0;
+    await expect(images.pull(name)).rejects.toMatchObject(unavailable);
+    expect(world.asked).toHaveLength(6);
+  });
+
   test("POL-X14 whoever keeps no signatures needs none that nobody asks for", async () => {
     await using world = await openSigningWorld(site);
     const name = await world.push("team/app:1", "--sign-by", world.signer);

@@ -23,7 +23,7 @@ export interface GpgKeyring extends AsyncDisposable {
   /** Makes a key that signs, and resolves to its fingerprint. */
   makeKey(name: string, options?: GpgKeyOptions): Promise<string>;
   /** Gives a key a subkey that signs from then on; resolves to the subkey's fingerprint. */
-  addSubkey(fingerprint: string): Promise<string>;
+  addSubkey(fingerprint: string, options?: Omit<GpgKeyOptions, "algorithm">): Promise<string>;
   revokeKey(fingerprint: string): Promise<void>;
   /** Revokes the first subkey. */
   revokeSubkey(fingerprint: string): Promise<void>;
@@ -60,8 +60,10 @@ export async function makeGpgKeyring(): Promise<GpgKeyring> {
       await run([...clock, ...unlocked, "--quick-gen-key", user, algorithm, "sign", expires]);
       return (await fingerprintOf(`=${user}`))[0] ?? "";
     },
-    async addSubkey(fingerprint) {
-      await run([...unlocked, "--quick-add-key", fingerprint, "ed25519", "sign", "never"]);
+    async addSubkey(fingerprint, { expires = "never", at } = {}) {
+      const clock = at === undefined ? [] : ["--faked-system-time", at];
+      const made = ["--quick-add-key", fingerprint, "ed25519", "sign", expires];
+      await run([...clock, ...unlocked, ...made]);
       return (await fingerprintOf(fingerprint)).at(-1) ?? "";
     },
     async revokeKey(fingerprint) {

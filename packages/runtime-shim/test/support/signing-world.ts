@@ -39,6 +39,8 @@ export interface SigningWorld extends SigningSite {
   readonly asked: string[];
   /** What the lookaside answers instead of files, if set. */
   status: number | undefined;
+  /** Where the lookaside sends on whoever asks if set. */
+  redirect: string | undefined;
   /** Puts the image into the registry with skopeo and more arguments, under a name of this world. */
   push(name: string, ...args: readonly string[]): Promise<string>;
   /** Writes the policy of the runtime. */
@@ -86,11 +88,15 @@ export async function openSigningWorld(site: SigningSite): Promise<SigningWorld>
   const server = createServer((request, response) => {
     const name = decodeURIComponent(request.url ?? "");
     asked.push(name);
+    if (world.redirect !== undefined && !name.startsWith("/moved/")) {
+      response.writeHead(302, { location: world.redirect + (request.url ?? "") }).end();
+      return;
+    }
     if (world.status !== undefined) {
       response.writeHead(world.status).end();
       return;
     }
-    void readFile(join(lookaside, name)).then(
+    void readFile(join(lookaside, name.replace("/moved/", "/"))).then(
       (bytes) => response.end(bytes),
       () => response.writeHead(404).end(),
     );
@@ -104,6 +110,7 @@ export async function openSigningWorld(site: SigningSite): Promise<SigningWorld>
     lookaside,
     asked,
     status: undefined,
+    redirect: undefined,
     async push(name, ...args) {
       const staging = join(path, "staging.d");
       await mkdir(staging, { recursive: true });
