@@ -3,7 +3,9 @@ import type { Platform } from "@stowage/content";
 import type { PolicyProblem, PolicyVerdict } from "@stowage/policy";
 import type { Store } from "@stowage/store";
 
+import { registriesSource } from "./open-registry-client.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+import { withShortNames } from "./short-names.ts";
 import { imageSource } from "./wire-image-service.ts";
 import { askPolicy } from "./wire-policy-gate.ts";
 import type { SignatureRegistries } from "./wire-signature-source.ts";
@@ -36,16 +38,22 @@ export async function explainPolicy(
 ): Promise<PolicyVerdict> {
   const { createImageService } = await import("@stowage/image-service");
   const { local = false, platform, source, signal } = how;
-  const registries: SignatureRegistries = new WeakMap();
+  const registries = registriesSource(options);
+  const signatures: SignatureRegistries = new WeakMap();
   let verdict: PolicyVerdict | undefined;
   const policy: PolicyGate = {
     async requireAllowed(asked, wait) {
-      const question = await askPolicy(asked, options, registries, wait?.signal);
+      const question = await askPolicy(asked, options, signatures, wait?.signal);
       verdict = await question.evaluator.evaluate(question.subject, { signal: wait?.signal });
       throw new Explained("the policy was asked");
     },
   };
-  const images = createImageService({ store, source: imageSource(options, registries), policy });
+  const opener = imageSource(options, registries, signatures);
+  const images = withShortNames(
+    createImageService({ store, source: opener, policy }),
+    registries,
+    options,
+  );
   try {
     if (local) await images.requireAllowed(nameOrId, { signal });
     else await images.pull(nameOrId, { platform, source, signal });

@@ -16,12 +16,7 @@ const ON_OWN_PATHS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where names of an image may go by, in directories that are open. */
-const DOORS: readonly string[] = [
-  "src/allocated-bytes.ts",
-  "src/check/compare-trees.ts",
-  "src/layer/",
-  "src/linux/",
-];
+const DOORS: readonly string[] = ["src/layer/", "src/linux/"];
 
 const BY_NAME_IN_DIRECTORY = /(?:At|Beneath)$/;
 const FILE_CALLS = /\/linux\/(?:file-calls|file-metadata|xattr)\.ts$/;
@@ -32,8 +27,8 @@ const NAMES_AS_BYTES = /encoding:\s*"buffer"/;
 
 /**
  * That names which came out of an image reach the file system through one door: what is in
- * `src/layer`, and the few others of `DOORS`, take them, with the calls of `src/linux`, which work in
- * directories that are open and follow nothing. Everywhere else names are the store's own.
+ * `src/layer` takes them, with the calls of `src/linux`, which work in directories that are open and
+ * follow nothing. Everywhere else names are the store's own.
  */
 export function checkUntrustedNames({ name, sources }: WorkspacePackage): string[] {
   if (name !== "store") return [];
