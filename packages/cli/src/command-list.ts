@@ -241,7 +241,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     flags: [
       ["--deep", "read every byte, and compare each layer with its blob"],
       ["--repair", "repair what is damaged; fetch only the blobs that are"],
-      ...SOURCE_FLAGS.slice(1),
+      ...SOURCE_FLAGS,
     ],
     load: async () => (await import("./commands/fsck.ts")).fsck,
   },
