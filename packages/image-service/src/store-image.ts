@@ -49,8 +49,10 @@ export async function storeImage(
   const { signal, emit, turns, platform, isPlatformAsked } = options;
   const { manifest, fetched, index } = resolved;
   const id = manifest.config.digest;
+  const signatures = options.signatures && signaturesDescriptor(options.signatures);
   const named = [manifest.config, ...manifest.layers, fetched.descriptor];
-  const blobs = [...named, ...(index ? [index.descriptor] : [])].map(({ digest }) => digest);
+  const more = [...(index ? [index.descriptor] : []), ...(signatures ? [signatures] : [])];
+  const blobs = [...named, ...more].map(({ digest }) => digest);
   // What is named is kept, and nothing else: a pull that takes hours holds up no collection.
   await using _blobs = await store.createLease({ blobs, signal });
   const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, emit });
@@ -72,7 +74,6 @@ export async function storeImage(
   await writeBytes(store, manifest.config, configBytes, signal);
   await writeBytes(store, fetched.descriptor, fetched.bytes, signal);
   if (index) await writeBytes(store, index.descriptor, index.bytes, signal);
-  const signatures = options.signatures && signaturesDescriptor(options.signatures);
   if (options.signatures && signatures) {
     await writeBytes(store, signatures, options.signatures, signal);
   }

@@ -130,6 +130,29 @@ describe("a collection while a pull is under way", () => {
   });
 });
 
+test("P10: a collection right before the record is written takes nothing that it will name", async () => {
+  await using world = await openWorld();
+  await world.registry.push(`${APP}:1`, makeImage());
+  const { store } = world;
+  const images = world.service({
+    policy: { requireAllowed: async () => ({ signatures: Buffer.from("what was found") }) },
+    store: {
+      ...store,
+      images: {
+        ...store.images,
+        async put(...record) {
+          await store.collectGarbage();
+          await store.images.put(...record);
+        },
+      },
+    },
+  });
+  const { id } = await images.pull(`${APP}:1`);
+  const [way] = (await store.images.get(id)).manifests;
+  expect(way?.signatures?.size).toBe("what was found".length);
+  expect(await images.check({ deep: true })).toMatchObject({ damages: [] });
+});
+
 function layerBlob(image: TestImage, index: number): [digest: Digest, size: number] {
   const { layers } = JSON.parse(Buffer.from(image.bytes).toString());
   return [layers[index].digest, layers[index].size];
