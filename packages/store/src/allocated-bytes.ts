@@ -1,8 +1,10 @@
-import { constants, lstatSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
+import { AT_CWD } from "./linux/file-calls.ts";
+import { FILE_TYPE, type FileStat, statAt } from "./linux/file-metadata.ts";
+import { cString } from "./linux/libc.ts";
 import { walkTree } from "./linux/walk-tree.ts";
 
 /** Adds up what trees take on the disk, as `du` does: each inode once, however many names it has. */
@@ -16,22 +18,13 @@ export interface DiskMeter {
   measureAlone(path: string): number;
 }
 
-/** What counts of a file. */
-interface Allocated {
-  readonly mode: number;
-  readonly nlink: number;
-  readonly inode: bigint;
-  readonly blocks: bigint;
-}
-
 const BLOCK_BYTES = 512;
-const { S_IFMT: TYPE_MASK, S_IFDIR: DIRECTORY } = constants;
 const ENTRIES_PER_TURN = 1024;
 
 export function createDiskMeter(): DiskMeter {
   const linked = new Set<bigint>();
-  const bytesOf = (stat: Allocated): number => {
-    const isShared = stat.nlink > 1 && (stat.mode & TYPE_MASK) !== DIRECTORY;
+  const bytesOf = (stat: FileStat): number => {
+    const isShared = stat.nlink > 1 && !isDirectory(stat);
     if (isShared && linked.has(stat.inode)) return 0;
     if (isShared) linked.add(stat.inode);
     return Number(stat.blocks) * BLOCK_BYTES;
@@ -44,7 +37,7 @@ export function createDiskMeter(): DiskMeter {
     async measure(path, signal) {
       const stat = statOf(path);
       if (stat === undefined) return 0;
-      if ((stat.mode & TYPE_MASK) !== DIRECTORY) return bytesOf(stat);
+      if (!isDirectory(stat)) return bytesOf(stat);
       try {
         return await measureTree(path, bytesOf, signal);
       } catch (error) {
@@ -57,7 +50,7 @@ export function createDiskMeter(): DiskMeter {
 
 async function measureTree(
   path: string,
-  bytesOf: (stat: Allocated) => number,
+  bytesOf: (stat: FileStat) => number,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   let bytes = 0;
@@ -73,9 +66,10 @@ async function measureTree(
   return bytes;
 }
 
-function statOf(path: string): Allocated | undefined {
-  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  const { mode, nlink, ino: inode, blocks } = stat;
-  return { mode: Number(mode), nlink: Number(nlink), inode, blocks };
+function statOf(path: string): FileStat | undefined {
+  return statAt(AT_CWD, cString(path));
+}
+
+function isDirectory(stat: FileStat): boolean {
+  return (stat.mode & FILE_TYPE.mask) === FILE_TYPE.directory;
 }

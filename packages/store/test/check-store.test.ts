@@ -222,14 +222,12 @@ const LAYERS: readonly Case[] = [
     harm: (world, image) => rmSync(join(diffOf(world, image), ".."), { recursive: true }),
     finds: { kind: "layer", fault: "missing" },
   },
-  ...["", "{}", '{"version":9}', "\xff\xfe", `"${"x".repeat(9_000_000)}"`].map(
-    (text): Case => ({
-      name: `K05 the record of a layer is ${JSON.stringify(text.slice(0, 20))}`,
-      harm: (world, image) =>
-        writeFileSync(join(diffOf(world, image), "../layer.json"), text, "latin1"),
-      finds: { kind: "layer", fault: "unreadable record" },
-    }),
-  ),
+  ...["", "{}", '{"version":9}', "\xff\xfe", `"${"x".repeat(9_000_000)}"`].map((text): Case => ({
+    name: `K05 the record of a layer is ${JSON.stringify(text.slice(0, 20))}`,
+    harm: (world, image) =>
+      writeFileSync(join(diffOf(world, image), "../layer.json"), text, "latin1"),
+    finds: { kind: "layer", fault: "unreadable record" },
+  })),
 ];
 
 const ROOTED: readonly Case[] = [
