@@ -33,7 +33,7 @@ describe("open directories that are kept", () => {
         ]);
         expect(kept).toEqual(forgotten);
       }),
-      { numRuns: 80 },
+      { numRuns: 40 },
     );
   });
 
