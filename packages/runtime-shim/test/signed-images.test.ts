@@ -124,6 +124,36 @@ describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
     await createFrom(world, name, "app");
   });
 
+  test("V85 through a mirror are judged by their own name, by signatures of the mirror's", async () => {
+    const conf = join(site.keyring.path, "registries.conf");
+    await using world = await openSigningWorld(site, { registriesConf: conf });
+    const { images } = world.runtime.runtime;
+    const mirrored = await world.push("team/app:1", "--sign-by", world.signer);
+    const folder = mirrored.slice(0, -"/team/app:1".length);
+    await writeFile(
+      conf,
+      `[[registry]]\nprefix = "vendor.example.com"\nlocation = "vendor.example.com"\n[[registry.mirror]]\nlocation = "${folder}"\ninsecure = true\n`,
+    );
+    const name = "vendor.example.com/team/app:1";
+    await expect(images.pull(name)).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      message: expect.stringContaining(`it is for the name ${mirrored}`),
+    });
+    expect(world.asked[0]).toContain(`${folder.slice(world.host.length)}/team/app@sha256=`);
+    const signedIdentity = {
+      type: "remapIdentity",
+      prefix: "vendor.example.com",
+      signedPrefix: folder,
+    };
+    await world.setPolicy({
+      type: "signedBy",
+      keyType: "GPGKeys",
+      keyPath: site.keyPath,
+      signedIdentity,
+    });
+    expect((await images.pull(name)).name).toBe(name);
+  });
+
   test("POL-X13, S17 a lookaside that cannot be read fails every pull, and is not taken for empty", async () => {
     await using world = await openSigningWorld(site);
     const name = await world.push("team/app:1", "--sign-by", world.signer);

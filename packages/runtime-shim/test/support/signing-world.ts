@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
+import type { RuntimeOptions } from "@stowage/runtime-shim";
 import {
   buildImage,
   type BuiltImage,
@@ -76,13 +77,16 @@ export async function openSigningSite(): Promise<SigningSite> {
 }
 
 /** Opens a world; it asks for signatures of the site's signer. It goes when its scope ends. */
-export async function openSigningWorld(site: SigningSite): Promise<SigningWorld> {
+export async function openSigningWorld(
+  site: SigningSite,
+  changes: Partial<RuntimeOptions> = {},
+): Promise<SigningWorld> {
   const { host, keyring } = site;
   const folder = await tempDir("stowage-signed-");
   const { path } = folder;
   const policyPath = join(path, "policy.json");
   const registriesDPath = join(path, "registries.d");
-  const runtime = await openRuntimeWorld({ policyPath, registriesDPath });
+  const runtime = await openRuntimeWorld({ policyPath, registriesDPath, ...changes });
   const lookaside = join(path, "lookaside");
   const asked: string[] = [];
   const server = createServer((request, response) => {
