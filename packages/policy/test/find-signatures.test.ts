@@ -265,7 +265,10 @@ describe("signatures beside the image", () => {
 
   test("bundles are found among the referrers, and what is no bundle is not read", async () => {
     await using world = await openWorld();
-    await world.refer("application/spdx+json", [layer("sbom", "application/spdx+json")]);
+    await world.refer("application/spdx+json", [
+      layer("sbom", "application/spdx+json"),
+      layer("{3}", BUNDLE),
+    ]);
     const bundle = await world.refer(BUNDLE, [layer("{}", BUNDLE), layer("{2}", "text/plain")]);
     const { signatures, places } = await world.find({ attachments: true });
     expect(signatures).toEqual([

@@ -406,6 +406,24 @@ describe("sigstoreSigned with Fulcio", () => {
     }
   });
 
+  test("S11 the last certificate of the chain is to be the root, and is never a link", async () => {
+    const world = await fulcio();
+    const middle = await issue(world.root, { authority: { pathLength: 0 } });
+    const { requirement, signature } = await world.signed({}, { authority: middle });
+    const chain = withAnnotation(signature, CHAIN, middle.pem);
+    expect((await judgeOne(requirement, chain)).allowed).toBe(false);
+  });
+
+  test("S10 an extension that stands twice, word for word, does not count", async () => {
+    const world = await fulcio();
+    const twice = [bare("1.2.3.4", "a"), bare("1.2.3.4", "a")];
+    const { requirement, signature } = await world.signed({ more: twice });
+    expect(await judgeOne(requirement, signature)).toMatchObject({
+      allowed: false,
+      signatures: [{ reason: expect.stringContaining("1.2.3.4 twice") }],
+    });
+  });
+
   test("V80 another's logged certificate, or another's entry, does not help", async () => {
     const world = await fulcio();
     const one = await world.signed();
