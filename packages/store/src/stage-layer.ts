@@ -53,7 +53,7 @@ export async function unpackStaged(
     await mkdir(diffDir, { mode: 0o755 });
     const { signal, onProgress } = options;
     const unpacked = await namingLayer(blob.digest, () =>
-      unpackLayer({ blobPath: path, diffDir, signal, onProgress }),
+      unpackLayer({ blob: path, diffDir, signal, onProgress }),
     );
     if (unpacked.diffID === diffID) return { staging, unpacked };
     throw new StoreError(

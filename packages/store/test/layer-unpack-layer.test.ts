@@ -6,8 +6,7 @@ import { unpackLayer } from "../src/layer/unpack-layer.ts";
 import { openLayerBench } from "./support/layer-bench.ts";
 import { rawTar } from "./support/raw-tar.ts";
 
-const MANY = rawTar(...Array.from({ length: 60_000 }, (_, n) => ({ name: `d/${n}`, body: "x" })));
-const SOME = rawTar(...Array.from({ length: 3000 }, (_, n) => ({ name: `${n}`, body: "x" })));
+const MANY = rawTar(...Array.from({ length: 20_000 }, (_, n) => ({ name: `d/${n}`, body: "x" })));
 
 describe("unpackLayer", () => {
   test("stops in the middle when its signal fires, rejects with the reason, and writes no more", async () => {
@@ -20,21 +19,21 @@ describe("unpackLayer", () => {
     const unpacked = bench.unpack(MANY, { signal: controller.signal, onProgress });
     await expect(unpacked).rejects.toBe(reason);
     const names = readdirSync(`${bench.directory}/diff-1/d`).length;
-    expect(names).toBeLessThan(60_000);
-    await bench.unpack(SOME);
+    expect(names).toBeLessThan(20_000);
+    await bench.unpack(rawTar({ name: "another" }));
     expect(readdirSync(`${bench.directory}/diff-1/d`)).toHaveLength(names);
   });
 
   test("does nothing when its signal has fired before", async () => {
     const reason = new Error("shutting down");
     const signal = AbortSignal.abort(reason);
-    const options = { blobPath: "/nonexistent", diffDir: "/nonexistent", signal };
+    const options = { blob: "/nonexistent", diffDir: "/nonexistent", signal };
     await expect(unpackLayer(options)).rejects.toBe(reason);
   });
 
   test("says what is wrong with the blob's file, and goes on with the next layer", async () => {
     await using bench = await openLayerBench();
-    const missing = unpackLayer({ blobPath: "/nonexistent", diffDir: bench.directory });
+    const missing = unpackLayer({ blob: "/nonexistent", diffDir: bench.directory });
     await expect(missing).rejects.toMatchObject({ code: "ERR_STORE_IO" });
     const { entries } = await bench.unpack(rawTar({ name: "a" }));
     expect(entries).toBe(1);

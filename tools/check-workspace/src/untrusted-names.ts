@@ -12,7 +12,7 @@ const ON_DESCRIPTORS = new Set([
 /** Calls on paths of the store's own, by file. */
 const ON_OWN_PATHS: Readonly<Record<string, readonly string[]>> = {
   "src/layer/unpack-layer.ts": ["statfs"],
-  "src/layer/unpack-worker.ts": ["openSync"],
+  "src/layer/decode-worker.ts": ["openSync"],
 };
 
 /** Where names of an image may go by, in directories that are open. */

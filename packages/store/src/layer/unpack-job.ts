@@ -1,24 +1,50 @@
 /**
- * What a thread that unpacks layers is told, and what it answers.
+ * What the threads that take layers apart are told, and what they answer.
  *
  * @module
  */
+import type { SharedRing } from "./chunk-ring.ts";
+import type { SharedGrowth } from "./growing-file.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 
-/** A layer to unpack. */
-export interface UnpackJob {
-  readonly blobPath: string;
-  readonly diffDir: string;
+/** A blob to unpack into an archive. */
+export interface DecodeJob {
+  readonly source: GrowingBlob | StoredBlob;
+  /** Where the archive goes, in pieces. */
+  readonly output: SharedRing;
   readonly limits: LayerLimits;
-  /** One 32-bit number, which is not 0 once the job is to be given up. */
-  readonly cancelled: SharedArrayBuffer;
 }
 
-/** What a layer came to. */
-export interface UnpackResult {
+/** A blob that lies in a file. */
+export interface StoredBlob {
+  readonly type: "file";
+  readonly path: string;
+}
+
+/** A blob that is coming in. */
+export interface GrowingBlob {
+  readonly type: "growing";
+  /** Open for reading, until the job has been answered. */
+  readonly fd: number;
+  readonly growth: SharedGrowth;
+}
+
+/** What a blob came to; nothing, where nobody wanted the rest. */
+export interface DecodedBlob {
   readonly diffID: string;
   /** Bytes of the uncompressed archive. */
   readonly diffSize: number;
+}
+
+/** An archive to make files of. */
+export interface ApplyJob {
+  readonly archive: SharedRing;
+  readonly diffDir: string;
+  readonly limits: LayerLimits;
+}
+
+/** What an archive came to; nothing, where the rest never came. */
+export interface AppliedArchive {
   readonly entries: number;
   readonly impliedDirectories: readonly Uint8Array[];
   readonly isRootOpaque: boolean;
@@ -26,15 +52,14 @@ export interface UnpackResult {
 }
 
 /** An error, in a form that crosses threads. */
-export interface UnpackFailure {
+export interface ThreadFailure {
   readonly code?: string | undefined;
   readonly message: string;
   readonly stack?: string | undefined;
 }
 
 /** An answer; each job ends with one that is no progress. */
-export type UnpackAnswer =
+export type ThreadAnswer<Result> =
   | { readonly type: "progress"; readonly bytes: number }
-  | { readonly type: "done"; readonly result: UnpackResult }
-  | { readonly type: "failed"; readonly failure: UnpackFailure }
-  | { readonly type: "cancelled" };
+  | { readonly type: "done"; readonly result: Result }
+  | { readonly type: "failed"; readonly failure: ThreadFailure };

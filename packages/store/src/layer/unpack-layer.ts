@@ -1,23 +1,31 @@
 /**
- * Unpacks layers away from the main thread, on as many threads as there are processors.
+ * Unpacks layers away from the main thread: one thread takes a blob in and unpacks it into an
+ * archive, another makes the files of the archive. As many layers at once as there are processors.
  *
  * @module
  */
 import { statfs } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
 
-import type { Digest } from "@stowage/content";
-import { parseDigest } from "@stowage/content";
+import { type Digest, parseDigest } from "@stowage/content";
 
-import { StoreError, type StoreErrorCode } from "../store-error.ts";
+import { abortRing, createRing } from "./chunk-ring.ts";
+import { GrowthWriter } from "./growing-file.ts";
 import { DEFAULT_LAYER_LIMITS, type LayerLimits } from "./layer-limits.ts";
-import type { UnpackAnswer, UnpackFailure, UnpackJob, UnpackResult } from "./unpack-job.ts";
+import { ThreadPool } from "./thread-pool.ts";
+import { Turnstile } from "./turnstile.ts";
+import type {
+  AppliedArchive,
+  ApplyJob,
+  DecodedBlob,
+  DecodeJob,
+  GrowingBlob,
+} from "./unpack-job.ts";
 
 /** What {@link unpackLayer} is given. */
 export interface UnpackLayerOptions {
-  /** A file with the blob of the layer: gzip, zstd or a plain archive. */
-  readonly blobPath: string;
+  /** The blob of the layer: gzip, zstd or a plain archive; a file, or what will be one. */
+  readonly blob: string | Omit<GrowingBlob, "type">;
   /** An empty directory that only this process can reach. */
   readonly diffDir: string;
   readonly signal?: AbortSignal | undefined;
@@ -28,21 +36,25 @@ export interface UnpackLayerOptions {
 }
 
 /** What came of a layer. */
-export interface UnpackedLayer {
+export interface UnpackedLayer extends AppliedArchive {
   /** The digest of the uncompressed archive, to its very last byte. */
   readonly diffID: Digest;
   /** Bytes of the uncompressed archive. */
   readonly diffSize: number;
-  readonly entries: number;
-  /** Directories that only layers below can describe, parents first; empty for the root. */
-  readonly impliedDirectories: readonly Uint8Array[];
-  /** Whether the layer hides everything of those below it, which overlayfs can not be told. */
-  readonly isRootOpaque: boolean;
-  /** Device nodes left out because this process is not root. */
-  readonly skippedDevices: number;
 }
 
-const IDLE_MS = 2000;
+/** Thrown by {@link unpackLayer} when the file that was to grow was given up. */
+export class BlobGivenUpError extends Error {
+  override readonly name = "BlobGivenUpError";
+}
+
+const decoders = new ThreadPool<DecodeJob, DecodedBlob | undefined>("decode-worker");
+const appliers = new ThreadPool<ApplyJob, AppliedArchive | undefined>("apply-worker");
+const turnstile = new Turnstile(availableParallelism());
+
+const ARCHIVE_SLOTS = 4;
+const ARCHIVE_BYTES = 1024 * 1024;
+const USABLE_SHARE = 0.95;
 
 /**
  * Unpacks a layer. When it rejects, nothing is written to the directory any more, but what has been
@@ -56,97 +68,36 @@ const IDLE_MS = 2000;
 export async function unpackLayer(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const limits = { freeBytes: await freeBytesOf(options.diffDir), ...options.limits };
-  const result = await withThread(signal, (thread) => runJob(thread, { ...options, limits }));
-  if (result === undefined) throw signal?.reason;
-  return { ...result, diffID: parseDigest(result.diffID) };
+  return await turnstile.run(signal, () => unpack(options));
 }
 
-interface Thread {
-  readonly worker: Worker;
-  idle: NodeJS.Timeout | undefined;
-}
-
-const USABLE_SHARE = 0.95;
-
-const idleThreads: Thread[] = [];
-const waiting: (() => void)[] = [];
-let busy = 0;
-
-async function withThread<Result>(
-  signal: AbortSignal | undefined,
-  use: (thread: Thread) => Promise<Result>,
-): Promise<Result> {
-  if (busy >= availableParallelism()) await waitForTurn(signal);
-  else busy += 1;
-  try {
-    const thread = idleThreads.pop() ?? startThread();
-    clearTimeout(thread.idle);
-    thread.worker.ref();
-    return await use(thread);
-  } finally {
-    const next = waiting.shift();
-    if (next) next();
-    else busy -= 1;
-  }
-}
-
-function waitForTurn(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      waiting.splice(waiting.indexOf(enter), 1);
-      reject(signal?.reason);
-    };
-    const enter = (): void => {
-      signal?.removeEventListener("abort", leave);
-      resolve();
-    };
-    waiting.push(enter);
-    signal?.addEventListener("abort", leave, { once: true });
-  });
-}
-
-function startThread(): Thread {
-  // Only import specifiers are rewritten when the sources are compiled.
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  // This flag is about the main script, and an error in a thread that has a file.
-  const execArgv = process.execArgv.filter((flag) => !flag.startsWith("--input-type"));
-  const worker = new Worker(new URL(`./unpack-worker.${extension}`, import.meta.url), { execArgv });
-  const thread: Thread = { worker, idle: undefined };
-  worker.on("error", () => {});
-  worker.on("exit", () => {
-    clearTimeout(thread.idle);
-    const index = idleThreads.indexOf(thread);
-    if (index >= 0) idleThreads.splice(index, 1);
-  });
-  return thread;
-}
-
-function rest(thread: Thread): void {
-  thread.worker.unref();
-  thread.idle = setTimeout(() => {
-    idleThreads.splice(idleThreads.indexOf(thread), 1);
-    void thread.worker.terminate();
-  }, IDLE_MS).unref();
-  idleThreads.push(thread);
-}
-
-/** Answers `undefined` when the job has been given up. */
-async function runJob(
-  thread: Thread,
-  options: UnpackLayerOptions,
-): Promise<UnpackResult | undefined> {
-  const { blobPath, diffDir, signal, onProgress } = options;
-  const limits = { ...DEFAULT_LAYER_LIMITS, ...options.limits };
-  const job: UnpackJob = { blobPath, diffDir, limits, cancelled: new SharedArrayBuffer(4) };
-  const cancel = (): void => void Atomics.store(new Int32Array(job.cancelled), 0, 1);
+async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
+  const { blob, diffDir, signal, onProgress } = options;
+  const freeBytes = await freeBytesOf(diffDir);
+  const limits = { ...DEFAULT_LAYER_LIMITS, freeBytes, ...options.limits };
+  const archive = createRing(ARCHIVE_SLOTS, ARCHIVE_BYTES);
+  const source: DecodeJob["source"] =
+    typeof blob === "string" ? { type: "file", path: blob } : { type: "growing", ...blob };
+  const cancel = (): void => {
+    if (source.type === "growing") new GrowthWriter(source.growth).abort();
+    abortRing(archive);
+  };
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted) cancel();
   try {
-    const answer = await askThread(thread, job, onProgress);
-    rest(thread);
-    if (answer.type === "failed") throw asError(answer.failure);
-    return answer.type === "done" ? answer.result : undefined;
+    const applying = appliers.run({ archive, diffDir, limits });
+    const decoding = decoders.run({ source, output: archive, limits }, onProgress);
+    // Neither waits for the other once one has failed.
+    applying.catch(cancel);
+    decoding.catch(cancel);
+    const [decoded, applied] = await Promise.allSettled([decoding, applying]);
+    signal?.throwIfAborted();
+    // How the blob is packed comes before what is in it.
+    if (decoded.status === "rejected") throw decoded.reason;
+    if (applied.status === "rejected") throw applied.reason;
+    if (decoded.value === undefined || applied.value === undefined) throw new BlobGivenUpError();
+    const { diffID, diffSize } = decoded.value;
+    return { ...applied.value, diffID: parseDigest(diffID), diffSize };
   } finally {
     signal?.removeEventListener("abort", cancel);
   }
@@ -156,40 +107,4 @@ async function runJob(
 async function freeBytesOf(path: string): Promise<number> {
   const { bavail, bsize } = await statfs(path);
   return Math.floor(bavail * bsize * USABLE_SHARE);
-}
-
-type FinalAnswer = Exclude<UnpackAnswer, { readonly type: "progress" }>;
-
-function askThread(
-  { worker }: Thread,
-  job: UnpackJob,
-  onProgress: ((bytes: number) => void) | undefined,
-): Promise<FinalAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<FinalAnswer>();
-  const onMessage = (answer: UnpackAnswer): void => {
-    if (answer.type === "progress") onProgress?.(answer.bytes);
-    else resolve(answer);
-  };
-  const onExit = (code: number): void => {
-    reject(new StoreError("ERR_STORE_IO", `the thread that unpacks layers ended with ${code}`));
-  };
-  worker.on("message", onMessage).on("error", reject).on("exit", onExit);
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, no window
-  worker.postMessage(job);
-  return promise.finally(() => {
-    worker.off("message", onMessage).off("error", reject).off("exit", onExit);
-  });
-}
-
-function asError(failure: UnpackFailure): Error {
-  const { code, message, stack } = failure;
-  if (code?.startsWith("ERR_STORE_")) return new StoreError(code as StoreErrorCode, message);
-  const cause = Object.assign(new Error(message), { stack });
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return new StoreError("ERR_STORE_NO_SPACE", message, { cause });
-  }
-  if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) {
-    return new StoreError("ERR_STORE_IO", message, { cause: Object.assign(cause, { code }) });
-  }
-  return cause;
 }

@@ -63,11 +63,11 @@ export async function openLayerBench(): Promise<LayerBench> {
       count += 1;
       const [blobName, diffName] = [`blob-${count}`, `diff-${count}`];
       known.add(blobName).add(diffName);
-      const blobPath = join(directory, blobName);
+      const path = join(directory, blobName);
       const diffDir = join(directory, diffName);
-      writeFileSync(blobPath, blob);
+      writeFileSync(path, blob);
       mkdirSync(diffDir, 0o700);
-      const layer = await unpackLayer({ blobPath, diffDir, ...options });
+      const layer = await unpackLayer({ blob: path, diffDir, ...options });
       return { ...layer, diffDir, tree: snapshotTree(diffDir) };
     },
     async unpackPacked(archive) {

@@ -1,0 +1,143 @@
+/**
+ * Runs in a thread of its own: takes in blobs of layers, as they come or from a file, and passes on
+ * the archives that are packed in them.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
+
+import { createInflater } from "../linux/isal.ts";
+import { StoreError } from "../store-error.ts";
+import { abortRing, RingAbortedError, RingWriter } from "./chunk-ring.ts";
+import { type ChunkSink, writeChunk } from "./chunk-sink.ts";
+import { decompress, detectCompression } from "./decompress.ts";
+import { GrowthAbortedError, GrowthReader } from "./growing-file.ts";
+import { gunzipMembers } from "./gunzip-members.ts";
+import type { LayerLimits } from "./layer-limits.ts";
+import type { DecodedBlob, DecodeJob, GrowingBlob } from "./unpack-job.ts";
+import { answerJobs, reportProgress } from "./unpack-thread.ts";
+
+const READ_BYTES = 1024 * 1024;
+const HEAD_BYTES = 6;
+
+answerJobs(decode);
+
+async function decode({ source, output, limits }: DecodeJob): Promise<DecodedBlob | undefined> {
+  const ring = new RingWriter(output);
+  const archive = createArchiveHash(ring, limits);
+  const chunks = source.type === "growing" ? readGrowing(source) : readFile(source.path);
+  try {
+    await unpack(chunks, archive, limits);
+    ring.reserve();
+    ring.end();
+  } catch (error) {
+    abortRing(output);
+    if (!(error instanceof RingAbortedError || error instanceof GrowthAbortedError)) throw error;
+    return undefined;
+  } finally {
+    chunks.return();
+  }
+  return { diffID: `sha256:${archive.digest()}`, diffSize: archive.size() };
+}
+
+async function unpack(
+  chunks: Iterable<Buffer>,
+  sink: ChunkSink,
+  limits: LayerLimits,
+): Promise<void> {
+  const iterator = chunks[Symbol.iterator]();
+  const head = readHead(iterator);
+  const whole = prepend(head, iterator);
+  const compression = detectCompression(head);
+  const inflater = compression === "gzip" ? createInflater() : undefined;
+  if (inflater) {
+    gunzipMembers(inflater, whole, sink);
+    return;
+  }
+  const lasting = compression === "none" ? whole : copied(whole);
+  for await (const chunk of decompress(lasting, compression, limits.maxFrames)) {
+    writeChunk(sink, chunk);
+  }
+}
+
+/** As much as it takes to tell how a blob is packed. */
+function readHead(iterator: Iterator<Buffer>): Buffer {
+  let head = Buffer.alloc(0);
+  while (head.length < HEAD_BYTES) {
+    const next = iterator.next();
+    if (next.done) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  return head;
+}
+
+/** Streams hold on to a chunk while they ask for the next. */
+function* copied(chunks: Iterable<Buffer>): Generator<Buffer, void, undefined> {
+  for (const chunk of chunks) yield Buffer.from(chunk);
+}
+
+interface ArchiveHash extends ChunkSink {
+  digest(): string;
+  size(): number;
+}
+
+/** Hashes the archive on its way out. */
+function createArchiveHash(output: RingWriter, { maxBytes }: LayerLimits): ArchiveHash {
+  const hash = createHash("sha256");
+  let size = 0;
+  let reserved: Buffer | undefined;
+  return {
+    reserve: () => (reserved ??= output.reserve()),
+    commit(length) {
+      size += length;
+      if (size > maxBytes) {
+        const message = `the layer unpacks to more than ${maxBytes} bytes`;
+        throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
+      }
+      // Before it is passed on: the other thread may let it be overwritten at once.
+      hash.update((reserved as Buffer).subarray(0, length));
+      reserved = undefined;
+      output.commit(length);
+    },
+    digest: () => hash.digest("hex"),
+    size: () => size,
+  };
+}
+
+/** What another thread writes, as far as it has come. */
+function* readGrowing({ fd, growth }: GrowingBlob): Generator<Buffer, void, undefined> {
+  const reader = new GrowthReader(growth);
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  for (let position = 0; ;) {
+    const length = reader.wait(position);
+    reportProgress(position, length === position);
+    if (length === position) return;
+    const wanted = Math.min(buffer.length, length - position);
+    const bytes = readSync(fd, buffer, 0, wanted, position);
+    if (bytes === 0) throw new StoreError("ERR_STORE_IO", "what was received is gone");
+    position += bytes;
+    yield buffer.subarray(0, bytes);
+  }
+}
+
+function* readFile(path: string): Generator<Buffer, void, undefined> {
+  const fd = openSync(path, "r");
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  try {
+    for (let position = 0; ;) {
+      const bytes = readSync(fd, buffer, 0, READ_BYTES, null);
+      reportProgress(position, bytes === 0);
+      if (bytes === 0) return;
+      position += bytes;
+      yield buffer.subarray(0, bytes);
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function* prepend(head: Buffer, rest: Iterator<Buffer>): Generator<Buffer, void, undefined> {
+  if (head.length > 0) yield head;
+  for (let next = rest.next(); !next.done; next = rest.next()) yield next.value;
+}
