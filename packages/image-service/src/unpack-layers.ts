@@ -26,7 +26,7 @@ interface LayerJob {
 
 /**
  * Sees to it that every layer of an image is in the store: blobs arrive side by side, each is
- * unpacked as soon as it is there, and layers are committed base first.
+ * unpacked as it comes, and layers are committed base first.
  *
  * The first failure stops the rest, and is what this rejects with once nothing is running any more.
  *
@@ -89,7 +89,9 @@ async function obtainLayer(
     return true;
   };
   if (await isCommitted()) return await below;
-  await transfer.fetch(blob, signal);
+  const arriving = transfer.fetch(blob, signal);
+  // Told where it is waited for.
+  arriving.catch(() => {});
   await options.turns.run(
     id,
     async () => {
@@ -98,7 +100,7 @@ async function obtainLayer(
         emit({ type: "unpack-start", digest, diffID });
         const onProgress = (read: number): void =>
           emit({ type: "unpack-progress", digest, diffID, read, size });
-        return await store.layers.stage(blob, diffID, { signal, onProgress });
+        return await store.layers.stage(blob, diffID, { signal, onProgress, arriving });
       }, signal);
       await below;
       signal.throwIfAborted();
@@ -107,6 +109,7 @@ async function obtainLayer(
     },
     signal,
   );
+  await arriving;
   await below;
 }
 

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { ContentError, type ContentOrigin, type Descriptor, hasErrorCode } from "@stowage/content";
 
 import { AppendQueue } from "./append-queue.ts";
+import type { ArrivalWriter } from "./arrivals.ts";
 import { bootId } from "./mount-record.ts";
 import { createFileDigest, type FileDigest } from "./file-digest.ts";
 import { readIngestMeta, syncIngestMeta, writeIngestMeta } from "./ingest-meta.ts";
@@ -160,6 +161,7 @@ class FileIngest implements Ingest {
   readonly #sync: PartialSync;
   readonly #digest: FileDigest;
   readonly #queue: AppendQueue;
+  #arrival: ArrivalWriter;
   #received: number;
   #newOrigin: ContentOrigin | undefined;
   #isOpen = true;
@@ -172,7 +174,9 @@ class FileIngest implements Ingest {
     this.origin = place.origin;
     this.#digest = digest;
     this.#sync = new PartialSync(place.file, (synced) => place.keep({ synced }, true));
+    this.#arrival = context.arrivals.begin(claim.digest, place.path, place.offset);
     this.#queue = new AppendQueue(place.file, place.offset, (chunks, length) => {
+      this.#arrival.grow(length);
       digest.update(chunks, length);
       this.#sync.begin(length);
     });
@@ -197,9 +201,12 @@ class FileIngest implements Ingest {
   }
 
   async restart(): Promise<void> {
+    this.#arrival.giveUp();
     await this.#sync.stop();
     await this.#place.keep({ origin: undefined, synced: 0 }, false);
     await this.#queue.truncate();
+    const { arrivals } = this.#context;
+    this.#arrival = arrivals.begin(this.#claim.digest, this.#place.path, 0);
     this.#received = 0;
     this.#digest.restart();
   }
@@ -211,6 +218,7 @@ class FileIngest implements Ingest {
       await this.#refuse("ERR_CONTENT_SIZE_MISMATCH", found);
     }
     await this.#queue.flush();
+    this.#arrival.end();
     const actual = await this.#digest.finish(size, signal);
     if (actual !== digest) {
       await this.#refuse("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
@@ -219,15 +227,18 @@ class FileIngest implements Ingest {
     await this.#place.file.sync();
     await this.#close();
     await publishBlob(this.#context, this.#claim, this.#place.path);
+    this.#arrival.done();
     await this.#place.remove();
   }
 
   async drop(): Promise<void> {
+    this.#arrival.giveUp();
     await this.#close();
     await this.#place.remove();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#arrival.giveUp();
     await this.#close();
     await this.#place.release();
   }

@@ -9,7 +9,7 @@ import { type LayerRecord, parseLayerRecord } from "./layer-record.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import { syncDirectory } from "./publish-file.ts";
 import { readRecord, readRecords, type RecordList } from "./record-file.ts";
-import { fitLayer, sealLayer, type UnpackedStaging, unpackStaged } from "./stage-layer.ts";
+import { fitLayer, sealLayer, type UnpackedStaging, unpackBlob } from "./stage-layer.ts";
 import { replaceLayer } from "./replace-layer.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
@@ -22,6 +22,13 @@ export interface StageLayerOptions {
   readonly signal?: AbortSignal | undefined;
   /** Is told how many bytes of the blob have been read. */
   readonly onProgress?: ((bytes: number) => void) | undefined;
+  /**
+   * Settles when the blob is in the store, or will not be. Until then what has come of it is
+   * unpacked; a rejection is passed on.
+   *
+   * @defaultValue it is in the store
+   */
+  readonly arriving?: Promise<unknown> | undefined;
 }
 
 /**
@@ -111,7 +118,7 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
     async stage(blob, diffID, options) {
       return await reportFailures(`layer ${blob.digest} can not be unpacked`, async () => {
         options?.signal?.throwIfAborted();
-        const rest = await unpackStaged(context, { blob, diffID }, options);
+        const rest = await unpackBlob(context, { blob, diffID }, options);
         const { diffSize, entries } = rest.unpacked;
         const staged: StagedLayer = {
           blob,

@@ -4,14 +4,21 @@
  *
  * @module
  */
-import { lstatSync } from "node:fs";
+import { closeSync, constants, lstatSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import type { Descriptor, DiffID, Digest } from "@stowage/content";
+import { type Descriptor, type DiffID, type Digest, hasErrorCode } from "@stowage/content";
+
+import type { Arrival } from "./arrivals.ts";
 
 import { inheritDirectory, type LowerRoots } from "./layer/inherit-directory.ts";
-import { unpackLayer, type UnpackedLayer } from "./layer/unpack-layer.ts";
+import {
+  BlobGivenUpError,
+  unpackLayer,
+  type UnpackedLayer,
+  type UnpackLayerOptions,
+} from "./layer/unpack-layer.ts";
 import { type LayerID, layerIDOf } from "./layer-id.ts";
 import type { LayerRecord } from "./layer-record.ts";
 import type { LayerStore, StageLayerOptions } from "./layer-store.ts";
@@ -36,24 +43,96 @@ export interface UnpackedStaging {
   readonly unpacked: UnpackedLayer;
 }
 
-/** Unpacks a blob of the store; what it came to is the caller's to dispose of. */
-export async function unpackStaged(
+/** Unpacks a blob that is in the store, or on its way there; what it came to is the caller's to dispose of. */
+export async function unpackBlob(
   context: StoreContext,
-  { blob, diffID }: Pick<LayerPlan, "blob" | "diffID">,
+  plan: Pick<LayerPlan, "blob" | "diffID">,
   options: StageLayerOptions = {},
 ): Promise<UnpackedStaging> {
-  const { layout } = context;
-  const path = blobPath(layout, blob.digest);
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) {
-    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${blob.digest} is not stored`);
+  const { arriving } = options;
+  if (arriving !== undefined) {
+    for (;;) {
+      const arrival = await context.arrivals.next(plan.blob.digest, arriving);
+      const file = arrival && openArrival(arrival);
+      if (file === undefined) break;
+      const unpacked = await unpackArrival(context, plan, file, arriving, options);
+      if (unpacked !== "given up") return unpacked;
+    }
+    await arriving;
   }
+  return await unpackStaged(context, plan, options);
+}
+
+/** Unpacks a blob of the store. */
+export async function unpackStaged(
+  context: StoreContext,
+  plan: Pick<LayerPlan, "blob" | "diffID">,
+  options: StageLayerOptions = {},
+): Promise<UnpackedStaging> {
+  const path = blobPath(context.layout, plan.blob.digest);
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) {
+    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${plan.blob.digest} is not stored`);
+  }
+  return await unpackInto(context, plan, path, options);
+}
+
+interface OpenArrival extends Disposable {
+  readonly arrival: Arrival;
+  readonly fd: number;
+}
+
+/** Answers `undefined` when it has come to the store, or has been given up, in between. */
+function openArrival(arrival: Arrival): OpenArrival | undefined {
+  try {
+    const fd = openSync(arrival.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    return { arrival, fd, [Symbol.dispose]: () => closeSync(fd) };
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+async function unpackArrival(
+  context: StoreContext,
+  plan: Pick<LayerPlan, "blob" | "diffID">,
+  file: OpenArrival,
+  arriving: Promise<unknown>,
+  options: StageLayerOptions,
+): Promise<UnpackedStaging | "given up"> {
+  using opened = file;
+  const { arrival, fd } = opened;
+  let rest: UnpackedStaging;
+  try {
+    rest = await unpackInto(context, plan, { fd, growth: arrival.growth }, options);
+  } catch (error) {
+    if (error instanceof BlobGivenUpError) return "given up";
+    options.signal?.throwIfAborted();
+    // Bytes that are not the blob's say nothing of the layer.
+    await arriving;
+    if (arrival.isGivenUp) return "given up";
+    throw error;
+  }
+  try {
+    await arriving;
+    return rest;
+  } catch (error) {
+    await rest.staging[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function unpackInto(
+  { layout }: StoreContext,
+  { blob, diffID }: Pick<LayerPlan, "blob" | "diffID">,
+  source: UnpackLayerOptions["blob"],
+  { signal, onProgress }: StageLayerOptions,
+): Promise<UnpackedStaging> {
   const staging = openStaging(layout.staging);
   try {
     const diffDir = join(staging.path, "diff");
     await mkdir(diffDir, { mode: 0o755 });
-    const { signal, onProgress } = options;
     const unpacked = await namingLayer(blob.digest, () =>
-      unpackLayer({ blob: path, diffDir, signal, onProgress }),
+      unpackLayer({ blob: source, diffDir, signal, onProgress }),
     );
     if (unpacked.diffID === diffID) return { staging, unpacked };
     throw new StoreError(

@@ -2,6 +2,7 @@ import { join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 
+import { Arrivals } from "./arrivals.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import type { LockMode } from "./linux/file-lock.ts";
 import { removeTree } from "./linux/tree.ts";
@@ -13,6 +14,7 @@ import { acquireLock, type HeldLock, type LockOptions } from "./store-lock.ts";
 /** What the parts of an open store share. */
 export interface StoreContext extends AsyncDisposable {
   readonly layout: StoreLayout;
+  readonly arrivals: Arrivals;
   /** A directory of this process alone, for files on their way. */
   stagingDir(): string;
   lock(name: LockName, mode: LockMode, options?: LockOptions): Promise<HeldLock>;
@@ -33,6 +35,7 @@ export function createStoreContext(layout: StoreLayout): StoreContext {
   const background = new Set<Promise<void>>();
   return {
     layout,
+    arrivals: new Arrivals(),
     stagingDir() {
       staging ??= openStaging(layout.staging);
       return staging.path;

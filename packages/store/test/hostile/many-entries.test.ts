@@ -75,7 +75,7 @@ async function unpackOnly(archive: Buffer): Promise<{ readonly code?: unknown }>
   writeFileSync(blobPath, archive);
   mkdirSync(diffDir);
   try {
-    await unpackLayer({ blobPath, diffDir });
+    await unpackLayer({ blob: blobPath, diffDir });
     return {};
   } catch (error) {
     return { code: (error as { code?: unknown }).code };

@@ -41,7 +41,7 @@ async function measure(name: string, blob: Buffer): Promise<void> {
     writeFileSync(blobPath, blob);
     mkdirSync(diffDir);
     const [start, before] = [performance.now(), process.cpuUsage()];
-    await unpackLayer({ blobPath, diffDir });
+    await unpackLayer({ blob: blobPath, diffDir });
     const { user, system } = process.cpuUsage(before);
     wall.push(performance.now() - start);
     processor.push((user + system) / 1000);
