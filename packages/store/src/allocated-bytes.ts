@@ -2,9 +2,7 @@ import { setImmediate } from "node:timers/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
-import { AT_CWD } from "./linux/file-calls.ts";
-import { FILE_TYPE, type FileStat, statAt } from "./linux/file-metadata.ts";
-import { cString } from "./linux/libc.ts";
+import { FILE_TYPE, type FileStat, statPath } from "./linux/file-metadata.ts";
 import { walkTree } from "./linux/walk-tree.ts";
 
 /** Adds up what trees take on the disk, as `du` does: each inode once, however many names it has. */
@@ -31,11 +29,11 @@ export function createDiskMeter(): DiskMeter {
   };
   return {
     measureAlone(path) {
-      const stat = statOf(path);
+      const stat = statPath(path);
       return stat === undefined ? 0 : bytesOf(stat);
     },
     async measure(path, signal) {
-      const stat = statOf(path);
+      const stat = statPath(path);
       if (stat === undefined) return 0;
       if (!isDirectory(stat)) return bytesOf(stat);
       try {
@@ -64,10 +62,6 @@ async function measureTree(
   }
   signal?.throwIfAborted();
   return bytes;
-}
-
-function statOf(path: string): FileStat | undefined {
-  return statAt(AT_CWD, cString(path));
 }
 
 function isDirectory(stat: FileStat): boolean {

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { checkResult, errnoOf, lastErrno, libcFunction, systemError } from "./libc.ts";
+import { AT_CWD } from "./file-calls.ts";
+import { checkResult, cString, errnoOf, lastErrno, libcFunction, systemError } from "./libc.ts";
 
 /** File types in a mode. */
 export const FILE_TYPE = {
@@ -121,6 +122,11 @@ export function changeTimes(fd: number, times: Uint8Array): void {
 /** Sets the times of a name, itself when it is a symbolic link. @throws {@link SystemError} */
 export function changeTimesAt(fd: number, name: Uint8Array, times: Uint8Array): void {
   checkResult(utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW), "utimensat", nameOf(name));
+}
+
+/** What there is at a path of the store's own, as {@link statAt}; a link itself, at the end. */
+export function statPath(path: string): FileStat | undefined {
+  return statAt(AT_CWD, cString(path));
 }
 
 /**
