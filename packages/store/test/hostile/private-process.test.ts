@@ -70,7 +70,8 @@ describe("the process that unpacks", () => {
       const { stdout } = spawnSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
       expect(stdout).not.toContain(world.path);
     }
-    expect(openFilesIn(world.path)).toEqual(before);
+    // What was open before may have been let go of meanwhile.
+    expect(openFilesIn(world.path).filter((path) => !before.includes(path))).toEqual([]);
     await using bench = await openLayerBench();
     await bench.refusalOf(rawTar({ name: "a/b" }, { name: "f", body: "x" }, { name: "f/x" }));
     expect(openFilesIn(bench.directory)).toEqual([]);

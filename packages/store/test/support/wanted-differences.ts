@@ -91,6 +91,10 @@ const WANTED: readonly WantedDifference[] = [
     "a link out of the tree that replaces another: GNU tar puts its placeholder off",
     replacesLink,
   ),
+  inTree(
+    "what replaces an empty directory keeps its own description, where GNU tar ends with the other's",
+    replacesDirectory,
+  ),
   inTree("a file whose name ends in a slash: the type decides, T35", hasFileWithSlash),
   inTree("a name that ends in a dot: means the directory", hasDotAtEnd),
   {
@@ -141,6 +145,15 @@ function replacesLink({ entries }: GeneratedArchive): boolean {
           other.type === "2" && clean(other.path) === clean(path) && /^\/|\.\./.test(other.link),
       ),
   );
+}
+
+function replacesDirectory({ entries }: GeneratedArchive): boolean {
+  return entries.some(({ type, path }, index) => {
+    const later = entries.slice(index + 1);
+    return (
+      type === "5" && later.some((other) => other.type !== "5" && clean(other.path) === clean(path))
+    );
+  });
 }
 
 function hasDotAtEnd({ entries }: GeneratedArchive): boolean {
