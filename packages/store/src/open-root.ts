@@ -30,6 +30,7 @@ const FORMAT_VERSION = 1;
 const VERSION_FILE = "version.json";
 const PRIVATE_MODE = 0o700;
 const PERMISSIONS = 0o777;
+const STICKY = 0o1000;
 const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}\n';
 
 /**
@@ -190,6 +191,13 @@ function makeDirectory(path: string): void {
         "ERR_STORE_INVALID_ROOT",
         `${escapeText(path)} belongs to user ${uid}, who could change what is stored`,
         { hint: "Give a directory that belongs to the user who runs this." },
+      );
+    }
+    if ((mode & STICKY) !== 0) {
+      throw new StoreError(
+        "ERR_STORE_INVALID_ROOT",
+        `${escapeText(path)} is a place where everybody may put files`,
+        { hint: "Give a directory of its own below it." },
       );
     }
     // The files of images in it may be set-user-ID, and are open to whoever can reach them.

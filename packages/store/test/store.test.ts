@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once as eventOf } from "node:events";
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -44,7 +45,12 @@ describe("openStore", () => {
     symlinkSync(world.root, link);
     const file = join(world.path, "file");
     writeFileSync(file, "");
-    for (const root of ["", "/", "/../", "relative/root", "/etc", runRoot, link, file, "/a\0b"]) {
+    // Somebody else's, as `/etc` is.
+    const foreign = join(world.path, "foreign");
+    mkdirSync(foreign);
+    chmodSync(foreign, 0o755);
+    writeFileSync(join(foreign, "passwd"), "");
+    for (const root of ["", "/", "/../", "relative/root", foreign, runRoot, link, file, "/a\0b"]) {
       const opened = openStore({ root, runRoot });
       await expect(opened, root).rejects.toMatchObject({
         code: "ERR_STORE_INVALID_ROOT",
@@ -52,13 +58,14 @@ describe("openStore", () => {
       });
     }
     const root = join(world.path, "new");
-    for (const bad of ["", "/", "run", "/etc", join(root, "run"), root]) {
+    for (const bad of ["", "/", "run", foreign, join(root, "run"), root]) {
       const opened = openStore({ root, runRoot: bad });
       await expect(opened, bad).rejects.toMatchObject({ code: "ERR_STORE_INVALID_ROOT" });
     }
     const inside = openStore({ root: join(world.root, "layers/inner"), runRoot });
     await expect(inside).rejects.toMatchObject({ code: "ERR_STORE_INVALID_ROOT" });
     expect(existsSync(root)).toBe(false);
+    expect([readdirSync(foreign), statSync(foreign).mode & 0o777]).toEqual([["passwd"], 0o755]);
   });
 
   test("refuses a layout of a later version, and changes nothing", async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { openStore } from "@stowage/store";
@@ -55,6 +55,22 @@ describe("a store's directories", () => {
     const opened = openStore({ root, runRoot: join(folder.path, "run") });
     await expect(opened).rejects.toMatchObject({ code: "ERR_STORE_INVALID_ROOT" });
   });
+
+  test.for(["root", "run root"])(
+    "V60 a %s where everybody may put files stays as it is",
+    async (what) => {
+      await using folder = await tempDir();
+      const open = join(folder.path, "open");
+      mkdirSync(open);
+      chmodSync(open, 0o1777);
+      const own = join(folder.path, "own");
+      const opened = openStore(
+        what === "root" ? { root: open, runRoot: own } : { root: own, runRoot: open },
+      );
+      await expect(opened).rejects.toMatchObject({ code: "ERR_STORE_INVALID_ROOT" });
+      expect(statSync(open).mode & 0o7777).toBe(0o1777);
+    },
+  );
 });
 
 describe("the process that unpacks", () => {
