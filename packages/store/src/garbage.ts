@@ -6,19 +6,21 @@
  *
  * @module
  */
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { type Digest, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
+import type { ImageID } from "./image-record.ts";
 import type { LayerID } from "./layer-id.ts";
+import { dropNames, listNames } from "./name-index.ts";
 import { findNeeds, type FoundNeeds, type Needs } from "./needs.ts";
 import { publishFile, randomName, syncDirectory } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
 import type { StoreContext } from "./store-context.ts";
-import { blobPath, layerPath } from "./store-layout.ts";
+import { blobPath, imagePath, layerPath } from "./store-layout.ts";
 
 /** Content that nothing may need any more. */
 export interface Waste {
@@ -26,12 +28,21 @@ export interface Waste {
   readonly layers: ReadonlySet<LayerID>;
 }
 
+interface Note extends Waste {
+  /** Images that were to be removed with it. */
+  readonly images: ReadonlySet<ImageID>;
+}
+
 const WASTE_FILE = /^[0-9a-f]{32}\.json$/;
 
 /** Writes down what is to be removed once its image is. Under the lock `gc`. */
-export async function noteWaste(context: StoreContext, content: Needs): Promise<Waste> {
-  const waste = { blobs: new Set(content.blobs.keys()), layers: new Set(content.layers.keys()) };
-  await writeNote(context, waste);
+export async function noteWaste(
+  context: StoreContext,
+  image: ImageID,
+  content: Needs | undefined,
+): Promise<Waste> {
+  const waste = { blobs: new Set(content?.blobs.keys()), layers: new Set(content?.layers.keys()) };
+  await writeNote(context, { ...waste, images: new Set([image]) });
   return waste;
 }
 
@@ -41,7 +52,8 @@ export function hasWaste(context: StoreContext): boolean {
 }
 
 /**
- * Moves noted content to the trash, as far as nobody needs it. Under the lock `gc`, exclusively.
+ * Moves noted content to the trash, as far as nobody needs it, and the names that a removed image
+ * left. Under the lock `gc`, exclusively, and not under `names`.
  *
  * @param more - What could not be noted, perhaps, and is waste as well.
  * @returns What the trash is to be emptied of.
@@ -53,11 +65,13 @@ export async function sweepWaste(
 ): Promise<readonly (string | undefined)[]> {
   const notes = readdirSync(context.layout.trash).filter((entry) => WASTE_FILE.test(entry));
   if (notes.length === 0 && more.blobs.size + more.layers.size === 0) return [];
-  const needs = await findNeeds(context, blobs);
-  if (needs.veto !== undefined) return [];
   const noted = await readNotes(context, notes);
+  const names = await dropNamesOf(context, noted.images);
+  const needs = await findNeeds(context, blobs);
+  if (needs.veto !== undefined) return names;
   const waste = { blobs: noted.blobs.union(more.blobs), layers: noted.layers.union(more.layers) };
   const trashed = [
+    ...names,
     ...sweepLayers(context, waste.layers, needs),
     ...[...waste.blobs]
       .filter((digest) => !needs.all.blobs.has(digest))
@@ -71,6 +85,7 @@ export async function sweepWaste(
   await writeNote(context, {
     blobs: new Set([...waste.blobs].filter((id) => isHeld(id, all.blobs, byImages.blobs))),
     layers: new Set([...waste.layers].filter((id) => isHeld(id, all.layers, byImages.layers))),
+    images: new Set(),
   });
   for (const note of notes) rmSync(join(context.layout.trash, note), { force: true });
   return trashed;
@@ -82,12 +97,32 @@ export async function syncContent({ layout }: StoreContext): Promise<void> {
   for (const algorithm of ["sha256", "sha512"]) await syncDirectory(join(layout.blobs, algorithm));
 }
 
-async function writeNote(context: StoreContext, { blobs, layers }: Waste): Promise<void> {
-  if (blobs.size + layers.size === 0) return;
+/** Whoever removed an image may have ended before it came to its names, which mean nothing now. */
+async function dropNamesOf(
+  context: StoreContext,
+  images: ReadonlySet<ImageID>,
+): Promise<readonly (string | undefined)[]> {
+  const gone = [...images].filter((id) => !existsSync(imagePath(context.layout, id)));
+  if (gone.length === 0) return [];
+  using _names = await context.lock("names", "exclusive");
+  const left = (await listNames(context)).records.filter(({ imageId }) => gone.includes(imageId));
+  return await dropNames(
+    context,
+    left.map(({ name }) => name),
+  );
+}
+
+async function writeNote(context: StoreContext, { blobs, layers, images }: Note): Promise<void> {
+  if (blobs.size + layers.size + images.size === 0) return;
   try {
     await publishFile({
       path: join(context.layout.trash, `${randomName()}.json`),
-      bytes: formatRecord({ version: 1, blobs: [...blobs], layers: [...layers] }),
+      bytes: formatRecord({
+        version: 1,
+        blobs: [...blobs],
+        layers: [...layers],
+        images: [...images],
+      }),
       stagingDir: context.stagingDir(),
     });
   } catch (error) {
@@ -113,23 +148,29 @@ function sweepLayers(
   return [...going].map((id) => context.moveToTrash(layerPath(context.layout, id)));
 }
 
-async function readNotes(context: StoreContext, notes: readonly string[]): Promise<Waste> {
+async function readNotes(context: StoreContext, notes: readonly string[]): Promise<Note> {
   const blobs = new Set<Digest>();
   const layers = new Set<LayerID>();
+  const images = new Set<ImageID>();
   for (const note of notes) {
     try {
       const waste = await readRecord(join(context.layout.trash, note), parseNote);
       for (const digest of waste?.blobs ?? []) blobs.add(digest);
       for (const id of waste?.layers ?? []) layers.add(id);
+      for (const id of waste?.images ?? []) images.add(id);
     } catch (error) {
       if (!hasErrorCode(error, "ERR_STORE_CORRUPT")) throw error;
     }
   }
-  return { blobs, layers };
+  return { blobs, layers, images };
 }
 
-function parseNote(value: JsonValue): Waste {
-  const shape = new RecordShape(value, "waste", ["version", "blobs", "layers"]);
+function parseNote(value: JsonValue): Note {
+  const shape = new RecordShape(value, "waste", ["version", "blobs", "layers", "images"]);
   shape.version(1);
-  return { blobs: new Set(shape.digests("blobs")), layers: new Set(shape.layerIDs("layers")) };
+  return {
+    blobs: new Set(shape.digests("blobs")),
+    layers: new Set(shape.layerIDs("layers")),
+    images: new Set(shape.has("images") ? shape.digests("images") : []),
+  };
 }

@@ -189,18 +189,21 @@ async function removeImage(
     if (!existsSync(imagePath(layout, id))) throw noImage(id);
     await requireUnused(context, id);
     const record = await soundImage(context, id);
-    const waste =
-      record && (await noteWaste(context, await contentOfImage(context, blobs, record)));
-    using _names = await context.lock("names", "exclusive", options);
-    const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
-    trashed.push(
-      ...(await dropNames(
-        context,
-        names.map(({ name }) => name),
-      )),
-    );
-    trashed.push(context.moveToTrash(imagePath(layout, id)));
-    await syncDirectory(layout.images);
+    const content = record && (await contentOfImage(context, blobs, record));
+    const waste = await noteWaste(context, id, content);
+    {
+      using _names = await context.lock("names", "exclusive", options);
+      const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+      // Without it none of its names means anything: they all go in one step.
+      trashed.push(context.moveToTrash(imagePath(layout, id)));
+      await syncDirectory(layout.images);
+      trashed.push(
+        ...(await dropNames(
+          context,
+          names.map(({ name }) => name),
+        )),
+      );
+    }
     trashed.push(...(await sweepWaste(context, blobs, waste)));
   }
   await context.emptyTrash(trashed);

@@ -9,10 +9,13 @@ import { join } from "node:path";
 import { escapeText, hasErrorCode, isDigest } from "@stowage/content";
 
 import type { FoundItem } from "./collect-garbage.ts";
+import { removeTree } from "./linux/tree.ts";
 import { readRecord } from "./record-file.ts";
 import type { StoreContext } from "./store-context.ts";
+import type { StoreLayout } from "./store-layout.ts";
 import { tryAcquireLock } from "./store-lock.ts";
 
+const KEY = /^[0-9a-f]{64}$/;
 const HOUR_MS = 60 * 60 * 1000;
 
 /**
@@ -55,6 +58,31 @@ export async function collectIngests(
     if (!dryRun && (stat === undefined || isOld)) rmSync(lock.path, { force: true });
   }
   return found;
+}
+
+/**
+ * Removes what a process left of a download that it had finished: all but the bytes, which are in
+ * their place already. Never fails for what it finds.
+ */
+export async function clearFinishedIngests({ ingest }: StoreLayout): Promise<void> {
+  const keys = new Set(readdirSync(ingest).map((entry) => entry.replace(/\.lock$/, "")));
+  for (const key of keys) {
+    const path = join(ingest, key);
+    if (!KEY.test(key) || hasBytes(path)) continue;
+    try {
+      using lock = lockIngest(path);
+      // Another process may have begun it since.
+      if (lock === undefined || hasBytes(path)) continue;
+      await removeTree(path);
+      rmSync(lock.path, { force: true });
+    } catch {
+      // What stays goes by its age.
+    }
+  }
+}
+
+function hasBytes(path: string): boolean {
+  return lstatSync(join(path, "data"), { throwIfNoEntry: false }) !== undefined;
 }
 
 function lockIngest(path: string): ReturnType<typeof tryAcquireLock> {

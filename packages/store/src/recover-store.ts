@@ -11,6 +11,7 @@ import type { BlobStore } from "./blob-store.ts";
 import { hasWaste, sweepWaste } from "./garbage.ts";
 import { isTreeHeld } from "./held-tree.ts";
 import { isIndexStale, refreshIndexIfRoom } from "./image-layout-index.ts";
+import { clearFinishedIngests } from "./ingest-age.ts";
 import { liveLeases } from "./lease.ts";
 import { removeTree } from "./linux/tree.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -22,6 +23,7 @@ export async function recoverStore(context: StoreContext, blobs: BlobStore): Pro
   const { layout } = context;
   await clearStaging(layout.staging);
   await clearTrash(layout.trash);
+  await clearFinishedIngests(layout);
   await sweepIfFree(context, blobs);
   if (isIndexStale(layout)) await refreshIndexIfRoom(context);
 }

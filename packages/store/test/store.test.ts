@@ -136,6 +136,39 @@ describe("openStore", () => {
     expect(await store.info()).toMatchObject({ layers: 0, blobs: 0, images: 0 });
   });
 
+  test("R20: clears away what is left of a download whose bytes are in their place", async () => {
+    await using world = await openWorld();
+    const ingest = join(world.root, "ingest");
+    const [finished, begun] = ["a".repeat(64), "b".repeat(64)];
+    for (const key of [finished, begun]) {
+      mkdirSync(join(ingest, key));
+      writeFileSync(join(ingest, `${key}.lock`), "");
+      writeFileSync(join(ingest, key, "meta.json"), "{}");
+    }
+    writeFileSync(join(ingest, begun, "data"), "half");
+    await using _store = await openStore(world);
+    expect(readdirSync(ingest).toSorted()).toEqual([begun, `${begun}.lock`]);
+  });
+
+  test("R20: takes the names of an image that a removal had taken away before it was cut off", async () => {
+    await using world = await openWorld();
+    const image = makeImage([{ name: "file", body: "x" }]);
+    await storeImage(world.store, image, "app:1");
+    await world.store.images.setName("app:2", image.id);
+    const note = { version: 1, blobs: [], layers: [], images: [image.id] };
+    const path = join(world.root, "trash", `${"a".repeat(32)}.json`);
+    writeFileSync(path, JSON.stringify(note));
+    {
+      await using store = await openStore(world);
+      expect(await store.images.namesOf(image.id)).toEqual(["app:2", "app:1"]);
+    }
+    rmSync(join(world.root, "images", image.id.slice("sha256:".length)), { recursive: true });
+    writeFileSync(path, JSON.stringify(note));
+    await using store = await openStore(world);
+    expect(readdirSync(join(world.root, "names"))).toEqual([]);
+    expect((await store.check()).damages).toEqual([]);
+  });
+
   test("K09: waits for a layout that is being changed, and then says who does", async () => {
     await using world = await openWorld();
     await world.store[Symbol.asyncDispose]();
