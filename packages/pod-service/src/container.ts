@@ -13,7 +13,7 @@ import {
   parseContainerMetadata,
 } from "./container-metadata.ts";
 import { readContainerEvent, writeContainerEvent } from "./container-state.ts";
-import { createMember, type CreatedContainer } from "./create-member.ts";
+import { createMember, type CreatedContainer, type PrepareContainer } from "./create-member.ts";
 import { requireAttempt, requireID, requireName } from "./identifiers.ts";
 import type { PodContext } from "./pod-context.ts";
 import { PodError } from "./pod-error.ts";
@@ -36,8 +36,10 @@ export interface CreateContainerOptions extends WaitOptions {
   readonly attempt?: number | undefined;
   readonly mountLabel?: string | undefined;
   readonly privileged?: boolean | undefined;
-  /** Runs when the record is there; if it throws, the container is removed again. */
-  readonly finish?: ((created: CreatedContainer) => Promise<void>) | undefined;
+  /**
+   * Fills the work directory, durably, before the container is there; if it throws, there is none.
+   */
+  readonly prepare?: PrepareContainer | undefined;
 }
 
 /** How a container is started. */
@@ -67,7 +69,7 @@ export async function createContainer(
   context: PodContext,
   options: CreateContainerOptions,
 ): Promise<CreatedContainer> {
-  const { containerName, mountLabel, privileged = false, finish } = options;
+  const { containerName, mountLabel, privileged = false, prepare } = options;
   if (options.podId === "") throw new PodError("ERR_POD_INVALID_POD_NAME", "the pod is empty");
   const asked = options.imageName || options.imageId;
   if (!asked) throw new PodError("ERR_POD_INVALID_IMAGE_NAME", "neither image name nor image ID");
@@ -96,11 +98,9 @@ export async function createContainer(
       names: [containerName],
       image,
       metadata,
-      finish: async (created) => {
-        // The pod may have been removed meanwhile, and its remover not have seen this container.
-        await getInfra(context, podId);
-        await finish?.(created);
-      },
+      prepare,
+      // The pod may have been removed meanwhile, and its remover not have seen this container.
+      check: async () => void (await getInfra(context, podId)),
     },
     options,
   );

@@ -1,5 +1,5 @@
 /**
- * Writes a container's record so that a creation which fails half-way leaves nothing.
+ * Writes a container's record so that a creation which fails or ends half-way leaves nothing.
  *
  * @module
  */
@@ -25,14 +25,19 @@ export interface CreatedContainer {
   readonly image?: LocalImage;
 }
 
+/** A container before it is there: its work directory is elsewhere until then. */
+export type PrepareContainer = (container: Omit<CreatedContainer, "runDir">) => Promise<void>;
+
 /** What {@link createMember} writes. */
 export interface MemberInit {
   readonly id: string;
   readonly names: readonly string[];
   readonly image: LocalImage | undefined;
   readonly metadata: ContainerMetadata;
+  /** As `CreateContainerOptions` has it. */
+  readonly prepare?: PrepareContainer | undefined;
   /** Runs when the record is there; if it throws, the container is removed again. */
-  readonly finish?: ((created: CreatedContainer) => Promise<void>) | undefined;
+  readonly check?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -46,31 +51,30 @@ export async function createMember(
   options: WaitOptions,
 ): Promise<CreatedContainer> {
   const { containers } = context.store;
-  const { image, metadata } = init;
   options.signal?.throwIfAborted();
-  const record = await createRecord(context, init);
-  const created: CreatedContainer = {
-    id: record.id,
-    podId: metadata.podId,
-    podName: metadata.podName,
-    names: record.names,
-    workDir: containers.workDir(record.id),
-    runDir: containers.runDir(record.id),
-    ...(image && { image }),
-  };
+  const { id, names } = await createRecord(context, init);
   try {
-    await containers.ensureRunDir(record.id);
-    await init.finish?.(created);
+    await containers.ensureRunDir(id);
+    await init.check?.();
     options.signal?.throwIfAborted();
   } catch (error) {
-    await removeHalfMade(context, record.id);
+    await removeHalfMade(context, id);
     throw error;
   }
-  return created;
+  const workDir = containers.workDir(id);
+  return { ...describeMember(init, names), workDir, runDir: containers.runDir(id) };
+}
+
+function describeMember(
+  { id, image, metadata }: MemberInit,
+  names: readonly string[],
+): Omit<CreatedContainer, "runDir" | "workDir"> {
+  const { podId, podName } = metadata;
+  return { id, podId, podName, names, ...(image && { image }) };
 }
 
 async function createRecord(context: PodContext, init: MemberInit): Promise<ContainerRecord> {
-  const { id, names, image, metadata } = init;
+  const { id, names, image, metadata, prepare } = init;
   try {
     return await context.store.containers.create({
       id,
@@ -78,6 +82,9 @@ async function createRecord(context: PodContext, init: MemberInit): Promise<Cont
       ...(image && { imageId: image.id }),
       ...(image?.topLayer && { topLayer: image.topLayer }),
       metadata: formatContainerMetadata(metadata),
+      ...(prepare && {
+        prepare: (workDir) => prepare({ ...describeMember(init, names), workDir }),
+      }),
     });
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_STORE_DUPLICATE_NAME")) {

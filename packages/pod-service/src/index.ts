@@ -17,7 +17,7 @@ export {
 } from "./container-metadata.ts";
 export type { ContainerState } from "./container-state.ts";
 export type { ContainerStatus } from "./container-status.ts";
-export type { CreatedContainer } from "./create-member.ts";
+export type { CreatedContainer, PrepareContainer } from "./create-member.ts";
 export { PodError, type PodErrorCode } from "./pod-error.ts";
 export {
   containerNameOf,

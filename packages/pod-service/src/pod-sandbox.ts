@@ -9,7 +9,7 @@ import type { ContainerRecord } from "@stowage/store";
 
 import { belongsToPod } from "./container-metadata.ts";
 import { type Member, listMembers, metadataOf } from "./container-members.ts";
-import { createMember, type CreatedContainer } from "./create-member.ts";
+import { createMember, type CreatedContainer, type PrepareContainer } from "./create-member.ts";
 import { requireAttempt, requireID, requireName } from "./identifiers.ts";
 import type { PodContext } from "./pod-context.ts";
 import { PodError } from "./pod-error.ts";
@@ -35,8 +35,8 @@ export interface CreatePodSandboxOptions extends WaitOptions {
   readonly imageName?: string | null | undefined;
   readonly mountLabel?: string | undefined;
   readonly privileged?: boolean | undefined;
-  /** Runs when the record is there; if it throws, the container is removed again. */
-  readonly finish?: ((created: CreatedContainer) => Promise<void>) | undefined;
+  /** As `CreateContainerOptions` has it. */
+  readonly prepare?: PrepareContainer | undefined;
 }
 
 /** A pod, as its containers tell it. */
@@ -95,7 +95,7 @@ export async function createPodSandbox(
         pod: true,
         privileged,
       },
-      finish: options.finish,
+      prepare: options.prepare,
     },
     options,
   );

@@ -103,7 +103,7 @@ describe("R9 R11 createContainer", () => {
       podId: "p",
       containerName: "d",
       imageName: IMAGE_NAME,
-      finish: async ({ workDir }) => {
+      prepare: async ({ workDir }) => {
         await writeFile(join(workDir, "half"), "");
         throw failure;
       },
@@ -111,6 +111,23 @@ describe("R9 R11 createContainer", () => {
     await expect(made).rejects.toBe(failure);
     expect(await readdir(join(world.root, "containers"))).toHaveLength(1);
     expect((await world.pods.podStatus("p")).containerIds).toHaveLength(1);
+  });
+
+  test("R11: shows no container before its work directory is as it should be", async () => {
+    await using world = await createPodWorld();
+    await world.pods.createPodSandbox({ podName: "p" });
+    let seen = 0;
+    const { id, workDir } = await world.pods.createContainer({
+      podId: "p",
+      containerName: "d",
+      imageName: IMAGE_NAME,
+      prepare: async (container) => {
+        await writeFile(join(container.workDir, "whole"), container.id);
+        seen = (await world.pods.podStatus("p")).containerIds.length;
+      },
+    });
+    expect(seen).toBe(1);
+    expect(await readFile(join(workDir, "whole"), "utf8")).toBe(id);
   });
 });
 

@@ -6,7 +6,7 @@ import type { Store } from "@stowage/store";
 import {
   type CreateRunnableOptions,
   createRunnable,
-  finishWithTemplate,
+  prepareTemplate,
   runContainer,
   type RunContainerOptions,
   type StartedBundle,
@@ -75,9 +75,9 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       createPodSandbox: (sandbox) =>
         pods.createPodSandbox({
           ...sandbox,
-          finish: async (created) => {
-            await finishWithTemplate(created);
-            await sandbox.finish?.(created);
+          prepare: async (container) => {
+            await prepareTemplate(container);
+            await sandbox.prepare?.(container);
           },
         }),
       createContainer: (container) => createRunnable(context, container),

@@ -36,6 +36,11 @@ export interface NewContainer {
   /** What its writable layer lies on. */
   readonly topLayer?: LayerID | undefined;
   readonly metadata: string;
+  /**
+   * Fills the work directory, at `path` until then, before the container is there. It has to be
+   * durable when this resolves; if it throws, there is no container.
+   */
+  readonly prepare?: ((path: string) => Promise<void>) | undefined;
 }
 
 /** All containers that can be read, and what can not. */
@@ -97,7 +102,7 @@ export function createContainerStore(
         using _containers = await context.lock("containers", "exclusive", options);
         await requireUnique(context, record);
         await requireParts(context, layers, record);
-        const staged = await stageContainer(context, layers, record);
+        const staged = await stageContainer(context, layers, record, container.prepare);
         renameNoReplace(staged, containerPath(layout, id));
         await syncDirectory(layout.containers);
         if (record.imageId !== undefined) noteUse(context, record.imageId);
@@ -205,6 +210,7 @@ async function stageContainer(
   context: StoreContext,
   layers: LayerStore,
   record: ContainerRecord,
+  prepare: NewContainer["prepare"],
 ): Promise<string> {
   const staged = join(context.stagingDir(), randomName());
   await mkdir(staged, { mode: 0o700 });
@@ -216,6 +222,7 @@ async function stageContainer(
       // An overlay shows the root of its topmost directory.
       copyDirectoryMetadata(layers.diffPath(record.topLayer), upper, Buffer.alloc(0));
     }
+    await prepare?.(join(staged, "userdata"));
     await writeSyncedFile(join(staged, "container.json"), formatRecord(record));
     for (const name of ["upper", "work", "userdata", "."]) await syncDirectory(join(staged, name));
     return staged;

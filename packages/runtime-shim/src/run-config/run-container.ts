@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 
-import type { CreateContainerOptions, CreatedContainer, PodService } from "@stowage/pod-service";
+import type {
+  CreateContainerOptions,
+  CreatedContainer,
+  PodService,
+  PrepareContainer,
+} from "@stowage/pod-service";
 
 import { createOciConfig, type RunOptions } from "./oci-config.ts";
 import { findOciRuntime, type FoundRuntime } from "./oci-runtime.ts";
@@ -9,7 +14,7 @@ import { stateRootOf } from "./runtime-state.ts";
 import { writeBundle, writeTemplate } from "./template.ts";
 
 /** A container to be made with its run configuration. */
-export interface CreateRunnableOptions extends Omit<CreateContainerOptions, "finish"> {
+export interface CreateRunnableOptions extends Omit<CreateContainerOptions, "prepare"> {
   /** What runs in it, where that is not as the image says. */
   readonly run?: RunOptions | undefined;
 }
@@ -56,17 +61,17 @@ export function createRunnable(
   const { run, ...container } = options;
   return context.pods.createContainer({
     ...container,
-    finish: (created) => finishWithTemplate(created, run),
+    prepare: (prepared) => prepareTemplate(prepared, run),
   });
 }
 
 /** Writes the template of a container that has an image. */
-export async function finishWithTemplate(
-  created: CreatedContainer,
+export async function prepareTemplate(
+  { id, image, workDir }: Parameters<PrepareContainer>[0],
   run?: RunOptions,
 ): Promise<void> {
-  if (created.image === undefined) return;
-  await writeTemplate(created.workDir, createOciConfig(created.id, created.image.config, run));
+  if (image === undefined) return;
+  await writeTemplate(workDir, createOciConfig(id, image.config, run));
 }
 
 /** Mounts a container and writes the configuration of this start. Starts no process. */
