@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { createRuntime, type Runtime } from "@stowage/runtime-shim";
@@ -17,6 +17,8 @@ import {
   SUBJECT,
 } from "./crash-world.ts";
 import type { StowagePlace } from "./stowage.ts";
+
+const TEMPLATE = "userdata/config.json";
 
 /** What is there of what commands are about. */
 export interface SubjectView {
@@ -103,6 +105,9 @@ export async function lookAtStore(
     problems.push(`lost: the container ${KEEPER}, which is ${keeper?.state ?? "absent"}`);
   }
   const subject = containers.find((container) => container.names.includes(SUBJECT));
+  if (subject !== undefined && !existsSync(join(root, "containers", subject.id, TEMPLATE))) {
+    problems.push(`half made: the container ${SUBJECT} can not be started`);
+  }
   const expected = subject?.state === "running" ? [store.mounts] : [];
   const mounted = await mountsBelow(runRoot);
   if (mounted.length !== expected.length) problems.push(`mounted: ${mounted.join(", ")}`);
