@@ -4,7 +4,7 @@
  * @module
  */
 import { escapeText } from "@stowage/content";
-import type { ContainerRecord } from "@stowage/store";
+import { asStoreError, type ContainerRecord } from "@stowage/store";
 
 import { listMembers, type Member, metadataOf } from "./container-members.ts";
 import {
@@ -132,7 +132,7 @@ export async function startContainer(
     await writeContainerEvent(runDir, { state: "running", startedAt: new Date().toISOString() });
   } catch (error) {
     await giveBackMount(context, id);
-    throw error;
+    throw asStoreError(error, `container ${id} can not be started`);
   }
   return started;
 }
@@ -154,12 +154,16 @@ export async function stopContainer(
   if (event === undefined && exitCode === undefined) return;
   if (typeof event === "object" && event.state === "stopped" && exitCode === undefined) return;
   await containers.ensureRunDir(record.id);
-  await writeContainerEvent(runDir, {
-    state: "stopped",
-    ...(typeof event === "object" && event.startedAt && { startedAt: event.startedAt }),
-    finishedAt: new Date().toISOString(),
-    ...(exitCode !== undefined && { exitCode }),
-  });
+  try {
+    await writeContainerEvent(runDir, {
+      state: "stopped",
+      ...(typeof event === "object" && event.startedAt && { startedAt: event.startedAt }),
+      finishedAt: new Date().toISOString(),
+      ...(exitCode !== undefined && { exitCode }),
+    });
+  } catch (error) {
+    throw asStoreError(error, `container ${record.id} is stopped, which can not be noted`);
+  }
 }
 
 /**

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { type Digest, hasErrorCode, type JsonValue } from "@stowage/content";
@@ -19,6 +19,7 @@ import { findNeeds, type FoundNeeds, type Needs } from "./needs.ts";
 import { publishFile, randomName, syncDirectory } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath, imagePath, layerPath } from "./store-layout.ts";
 
@@ -87,7 +88,7 @@ export async function sweepWaste(
     layers: new Set([...waste.layers].filter((id) => isHeld(id, all.layers, byImages.layers))),
     images: new Set(),
   });
-  for (const note of notes) rmSync(join(context.layout.trash, note), { force: true });
+  for (const note of notes) tryRemoveFile(join(context.layout.trash, note));
   return trashed;
 }
 

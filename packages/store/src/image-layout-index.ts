@@ -18,17 +18,20 @@ import { listNames } from "./name-index.ts";
 import { publishFile } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath, type StoreLayout } from "./store-layout.ts";
+import { reportFailures } from "./system-failure.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
 
 /** Writes `index.json` anew, if it says anything else than the records. */
 export async function refreshIndex(context: StoreContext): Promise<void> {
-  // Two processes that write it at once could each miss the other's name.
-  using _index = await context.lock("index", "exclusive");
-  const path = indexPath(context.layout);
-  const text = await formatIndex(context);
-  if ((await readIndex(path)) === text) return;
-  await publishFile({ path, bytes: text, stagingDir: context.stagingDir() });
+  await reportFailures("index.json can not be written", async () => {
+    // Two processes that write it at once could each miss the other's name.
+    using _index = await context.lock("index", "exclusive");
+    const path = indexPath(context.layout);
+    const text = await formatIndex(context);
+    if ((await readIndex(path)) === text) return;
+    await publishFile({ path, bytes: text, stagingDir: context.stagingDir() });
+  });
 }
 
 /**
@@ -39,7 +42,7 @@ export async function refreshIndexIfRoom(context: StoreContext): Promise<void> {
   try {
     await refreshIndex(context);
   } catch (error) {
-    if (!hasErrorCode(error, "ENOSPC", "EDQUOT", "ERR_STORE_NO_SPACE")) throw error;
+    if (!hasErrorCode(error, "ERR_STORE_NO_SPACE")) throw error;
   }
 }
 

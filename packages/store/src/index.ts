@@ -40,3 +40,4 @@ export type {
 export type { ImageName } from "./name-index.ts";
 export { openStore, type OpenStoreOptions, type Store, type StoreInfo } from "./store.ts";
 export { StoreError, type StoreErrorCode } from "./store-error.ts";
+export { asStoreError } from "./system-failure.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { escapeText, hasErrorCode, isDigest } from "@stowage/content";
@@ -11,6 +11,7 @@ import { escapeText, hasErrorCode, isDigest } from "@stowage/content";
 import type { FoundItem } from "./collect-garbage.ts";
 import { removeTree } from "./linux/tree.ts";
 import { readRecord } from "./record-file.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import type { StoreLayout } from "./store-layout.ts";
 import { tryAcquireLock } from "./store-lock.ts";
@@ -55,7 +56,7 @@ export async function collectIngests(
       const action = isOld ? "remove" : "keep";
       found.push({ kind: "ingest", id, path: trashed ?? path, action, reason });
     }
-    if (!dryRun && (stat === undefined || isOld)) rmSync(lock.path, { force: true });
+    if (!dryRun && (stat === undefined || isOld)) tryRemoveFile(lock.path);
   }
   return found;
 }
@@ -74,7 +75,7 @@ export async function clearFinishedIngests({ ingest }: StoreLayout): Promise<voi
       // Another process may have begun it since.
       if (lock === undefined || hasBytes(path)) continue;
       await removeTree(path);
-      rmSync(lock.path, { force: true });
+      tryRemoveFile(lock.path);
     } catch {
       // What stays goes by its age.
     }

@@ -4,7 +4,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { constants, rmSync } from "node:fs";
+import { constants } from "node:fs";
 import { chmod, type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -18,6 +18,7 @@ import { readIngestMeta, syncIngestMeta, writeIngestMeta } from "./ingest-meta.t
 import { removeTree } from "./linux/tree.ts";
 import { PartialSync } from "./partial-sync.ts";
 import { randomName, syncDirectory } from "./publish-file.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath } from "./store-layout.ts";
 import { tryAcquireLock } from "./store-lock.ts";
@@ -54,7 +55,7 @@ export interface Ingest extends AsyncDisposable {
 export async function openPrivateIngest(context: StoreContext, claim: BlobClaim): Promise<Ingest> {
   const path = join(context.stagingDir(), randomName());
   const file = await open(path, "wx", 0o600);
-  const remove = async (): Promise<void> => rmSync(path, { force: true });
+  const remove = async (): Promise<void> => tryRemoveFile(path);
   const digest = await createFileDigest({ path, file, ...claim, length: 0 });
   const keep = async (): Promise<void> => {};
   const place = { path, file, offset: 0, origin: undefined, keep, remove, release: remove };
@@ -104,8 +105,12 @@ export async function openResumableIngest(
           else await writeIngestMeta(directory, meta);
         },
         async remove() {
-          await removeTree(directory);
-          rmSync(lock.path, { force: true });
+          try {
+            await removeTree(directory);
+            tryRemoveFile(lock.path);
+          } catch {
+            // The next opening removes what has no bytes, and the next download begins anew.
+          }
         },
         async release() {
           lock[Symbol.dispose]();

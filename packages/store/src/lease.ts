@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -8,6 +8,7 @@ import type { LayerID } from "./layer-id.ts";
 import { randomName, syncDirectory } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
+import { removeFile, tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { tryAcquireLock } from "./store-lock.ts";
 
@@ -75,7 +76,7 @@ export async function createLease(
   try {
     await writeLease(context, path, record);
   } catch (error) {
-    rmSync(path, { force: true });
+    tryRemoveFile(path);
     lock[Symbol.dispose]();
     throw error;
   }
@@ -87,7 +88,7 @@ export async function createLease(
       isHeld = false;
       lock[Symbol.dispose]();
       if (purpose !== undefined) return;
-      rmSync(path, { force: true });
+      tryRemoveFile(path);
       await onRelease();
     },
   };
@@ -97,7 +98,7 @@ export async function createLease(
 export async function releaseLease(context: StoreContext, id: string): Promise<boolean> {
   const path = leasePath(context, id);
   if (!NAME.test(id) || (await readLease(path, id))?.purpose === undefined) return false;
-  rmSync(path, { force: true });
+  removeFile(path);
   await syncDirectory(context.layout.leases);
   return true;
 }
@@ -141,7 +142,7 @@ async function dropIfDead(path: string, id: string): Promise<boolean> {
     using lock = tryAcquireLock(path, "shared", true);
     if (lock === undefined) return false;
     if ((await readSound(path, id))?.purpose !== undefined) return false;
-    rmSync(path, { force: true });
+    tryRemoveFile(path);
     return true;
   } catch (error) {
     if (hasErrorCode(error, "EISDIR", "ELOOP", "ENOTDIR", "ENOTEMPTY")) return true;

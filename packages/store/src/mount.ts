@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -27,6 +27,7 @@ import { openUserNamespace } from "./linux/user-namespace.ts";
 import { lowerDirectories } from "./lower-directories.ts";
 import { requireMountedNowhere, requireUnused } from "./mount-exclusive.ts";
 import { readMountRecord, writeMountRecord } from "./mount-record.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { containerPath, type StoreLayout } from "./store-layout.ts";
@@ -173,7 +174,7 @@ export async function retireMount(
   await unmountAll(mountPointPath(layout, id), true);
   await action();
   await removeTree(mountDirectory(layout, id));
-  rmSync(mount.path, { force: true });
+  tryRemoveFile(mount.path);
 }
 
 async function mountCounted(
@@ -240,7 +241,7 @@ async function unmountCounted(
     return count;
   }
   if (current !== undefined) await unmountAll(mountPointPath(layout, id), options.force === true);
-  rmSync(join(directory, "mount.json"), { force: true });
+  tryRemoveFile(join(directory, "mount.json"));
   return 0;
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { lstatSync, readdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 
 import type { BlobStore } from "./blob-store.ts";
@@ -14,6 +14,7 @@ import { isIndexStale, refreshIndexIfRoom } from "./image-layout-index.ts";
 import { clearFinishedIngests } from "./ingest-age.ts";
 import { liveLeases } from "./lease.ts";
 import { removeTree } from "./linux/tree.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { tryAcquireLock } from "./store-lock.ts";
 
@@ -66,7 +67,7 @@ export async function clearStaging(staging: string, dryRun = false): Promise<rea
     using lock = tryLock(entry, staging);
     if (lock === undefined) continue;
     await clear(path);
-    if (!dryRun && !isPresent(path)) rmSync(lock.path, { force: true });
+    if (!dryRun && !isPresent(path)) tryRemoveFile(lock.path);
   }
   return left;
 }

@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 import { removeTree } from "./linux/tree.ts";
 import { randomName } from "./publish-file.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import { tryAcquireLock } from "./store-lock.ts";
 
 /** A private directory in the store; disposing of it removes what is still there. */
@@ -37,7 +38,9 @@ export function openStaging(parent: string): Staging {
         isOpen = false;
         try {
           await removeTree(path);
-          rmSync(lock.path, { force: true });
+          tryRemoveFile(lock.path);
+        } catch {
+          // What was to become of it has been done; the next opening tries again.
         } finally {
           lock[Symbol.dispose]();
         }

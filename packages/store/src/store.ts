@@ -24,6 +24,7 @@ import {
   releaseLease,
 } from "./lease.ts";
 import { createMountStore, type MountStore } from "./mount.ts";
+import { nameMountFailures } from "./name-mount-failures.ts";
 import { openRoot } from "./open-root.ts";
 import { recoverStore } from "./recover-store.ts";
 import { createStoreContext, type StoreContext } from "./store-context.ts";
@@ -129,7 +130,7 @@ function assembleStore(context: StoreContext, release: () => void): Store {
   const sweep = (): Promise<void> => sweepWaiting(context, blobs);
   const images = createImageStore(context, blobs, layers);
   const containers = createContainerStore(context, layers, sweep);
-  const mounts = createMountStore(context, layers);
+  const mounts = nameMountFailures(createMountStore(context, layers));
   const lease = (options: LeaseOptions): Promise<Lease> =>
     reportFailures("a lease can not be taken", () => createLease(context, options, sweep));
   const openedAt = Date.now();

@@ -1,10 +1,16 @@
+/**
+ * What failed system calls mean.
+ *
+ * @module
+ */
 import { hasErrorCode } from "@stowage/content";
 
 import { StoreError } from "./store-error.ts";
 
 /**
- * Says what a failed system call means for the store. Anything else passes untouched, such as a
- * {@link StoreError} or the reason of a signal.
+ * Says what a failed system call means for the store: `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`,
+ * `ERR_STORE_TOO_MANY_FILES` or `ERR_STORE_IO`. Anything else passes untouched, such as a
+ * {@link StoreError} or the reason of a signal. For whoever writes in a container's directories.
  *
  * @param subject - What was being done, as "blob sha256:… can not be written".
  */

@@ -17,6 +17,7 @@ const { values } = parseArgs({
   },
 });
 
+const SHOWN_PROBLEMS = 2;
 const until = performance.now() + Number(values.minutes ?? Infinity) * 60_000;
 const without = values["without-syncs"] ? ALL_SYNCS : values.without;
 const maxCuts = values.cuts === undefined ? undefined : Number(values.cuts);
@@ -58,6 +59,6 @@ function tell(report: PowerCutReport): void {
   process.stdout.write(values.json ? "" : `${filesystem}, ${scenario}: ${figures}\n`);
   for (const { before, problems } of report.cuts) {
     const where = before === undefined ? "the end" : `${before.at} (${before.call} ${before.path})`;
-    for (const problem of problems) process.stderr.write(`  cut before ${where}: ${problem}\n`);
+    for (const problem of problems.slice(0, SHOWN_PROBLEMS)) process.stderr.write(`  cut before ${where}: ${problem}\n`);
   }
 }
