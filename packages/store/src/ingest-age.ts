@@ -10,6 +10,7 @@ import { escapeText, hasErrorCode, isDigest } from "@stowage/content";
 
 import type { FoundItem } from "./collect-garbage.ts";
 import { removeTree } from "./linux/tree.ts";
+import { syncDirectory } from "./publish-file.ts";
 import { readRecord } from "./record-file.ts";
 import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -58,6 +59,7 @@ export async function collectIngests(
     }
     if (!dryRun && (stat === undefined || isOld)) tryRemoveFile(lock.path);
   }
+  if (found.some(({ action }) => action === "remove" && !dryRun)) await syncDirectory(directory);
   return found;
 }
 

@@ -5,9 +5,11 @@ export function commitSeed(): number {
   const given = process.env["STOWAGE_SEED"];
   if (given !== undefined) return Number(given);
   try {
-    const stdio = ["ignore", "pipe", "ignore"] as const;
-    const options = { cwd: import.meta.dirname, encoding: "utf8", stdio: [...stdio] } as const;
-    const commit = execFileSync("git", ["rev-parse", "HEAD"], options);
+    const commit = execFileSync("git", ["rev-parse", "HEAD"], {
+      cwd: import.meta.dirname,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     return Number.parseInt(commit.slice(0, 7), 16);
   } catch {
     // There is no history here.

@@ -92,7 +92,7 @@ function problemsOfEnd({ code, stderr }: SteppedRun): readonly string[] {
   try {
     const line = stderr.split("\n").find((text) => text.startsWith('{"error"')) ?? "";
     const { error } = JSON.parse(line) as { error: { code: string } };
-    const isNamed = /^ERR_/.test(error.code) && error.code !== "ERR_STOWAGE_INTERNAL";
+    const isNamed = error.code.startsWith("ERR_") && error.code !== "ERR_STOWAGE_INTERNAL";
     return isNamed ? [] : [`the failure has no name of ours: ${line}`];
   } catch {
     return [`it ended with ${code} and: ${stderr}`];

@@ -16,10 +16,7 @@ export const APP: CrashImage = imageOf([base, middle, top], "zstd");
 /** Has the lowest layer of {@link APP} too. */
 export const OTHER: CrashImage = imageOf([base, other], "gzip");
 
-function imageOf(
-  entries: readonly (readonly TarEntry[])[],
-  second: "gzip" | "zstd",
-): CrashImage {
+function imageOf(entries: readonly (readonly TarEntry[])[], second: "gzip" | "zstd"): CrashImage {
   const files = new Map<string, string>();
   for (const { name, content } of entries.flat()) {
     if (typeof content === "string") files.set(String(name), content);

@@ -131,7 +131,8 @@ async function runAndCopy(
     },
   });
   await copy(undefined, isAcknowledged(ended));
-  if (ended.code !== 0) throw new Error(`${scenario.name} ended with ${ended.code}: ${ended.stderr}`);
+  if (ended.code !== 0)
+    throw new Error(`${scenario.name} ended with ${ended.code}: ${ended.stderr}`);
   const seconds = (performance.now() - began) / 1000;
   return { copies, steps: ended.steps.length, seconds };
 }

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { type Boundary, boundaryOf } from "./commit-boundaries.ts";
 import { type Crash, crashAtStep, type Fault, FAULTS, stepsOf } from "./crash-at-step.ts";
 import { type CrashWorld, openCrashWorld } from "./crash-world.ts";
 import { type Scenario, SCENARIOS } from "./scenarios.ts";
 import { shuffle } from "./shuffle.ts";
+import type { Step } from "./step-tracer.ts";
 
 /** One run that is to be. */
 export interface Cell {
@@ -19,6 +21,8 @@ export interface Cell {
 export interface MatrixOptions {
   readonly scenarios?: readonly Scenario[] | undefined;
   readonly faults?: readonly Fault[] | undefined;
+  /** Only the steps that are at one of these. */
+  readonly boundaries?: readonly Boundary[] | undefined;
   /** How many cells, chosen by the seed. All unless told. */
   readonly sample?: number | undefined;
   readonly seed?: number | undefined;
@@ -45,10 +49,15 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixRepo
   const until = performance.now() + timeLimitMs;
   await using first = await openCrashWorld();
   const steps = new Map<string, number>();
+  const cells: Cell[] = [];
   for (const scenario of options.scenarios ?? SCENARIOS) {
-    steps.set(scenario.name, (await stepsOf(first, scenario)).length);
+    const own = await stepsOf(first, scenario);
+    steps.set(scenario.name, own.length);
+    const chosen = own.filter((step) => isWanted(step, first.place.root, options.boundaries));
+    for (const fault of options.faults ?? FAULTS) {
+      cells.push(...chosen.map(({ at }): Cell => ({ scenario, fault, at })));
+    }
   }
-  const cells = cellsOf(steps, options.faults ?? FAULTS);
   const chosen = shuffle(cells, seed).slice(0, sample);
   const waiting = chosen.filter((cell) => isDone?.(cell) !== true);
   const crashes: Crash[] = [];
@@ -69,12 +78,7 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixRepo
   return { steps, cells: cells.length, crashes };
 }
 
-function cellsOf(steps: ReadonlyMap<string, number>, faults: readonly Fault[]): readonly Cell[] {
-  return SCENARIOS.flatMap((scenario) =>
-    faults.flatMap((fault) =>
-      Array.from({ length: steps.get(scenario.name) ?? 0 }, (_, index): Cell => {
-        return { scenario, fault, at: index + 1 };
-      }),
-    ),
-  );
+function isWanted(step: Step, root: string, boundaries: readonly Boundary[] | undefined): boolean {
+  const boundary = boundaryOf(step, root);
+  return boundaries === undefined || (boundary !== undefined && boundaries.includes(boundary));
 }

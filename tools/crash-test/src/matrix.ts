@@ -2,12 +2,14 @@
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
+import { BOUNDARY_NAMES } from "./commit-boundaries.ts";
 import { type Crash, type Fault, FAULTS } from "./crash-at-step.ts";
 import { runMatrix } from "./kill-matrix.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 const { values } = parseArgs({
   options: {
+    boundary: { type: "string", multiple: true },
     command: { type: "string", multiple: true },
     fault: { type: "string", multiple: true },
     jobs: { type: "string", default: "1" },
@@ -28,6 +30,7 @@ const done = new Set(earlier.map((crash) => keyOf(crash.scenario, crash.fault, c
 const report = await runMatrix({
   scenarios,
   faults,
+  boundaries: values.boundary && BOUNDARY_NAMES.filter((name) => values.boundary?.includes(name)),
   seed: Number(values.seed),
   jobs: Number(values.jobs),
   sample: values.sample === undefined ? undefined : Number(values.sample),
@@ -42,13 +45,17 @@ const crashes = [...earlier, ...report.crashes];
 const bad = crashes.filter(({ problems }) => problems.length > 0).length;
 if (values.json) {
   const rows = [...report.steps].map(([name, steps]) => ({ command: name, steps, ...row(name) }));
-  process.stdout.write(`${JSON.stringify({ cells: report.cells, run: crashes.length, bad, rows })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ cells: report.cells, run: crashes.length, bad, rows })}\n`,
+  );
 } else {
   process.stdout.write(renderTable());
 }
 process.exitCode = bad === 0 ? 0 : 1;
 
-function row(name: string): Readonly<Record<Fault, { readonly run: number; readonly bad: number }>> {
+function row(
+  name: string,
+): Readonly<Record<Fault, { readonly run: number; readonly bad: number }>> {
   const count = (fault: Fault) => {
     const own = crashes.filter((crash) => crash.scenario === name && crash.fault === fault);
     return { run: own.length, bad: own.filter(({ problems }) => problems.length > 0).length };
@@ -64,7 +71,10 @@ function renderTable(): string {
   });
   const widths = head.map((_, at) => Math.max(...[head, ...lines].map((l) => l[at]?.length ?? 0)));
   const text = [head, ...lines].map((line) =>
-    line.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd(),
+    line
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd(),
   );
   return `${text.join("\n")}\n${crashes.length} of ${report.cells} cells, ${bad} bad\n`;
 }

@@ -31,7 +31,9 @@ let skipped = 0;
     for (const scenario of LASTING_SCENARIOS) {
       if (values.command?.includes(scenario.name) === false) continue;
       if (needs !== "" || performance.now() >= until) {
-        process.stderr.write(`${filesystem.name}, ${scenario.name}: skipped (${needs || "time"})\n`);
+        process.stderr.write(
+          `${filesystem.name}, ${scenario.name}: skipped (${needs || "time"})\n`,
+        );
         skipped += 1;
         continue;
       }
@@ -41,7 +43,9 @@ let skipped = 0;
     }
   }
 }
-const bad = reports.flatMap(({ cuts }) => cuts).filter(({ problems }) => problems.length > 0).length;
+const bad = reports
+  .flatMap(({ cuts }) => cuts)
+  .filter(({ problems }) => problems.length > 0).length;
 const cuts = reports.reduce((sum, report) => sum + report.cuts.length, 0);
 const summary = { cuts, bad, skipped, reports: reports.map(figuresOf) };
 if (values.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
@@ -59,6 +63,7 @@ function tell(report: PowerCutReport): void {
   process.stdout.write(values.json ? "" : `${filesystem}, ${scenario}: ${figures}\n`);
   for (const { before, problems } of report.cuts) {
     const where = before === undefined ? "the end" : `${before.at} (${before.call} ${before.path})`;
-    for (const problem of problems.slice(0, SHOWN_PROBLEMS)) process.stderr.write(`  cut before ${where}: ${problem}\n`);
+    for (const problem of problems.slice(0, SHOWN_PROBLEMS))
+      process.stderr.write(`  cut before ${where}: ${problem}\n`);
   }
 }

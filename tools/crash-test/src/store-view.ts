@@ -72,7 +72,9 @@ export async function lookAtStore(
   problems.push(...(checked?.damages ?? []).map((damage) => `damage: ${JSON.stringify(damage)}`));
   const { images, damaged } = await store.images.list();
   problems.push(...damaged.map((error) => `record: ${error.message}`));
-  const names = new Map((await store.images.allNames()).map(({ name, imageId }) => [name, imageId]));
+  const names = new Map(
+    (await store.images.allNames()).map(({ name, imageId }) => [name, imageId]),
+  );
   const mountable = async (id: (typeof images)[number]["id"], files: CrashWorld["appFiles"]) => {
     const { mountPoint } = await store.mounts.mountImage(id);
     try {

@@ -65,7 +65,10 @@ export async function runHere(place: StowagePlace, args: readonly string[]): Pro
 }
 
 /** As {@link runHere}, and fails unless the command ends with 0. Answers what was printed. */
-export async function mustRunHere(place: StowagePlace, ...args: readonly string[]): Promise<string> {
+export async function mustRunHere(
+  place: StowagePlace,
+  ...args: readonly string[]
+): Promise<string> {
   const { code, stdout, stderr } = await runHere(place, args);
   if (code !== 0) throw new Error(`stowage ${args.join(" ")} ended with ${code}: ${stderr}`);
   return stdout;

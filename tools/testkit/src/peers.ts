@@ -7,12 +7,17 @@ import { delimiter, join } from "node:path";
 export const PEERS: Readonly<Record<string, string>> = {
   crun: "crun",
   "docker-registry": "docker-registry",
+  // Brings the headers of the C library too, which gcc only recommends.
+  gcc: "g++",
   getfattr: "attr",
   gpg: "gnupg",
   htpasswd: "apache2-utils",
   nginx: "nginx-light",
   podman: "podman",
   python3: "python3",
+  "mkfs.btrfs": "btrfs-progs",
+  "mkfs.ext4": "e2fsprogs",
+  "mkfs.xfs": "xfsprogs",
   runc: "runc",
   setcap: "libcap2-bin",
   skopeo: "skopeo",
