@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -132,6 +132,18 @@ describe("R9 R11 createContainer", () => {
 });
 
 describe.skipIf(!CAN_MOUNT)(`startContainer and stopContainer${MOUNTS}`, () => {
+  test("D07: a start or a stop that can not be noted is a named error, and mounts nothing", async () => {
+    await using world = await createPodWorld();
+    const { id } = await createPodWithContainer(world.pods);
+    const state = join(await world.pods.getRunDir(id), "state.json");
+    await mkdir(join(state, "in the way"), { recursive: true });
+    const started = world.pods.startContainer(id);
+    await expect(started).rejects.toMatchObject({ code: "ERR_STORE_IO" });
+    expect(await world.pods.containerStatus(id)).not.toHaveProperty("mountPoint");
+    const stopped = world.pods.stopContainer(id, { exitCode: 1 });
+    await expect(stopped).rejects.toMatchObject({ code: "ERR_STORE_IO" });
+  });
+
   test("PM-12 PM-13 PM-15: starts count, one stop unmounts, another is fine", async () => {
     await using world = await createPodWorld();
     const { id } = await createPodWithContainer(world.pods);

@@ -289,6 +289,17 @@ describe("the root as an OCI image layout", () => {
     expect(statSync(join(world.root, "index.json")).mode & 0o777).toBe(0o600);
   });
 
+  test("D07: that can not be replaced is a named error, and the name is given all the same", async () => {
+    await using world = await openWorld();
+    await storeImage(world.store, ONE, names[0]);
+    const file = join(world.root, "index.json");
+    rmSync(file);
+    mkdirSync(join(file, "in the way"), { recursive: true });
+    const named = world.store.images.setName("a", ONE.id);
+    await expect(named).rejects.toMatchObject({ code: "ERR_STORE_IO" });
+    expect(await world.store.images.resolveName("a")).toBe(ONE.id);
+  });
+
   test.for(["", "{", undefined])("is mended at the next opening when it is %j", async (text) => {
     await using world = await openWorld();
     await storeImage(world.store, ONE, names[0]);

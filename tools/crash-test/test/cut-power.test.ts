@@ -47,15 +47,11 @@ const UNSYNCED = [
 ] as const;
 
 describe.skipIf(LACKING !== "")(`the same cuts${LACKING && ` (needs ${LACKING})`}`, () => {
-  test.for(UNSYNCED)(
-    "catch a build %s",
-    { timeout: 180_000 },
-    async ([, without]) => {
-      await using world = await openCrashWorld();
-      const options = { world, filesystem: strict!, scenario: pull!, without, maxCuts: 1 };
-      expect(badCuts(await cutPower(options))).not.toEqual([]);
-    },
-  );
+  test.for(UNSYNCED)("catch a build %s", { timeout: 180_000 }, async ([, without]) => {
+    await using world = await openCrashWorld();
+    const options = { world, filesystem: strict!, scenario: pull!, without, maxCuts: 1 };
+    expect(badCuts(await cutPower(options))).not.toEqual([]);
+  });
 });
 
 function badCuts({ cuts }: PowerCutReport): PowerCutReport["cuts"] {
