@@ -26,7 +26,7 @@ export interface MatrixOptions {
   /** How many cells, chosen by the seed. All unless told. */
   readonly sample?: number | undefined;
   readonly seed?: number | undefined;
-  /** Begins no further cell after so many milliseconds. */
+  /** Begins no further cell after so many milliseconds, which count from the first. */
   readonly timeLimitMs?: number | undefined;
   /** Cells at a time, each in a world of its own. @defaultValue 1 */
   readonly jobs?: number | undefined;
@@ -46,7 +46,6 @@ export interface MatrixReport {
 
 export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixReport> {
   const { sample, seed = 1, timeLimitMs = Infinity, jobs = 1, isDone, onCrash } = options;
-  const until = performance.now() + timeLimitMs;
   await using first = await openCrashWorld();
   const steps = new Map<string, number>();
   const cells: Cell[] = [];
@@ -61,6 +60,7 @@ export async function runMatrix(options: MatrixOptions = {}): Promise<MatrixRepo
   const chosen = shuffle(cells, seed).slice(0, sample);
   const waiting = chosen.filter((cell) => isDone?.(cell) !== true);
   const crashes: Crash[] = [];
+  const until = performance.now() + timeLimitMs;
   const work = async (world: CrashWorld): Promise<void> => {
     while (performance.now() < until) {
       const cell = waiting.shift();
