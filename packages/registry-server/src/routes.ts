@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { requireBasic, type ServerCredentials } from "./basic-auth.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { type Exchange, sendJson, type Served } from "./exchange.ts";
+import { listRepositories } from "./catalogue.ts";
 import { deleteManifest, getManifest, putManifest } from "./manifests.ts";
 import { asProtocolError, ProtocolError } from "./protocol-error.ts";
 import { listReferrers } from "./referrers.ts";
@@ -50,6 +51,10 @@ export async function answerRequest(
     const path = decodePath(url.pathname);
     if (path === "/v2/" || path === "/v2") {
       sendJson({ request, response }, 200, {});
+      return;
+    }
+    if (path === "/v2/_catalog" && ["GET", "HEAD"].includes(request.method ?? "GET")) {
+      await listRepositories({ ...served, request, response, url });
       return;
     }
     const [, repository, noun, target] = ROUTE.exec(path) ?? [];

@@ -14,6 +14,8 @@ export interface TagStore {
   put(repository: string, entry: ManifestEntry, tag?: string): Promise<void>;
   /** Removes a tag, or a manifest with all its tags. Resolves to whether there was one. */
   remove(repository: string, target: string): Promise<boolean>;
+  /** Every repository that has a manifest, by its whole name, in the order of their characters. */
+  repositories(): Promise<readonly string[]>;
   /** The tags in the order of their characters; `undefined` if there is no such repository. */
   tags(repository: string): Promise<readonly string[] | undefined>;
   /** Every manifest of a repository. */
@@ -46,6 +48,10 @@ export function createMemoryTagStore(): TagStore {
       for (const [tag, digest] of repository.tags)
         if (digest === target) repository.tags.delete(tag);
       return true;
+    },
+    async repositories() {
+      const filled = [...repositories].filter(([, { manifests }]) => manifests.size > 0);
+      return filled.map(([name]) => name).toSorted();
     },
     async tags(name) {
       const repository = repositories.get(name);

@@ -99,6 +99,24 @@ test("tags come in pages, each naming the next", async () => {
   ]);
 });
 
+test("the catalogue names every repository with a manifest, in pages", async () => {
+  await using world = await serve({ readOnly: false });
+  const image = await putImage(world.content, { layers: [] });
+  for (const name of ["c/d", "a", "b", "gone"]) await world.tags.put(name, image, "1");
+  await fetch(`${world.url}/v2/gone/manifests/${image.digest}`, { method: "DELETE" });
+  const first = await fetch(`${world.url}/v2/_catalog?n=2`);
+  expect(await first.json()).toEqual({ repositories: ["a", "b"] });
+  expect(first.headers.get("link")).toBe('</v2/_catalog?n=2&last=b>; rel="next"');
+  const second = await fetch(`${world.url}/v2/_catalog?n=2&last=b`);
+  expect([await second.json(), second.headers.get("link")]).toEqual([
+    { repositories: ["c/d"] },
+    null,
+  ]);
+  const odd = await fetch(`${world.url}/v2/_catalog?n=x`);
+  const written = await fetch(`${world.url}/v2/_catalog`, { method: "POST" });
+  expect([odd.status, written.status]).toEqual([400, 404]);
+});
+
 test("whoever does not know the password is told to say it, and nothing else", async () => {
   await using world = await serve({ auth: { username: "user", password: "secret" } });
   const stranger = await fetch(`${world.url}/v2/`);

@@ -84,6 +84,7 @@ export {
 export type { RegistryEvent, SourceEvent } from "./registry-event.ts";
 export type { MirrorFailedEvent } from "./mirror-failure.ts";
 export type { PushManifestOptions, RepositoryClient } from "./repository-client.ts";
+export type { RepositoriesSkippedEvent } from "./repositories.ts";
 export type { TagsSkippedEvent } from "./tags.ts";
 export type { TlsOptions } from "./tls-options.ts";
 export type {

@@ -19,6 +19,7 @@ import type { ProxyLookup } from "./proxy.ts";
 import { HostBudget } from "./host-budget.ts";
 import { RegistryConnection } from "./registry-connection.ts";
 import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
+import { walkRepositories } from "./repositories.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistryEvent } from "./registry-event.ts";
 import { Slots } from "./slots.ts";
@@ -145,16 +146,31 @@ export class RegistryClient implements AsyncDisposable {
    * @throws {@link RegistryError} `ERR_REGISTRY_AUTH_FAILED` if it does not, or as the README says.
    */
   async ping(host: RegistryHost, { signal }: TransportOptions = {}): Promise<boolean> {
-    const { registries } = this.#options;
-    // No repository: a token for one would have to name it.
-    const repository = { host, path: "" as RepositoryPath };
-    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
-    return this.#connect(own, host).ping(signal);
+    return this.#connectHost(host).ping(signal);
+  }
+
+  /**
+   * All repositories that a registry lets us see, in its order; at most 100 000. Mirrors are not
+   * asked, and many registries on the internet refuse.
+   *
+   * @throws {@link RegistryError} as the README says.
+   */
+  repositories(host: RegistryHost, { signal }: TransportOptions = {}): AsyncIterable<Repository> {
+    const { onEvent } = this.#options;
+    return walkRepositories(this.#connectHost(host), { signal, onEvent });
   }
 
   /** Ends what is under way, and closes all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own?.[Symbol.asyncDispose]();
+  }
+
+  #connectHost(host: RegistryHost): RegistryConnection {
+    const { registries } = this.#options;
+    // No repository: a token for one would have to name it.
+    const repository = { host, path: "" as RepositoryPath };
+    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
+    return this.#connect(own, host);
   }
 
   #findSources(

@@ -3,6 +3,7 @@ import type { RestartEvent } from "./blobs.ts";
 import type { ConfigEvent } from "./config/config-event.ts";
 import type { MirrorFailedEvent } from "./mirror-failure.ts";
 import type { UploadResumeEvent } from "./push-blob.ts";
+import type { RepositoriesSkippedEvent } from "./repositories.ts";
 import type { TagsSkippedEvent } from "./tags.ts";
 import type { RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
 import type { WarningEvent } from "./transport-warning.ts";
@@ -23,6 +24,7 @@ export type RegistryEvent =
   | ConfigEvent
   | MirrorFailedEvent
   | ParallelEvent
+  | RepositoriesSkippedEvent
   | RestartEvent
   | ResumeEvent
   | RetriesSpentEvent

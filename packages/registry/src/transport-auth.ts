@@ -56,7 +56,7 @@ export function withAuth(next: Transport, options: AuthOptions): Transport {
       return gate.send(next, request, undefined, { signal });
     }
     const scope = [
-      scopeOf(request.method, options.repository),
+      request.scope ?? scopeOf(request.method, options.repository),
       ...(request.readsFrom ?? []).map((repository) => scopeOf("GET", repository)),
     ].join(" ");
     let authorization = await session.current(scope, signal);

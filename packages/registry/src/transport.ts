@@ -31,6 +31,8 @@ export interface TransportRequest {
   readonly repeatable?: boolean;
   /** Repositories of the same registry that it reads from, too, for the token's scope. */
   readonly readsFrom?: readonly string[];
+  /** What a token for it must allow, where that is not about the repository. */
+  readonly scope?: string;
   /** For a connection of its own to this host; the client certificate goes to no other. */
   readonly tls?: TlsOptions;
   /**

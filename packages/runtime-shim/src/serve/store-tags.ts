@@ -76,6 +76,11 @@ export function createStoreTags(
       const wasPushed = await pushed.remove(local(repository), target);
       return (await untag(repository, target)) || wasPushed;
     },
+    async repositories() {
+      const stored = (await store.images.allNames()).flatMap(({ name }) => readName(name) ?? []);
+      const names = stored.map((reference) => formatRepository(reference.repository));
+      return [...new Set([...names, ...(await pushed.repositories())])].toSorted();
+    },
     async tags(repository) {
       const own = await pushed.tags(local(repository));
       const names = await namesOf(repository);
