@@ -18,7 +18,9 @@ export function registrySettings(context: CommandContext): RegistrySettings {
 }
 
 function levelOf(event: RegistryEvent): "debug" | "info" | "warn" {
-  if (event.type === "exposed-file") return "warn";
+  const { type } = event;
+  // What the registry says to its users, they must be able to read.
+  if (type === "exposed-file" || type === "warning" || type === "rate-limit-spent") return "warn";
   if (event.type === "mirror-failed") return event.tampering ? "warn" : "info";
   return event.type === "retry" ? "info" : "debug";
 }

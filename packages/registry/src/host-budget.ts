@@ -13,11 +13,31 @@ const SLACK = 5;
 /** What all requests of a client to one host share: how often they try again, and when. */
 export class HostBudget {
   /** What the host last said of how often it may be asked. */
-  rateLimit: RateLimit | undefined;
+  get rateLimit(): RateLimit | undefined {
+    return this.#rateLimit;
+  }
+  #rateLimit: RateLimit | undefined;
+  readonly #interval: number;
+  #nextTurn = 0;
+  #isSpent = false;
   #retries = MAX_RETRIES;
   #refilled = performance.now();
   #quietUntil = 0;
   #waiting = 0;
+
+  /** @param requestsPerSecond - that we ask it at most; retries are among them. */
+  constructor(requestsPerSecond = Infinity) {
+    this.#interval = 1000 / requestsPerSecond;
+  }
+
+  /** Takes note of what the host said; `true` if that was the last request it lets us have. */
+  noteRateLimit(found: RateLimit): boolean {
+    const isSpent = found.remaining !== undefined && found.remaining <= 0;
+    const isNews = isSpent && !this.#isSpent;
+    this.#isSpent = isSpent;
+    this.#rateLimit = found;
+    return isNews;
+  }
 
   /** Takes one retry out; `false` if there is none left. What fails while all wait is not counted. */
   spend(): boolean {
@@ -51,9 +71,13 @@ export class HostBudget {
   async ready(signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       const left = this.#quietUntil - performance.now();
-      if (left <= SLACK) return;
+      if (left <= SLACK) break;
       await this.#wait(left + jitter(SPREAD), signal);
     }
+    const now = performance.now();
+    const turn = Math.max(now, this.#nextTurn);
+    this.#nextTurn = turn + this.#interval;
+    if (turn > now) await pause(turn - now, signal);
   }
 
   async #wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {

@@ -63,6 +63,8 @@ export {
   openLayoutFolder,
 } from "./copy/layout-folder.ts";
 export { registryDestination, registrySource } from "./copy/registry-place.ts";
+export { BandwidthLimit } from "./bandwidth-limit.ts";
+export type { NameResolution } from "./name-resolution.ts";
 export type { BlobMessage, RequestMessage } from "./diagnostics.ts";
 export type { Endpoint } from "./endpoint.ts";
 export { type HostTlsLookup, loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
@@ -96,6 +98,6 @@ export type {
   TransportRequest,
   TransportResponse,
 } from "./transport.ts";
-export type { RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
+export type { RateLimitSpentEvent, RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
 export type { WarningEvent } from "./transport-warning.ts";
 export { UndiciTransport, type UndiciTransportOptions } from "./undici-transport.ts";

@@ -8,6 +8,7 @@ import {
 } from "@stowage/reference";
 
 import { AuthGate } from "./auth/auth-gate.ts";
+import type { BandwidthLimit } from "./bandwidth-limit.ts";
 import type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
 import type { RegistryTableEvent } from "./config/config-event.ts";
 import { findPullSources, findPushTarget, type PullSources } from "./config/pull-sources.ts";
@@ -17,6 +18,7 @@ import type { Endpoint } from "./endpoint.ts";
 import type { HostTlsLookup } from "./host-tls.ts";
 import type { ProxyLookup } from "./proxy.ts";
 import { HostBudget } from "./host-budget.ts";
+import type { NameResolution } from "./name-resolution.ts";
 import { RegistryConnection } from "./registry-connection.ts";
 import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
 import { walkRepositories } from "./repositories.ts";
@@ -52,6 +54,22 @@ export interface RegistryClientOptions {
   readonly registries?: RegistriesConf | undefined;
   /** The proxy for a URL, as `loadProxies` finds it; of the default transport. @defaultValue none */
   readonly proxy?: ProxyLookup | undefined;
+  /**
+   * Addresses of names by `host:port`, instead of those that are looked up; of the default
+   * transport. TLS is held to the name all the same. Behind a proxy, it looks names up.
+   *
+   * @defaultValue none
+   */
+  readonly resolve?: NameResolution | undefined;
+  /** Connections to all hosts together; of the default transport. @defaultValue 64 */
+  readonly maxSockets?: number | undefined;
+  /**
+   * What the bodies of all requests and answers are held to, and of other clients that share it; of
+   * the default transport. A blob is read over one connection then. @defaultValue none
+   */
+  readonly bandwidth?: BandwidthLimit | undefined;
+  /** Requests to one registry in a second, retries included. @defaultValue as many as come */
+  readonly requestsPerSecond?: number | undefined;
   /** Sends the requests. @defaultValue an {@link UndiciTransport} that dies with the client */
   readonly transport?: Transport | undefined;
   readonly userAgent?: string | undefined;
@@ -101,19 +119,33 @@ export class RegistryClient implements AsyncDisposable {
 
   constructor(options: RegistryClientOptions = {}) {
     const { stallTimeout, minRate, minRateWindow, transport, proxy } = options;
+    const { resolve, maxSockets, bandwidth, requestsPerSecond = Infinity } = options;
+    if (!(requestsPerSecond > 0)) {
+      const message = `${requestsPerSecond} requests a second are none`;
+      throw new RegistryError("ERR_REGISTRY_INVALID_ARGUMENT", message);
+    }
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
     this.#own =
       transport === undefined
-        ? new UndiciTransport({ connections, stallTimeout, minRate, minRateWindow, proxy })
+        ? new UndiciTransport({
+            connections,
+            stallTimeout,
+            minRate,
+            minRateWindow,
+            proxy,
+            resolve,
+            maxSockets,
+            bandwidth,
+          })
         : undefined;
     this.#transport = transport ?? (this.#own as UndiciTransport).request;
   }
 
   /** A client of one repository. Nothing is sent until it is used. */
   repository(repository: Repository): RepositoryClient {
-    const { registries, maxRangesPerBlob, onEvent } = this.#options;
+    const { registries, bandwidth, maxRangesPerBlob, onEvent } = this.#options;
     const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
     const told = new Set<string>();
     return new ConnectedRepository({
@@ -135,7 +167,8 @@ export class RegistryClient implements AsyncDisposable {
           primary: this.#connect(primary, repository.host),
         };
       },
-      maxRangesPerBlob,
+      // More connections would only share what there is.
+      maxRangesPerBlob: bandwidth === undefined ? maxRangesPerBlob : 1,
       onEvent,
     });
   }
@@ -258,7 +291,10 @@ export class RegistryClient implements AsyncDisposable {
 
   #budgetOf(host: string): HostBudget {
     let budget = this.#budgets.get(host);
-    if (budget === undefined) this.#budgets.set(host, (budget = new HostBudget()));
+    if (budget === undefined) {
+      budget = new HostBudget(this.#options.requestsPerSecond);
+      this.#budgets.set(host, budget);
+    }
     return budget;
   }
 

@@ -16,6 +16,7 @@ import { type WarningEvent, withWarnings } from "./transport-warning.ts";
 import {
   DEFAULT_ATTEMPTS,
   DEFAULT_DELAY,
+  type RateLimitSpentEvent,
   type RetriesSpentEvent,
   type RetryEvent,
   withRetry,
@@ -39,7 +40,9 @@ export interface RegistryConnectionOptions {
   readonly budget: HostBudget;
   readonly attempts?: number | undefined;
   readonly retryDelay?: number | undefined;
-  readonly onEvent?: ((event: RetriesSpentEvent | RetryEvent | WarningEvent) => void) | undefined;
+  readonly onEvent?:
+    | ((event: RateLimitSpentEvent | RetriesSpentEvent | RetryEvent | WarningEvent) => void)
+    | undefined;
 }
 
 interface Wrapped {

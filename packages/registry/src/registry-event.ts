@@ -5,7 +5,7 @@ import type { MirrorFailedEvent } from "./mirror-failure.ts";
 import type { UploadResumeEvent } from "./push-blob.ts";
 import type { RepositoriesSkippedEvent } from "./repositories.ts";
 import type { TagsSkippedEvent } from "./tags.ts";
-import type { RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
+import type { RateLimitSpentEvent, RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
 import type { WarningEvent } from "./transport-warning.ts";
 
 /** A place that delivered a manifest, so that the blobs are asked for there first. */
@@ -24,6 +24,7 @@ export type RegistryEvent =
   | ConfigEvent
   | MirrorFailedEvent
   | ParallelEvent
+  | RateLimitSpentEvent
   | RepositoriesSkippedEvent
   | RestartEvent
   | ResumeEvent

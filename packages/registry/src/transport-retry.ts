@@ -2,7 +2,7 @@ import { jitter, pause } from "./back-off.ts";
 import { publishRetry } from "./diagnostics.ts";
 import type { HostBudget } from "./host-budget.ts";
 import { isPassing } from "./network-failure.ts";
-import { parseRateLimit } from "./rate-limit.ts";
+import { parseRateLimit, type RateLimit } from "./rate-limit.ts";
 import { redactUrl } from "./redact.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
@@ -17,6 +17,12 @@ export interface RetryEvent {
   readonly delay: number;
   /** The status or the error code that it failed with. */
   readonly reason: number | string;
+}
+
+/** An answer that was the last one for now, as its headers say. Told once, until there are more. */
+export interface RateLimitSpentEvent extends RateLimit {
+  readonly type: "rate-limit-spent";
+  readonly url: string;
 }
 
 /** A request that is not sent again, since too many to the same host have failed. */
@@ -36,7 +42,9 @@ export interface RetryOptions {
   readonly attempts?: number | undefined;
   /** Milliseconds before the second attempt; doubled for each further one. @defaultValue 400 */
   readonly delay?: number | undefined;
-  readonly onEvent?: ((event: RetriesSpentEvent | RetryEvent) => void) | undefined;
+  readonly onEvent?:
+    | ((event: RateLimitSpentEvent | RetriesSpentEvent | RetryEvent) => void)
+    | undefined;
 }
 
 /** The longest wait for a server's sake, in milliseconds; who asks for more is not waited for. */
@@ -81,7 +89,10 @@ export function withRetry(next: Transport, options: RetryOptions): Transport {
       await budget.ready(signal);
       try {
         const response = await next(request, { signal });
-        budget.rateLimit = parseRateLimit(response.headers, Date.now()) ?? budget.rateLimit;
+        const rateLimit = parseRateLimit(response.headers, Date.now());
+        if (rateLimit !== undefined && budget.noteRateLimit(rateLimit)) {
+          onEvent?.({ type: "rate-limit-spent", url, ...rateLimit });
+        }
         if (!TRANSIENT_STATUSES.has(response.status)) {
           budget.restore();
           return response;

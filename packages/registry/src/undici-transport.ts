@@ -4,15 +4,18 @@ import { type ByteSource, hasErrorCode } from "@stowage/content";
 import { buildConnector, type Dispatcher, Pool } from "undici";
 
 import { proxyHeaders } from "./auth/auth-gate.ts";
+import type { BandwidthLimit } from "./bandwidth-limit.ts";
 import { ChunkQueue } from "./chunk-queue.ts";
 import { connectorOf, connectWith } from "./connector.ts";
 import { guardedLookup, requirePublicLiteral } from "./guarded-lookup.ts";
+import { addressFor, checkResolution, lookupOf, type NameResolution } from "./name-resolution.ts";
 import { networkError } from "./network-failure.ts";
 import type { Proxy, ProxyLookup } from "./proxy.ts";
 import { proxyRefused } from "./proxy-failure.ts";
 import { forwardConnector, tunnelConnector } from "./proxy-tunnel.ts";
 import { RegistryError } from "./registry-error.ts";
 import { redactUrl } from "./redact.ts";
+import { SocketLimit } from "./socket-limit.ts";
 import { DEFAULT_STALL_LIMITS, guardStalls, type StallLimits } from "./stall-guard.ts";
 import { secureContextOf, type TlsOptions } from "./tls-options.ts";
 import {
@@ -38,9 +41,16 @@ export interface UndiciTransportOptions {
   readonly minRateWindow?: number | undefined;
   /** The proxy for a URL, as `loadProxies` finds it. @defaultValue none */
   readonly proxy?: ProxyLookup | undefined;
+  /** Connections to all hosts together. @defaultValue 64 */
+  readonly maxSockets?: number | undefined;
+  /** Addresses of names by `host:port`, instead of those that are looked up. @defaultValue none */
+  readonly resolve?: NameResolution | undefined;
+  /** What the bodies of all requests and answers are held to. @defaultValue none */
+  readonly bandwidth?: BandwidthLimit | undefined;
 }
 
 const MAX_HINTS = 32;
+const MAX_SOCKETS = 64;
 
 type Body = Dispatcher.ResponseData["body"];
 
@@ -53,6 +63,9 @@ export class UndiciTransport implements AsyncDisposable {
   readonly #connectTimeout: number;
   readonly #stall: StallLimits;
   readonly #proxy: ProxyLookup;
+  readonly #bandwidth: BandwidthLimit | undefined;
+  readonly #resolution: ReadonlyMap<string, string>;
+  readonly #sockets: SocketLimit;
   readonly #closing = new AbortController();
   readonly #pools = new Map<string, Pool>();
   readonly #tlsKeys = new WeakMap<TlsOptions, number>();
@@ -68,6 +81,10 @@ export class UndiciTransport implements AsyncDisposable {
       minRateWindow: options.minRateWindow ?? DEFAULT_STALL_LIMITS.minRateWindow,
     };
     this.#proxy = options.proxy ?? (() => undefined);
+    this.#bandwidth = options.bandwidth;
+    this.#resolution = checkResolution(options.resolve ?? {});
+    const { signal } = this.#closing;
+    this.#sockets = new SocketLimit(options.maxSockets ?? MAX_SOCKETS, signal);
   }
 
   readonly request: Transport = async (request, options) => {
@@ -92,7 +109,7 @@ export class UndiciTransport implements AsyncDisposable {
         headersTimeout: this.#stall.stallTimeout,
         // Waiting on a slow reader is no stall, so the reading below keeps the time itself.
         bodyTimeout: 0,
-        ...(request.body !== undefined && { body: bodyOf(request.body) }),
+        ...(request.body !== undefined && { body: this.#bodyOf(request.body, signal) }),
         signal: AbortSignal.any([flood.signal, ...(signal === undefined ? [] : [signal])]),
         // Each one starts the wait for the headers anew.
         onInfo: () => {
@@ -125,11 +142,12 @@ export class UndiciTransport implements AsyncDisposable {
     const key = `${origin.origin} ${tlsKey} ${namedBy ?? ""} ${through}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
+      const connect = this.#connectorOf(request, proxy);
       pool = new Pool(origin.origin, {
         connections: this.#connections,
         pipelining: 1,
         allowH2: false,
-        connect: this.#connectorOf(request, proxy),
+        factory: (at, given) => this.#sockets.clientOf(at, given, connect),
       });
       this.#pools.set(key, pool);
     }
@@ -144,7 +162,12 @@ export class UndiciTransport implements AsyncDisposable {
       rejectUnauthorized: tls?.verify !== false,
     };
     if (proxy === undefined) {
-      const guard = namedBy !== undefined && { lookup: guardedLookup(namedBy) };
+      const address = addressFor(this.#resolution, url);
+      // What the user says of a name needs no guard, whoever named it.
+      const guard =
+        address === undefined
+          ? namedBy !== undefined && { lookup: guardedLookup(namedBy) }
+          : { lookup: lookupOf(address) };
       const direct = buildConnector({ timeout, allowH2: false, ...guard, ...target });
       return connectorOf((wanted) => connectWith(direct, wanted));
     }
@@ -152,6 +175,14 @@ export class UndiciTransport implements AsyncDisposable {
     return isForwarded(request, proxy)
       ? forwardConnector(proxy, options)
       : tunnelConnector(proxy, target || undefined, options);
+  }
+
+  #bodyOf(body: RequestBody | Uint8Array, signal: AbortSignal | undefined): Readable | Uint8Array {
+    if (body instanceof Uint8Array) return body;
+    const source = body.open();
+    const bytes = this.#bandwidth?.slow(source, signal) ?? source;
+    // As objects, or each chunk would be copied into strings of 16 KiB.
+    return Readable.from(bytes, { objectMode: true, highWaterMark: 1 });
   }
 
   #tlsKeyOf(tls: TlsOptions): number {
@@ -194,7 +225,9 @@ export class UndiciTransport implements AsyncDisposable {
       body.destroy(new RegistryError("ERR_REGISTRY_STALLED", message, { method, url }));
     };
     try {
-      yield* guardStalls(new ChunkQueue(body, READ_AHEAD_BYTES), this.#stall, stalled);
+      const chunks = guardStalls(new ChunkQueue(body, READ_AHEAD_BYTES), this.#stall, stalled);
+      // Behind the guard: what waits here for its turn is no stall of the server's.
+      yield* this.#bandwidth?.slow(chunks, options.signal) ?? chunks;
     } catch (error) {
       throw failureOf(closedEarly(error), request, options);
     } finally {
@@ -211,12 +244,6 @@ function isForwarded({ url }: TransportRequest, proxy: Proxy): boolean {
 function pathOf(url: URL, forwarder: Proxy | undefined): string {
   const path = `${url.pathname}${url.search}`;
   return forwarder === undefined ? path : `${url.origin}${path}`;
-}
-
-function bodyOf(body: RequestBody | Uint8Array): Readable | Uint8Array {
-  if (body instanceof Uint8Array) return body;
-  // As objects, or each chunk would be copied into strings of 16 KiB.
-  return Readable.from(body.open(), { objectMode: true, highWaterMark: 1 });
 }
 
 /**
