@@ -26,7 +26,7 @@ export class HostBudget {
   #waiting = 0;
 
   /** @param requestsPerSecond - that we ask it at most; retries are among them. */
-  constructor(requestsPerSecond = Infinity) {
+  constructor(requestsPerSecond: number = Infinity) {
     this.#interval = 1000 / requestsPerSecond;
   }
 
