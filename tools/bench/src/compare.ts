@@ -16,6 +16,8 @@ export interface Compared {
   readonly theirs: readonly ProcessCost[];
   /** Ours over theirs, the median of the pairs. */
   readonly ratio: number;
+  /** The same of each pair. */
+  readonly ratios: readonly number[];
 }
 
 /** Lets two programs take turns, after one run each that does not count. */
@@ -38,7 +40,7 @@ export async function compare({ ours, theirs, check, pairs }: Comparison): Promi
     if (pair % 2 === 1) our.push(await measure(ours));
   }
   const ratios = our.map((cost, at) => cost.milliseconds / (their[at]?.milliseconds ?? Number.NaN));
-  return { ours: our, theirs: their, ratio: median(ratios) };
+  return { ours: our, theirs: their, ratio: median(ratios), ratios };
 }
 
 /** The middle one, or between the two that are. */

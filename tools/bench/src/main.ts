@@ -1,6 +1,8 @@
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 
-import { DEFAULT_ROW_OPTIONS, type RowResult, ROWS } from "./rows.ts";
+import { formatTable } from "./result-table.ts";
+import { DEFAULT_ROW_OPTIONS, type Place, type RowResult, ROWS } from "./rows.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -8,6 +10,10 @@ const { values, positionals } = parseArgs({
     size: { type: "string" },
     layers: { type: "string" },
     pairs: { type: "string" },
+    runs: { type: "string" },
+    scale: { type: "string" },
+    peers: { type: "string" },
+    places: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -20,26 +26,26 @@ const number = (text: string | undefined, usual: number): number => {
 const options = {
   size: number(values.size, DEFAULT_ROW_OPTIONS.size),
   layers: number(values.layers, DEFAULT_ROW_OPTIONS.layers),
-  pairs: number(values.pairs, DEFAULT_ROW_OPTIONS.pairs),
+  pairs: number(values.runs ?? values.pairs, DEFAULT_ROW_OPTIONS.pairs),
+  scale: number(values.scale, 1),
+  ...(values.peers !== undefined && { peers: values.peers.split(",") }),
+  ...(values.places !== undefined && { places: values.places.split(",").map(place) }),
 };
 const results: RowResult[] = [];
 for (const name of positionals.length > 0 ? positionals : Object.keys(ROWS)) {
   const row = ROWS[name];
   if (row === undefined)
     throw new Error(`no row ${name}; there are ${Object.keys(ROWS).join(", ")}`);
-  const result = await row(options);
-  results.push(result);
-  if (!values.json) process.stdout.write(`${describe(result)}\n`);
+  const found = [await row(options)].flat();
+  results.push(...found);
+  if (!values.json) process.stdout.write(`${formatTable(found)}\n`);
 }
-if (values.json) process.stdout.write(`${JSON.stringify(results, null, 2)}\n`);
+const load = loadavg().map((value) => value.toFixed(1));
+if (values.json) process.stdout.write(`${JSON.stringify({ load, results }, null, 2)}\n`);
+else process.stdout.write(`load of the machine: ${load.join(", ")}\n`);
 process.exitCode = results.every(({ ratio, target }) => ratio <= target) ? 0 : 1;
 
-function describe(result: RowResult): string {
-  const { row, ratio, target, oursMs, theirsMs, oursPeakBytes, theirsPeakBytes } = result;
-  const verdict = ratio <= target ? "met" : "missed";
-  return [
-    `${row}: ${ratio.toFixed(2)} times theirs (target ${target}, ${verdict})`,
-    `  ours ${oursMs.toFixed(0)} ms, ${(oursPeakBytes / 1e6).toFixed(0)} MB`,
-    `  theirs ${theirsMs.toFixed(0)} ms, ${(theirsPeakBytes / 1e6).toFixed(0)} MB`,
-  ].join("\n");
+function place(text: string): Place {
+  if (text === "disk" || text === "tmpfs") return text;
+  throw new Error(`${text} is no place; there are disk and tmpfs`);
 }

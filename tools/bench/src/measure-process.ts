@@ -1,22 +1,27 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 /** A program and what it is called with. */
 export interface BenchCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Processes that do a part of its work: what they take counts as well. */
+  readonly daemons?: readonly number[];
 }
 
 /** What one run took. */
 export interface ProcessCost {
   readonly milliseconds: number;
-  /** The most memory that was resident at a time. */
+  /** Of the processors, by it, its children and its daemons; the kernel counts in steps of 10 ms. */
+  readonly cpuMs: number;
+  /** The most memory that was resident at a time, in it, its children and its daemons. */
   readonly peakBytes: number;
 }
 
 const LOOK_EVERY_MS = 10;
+const TICK_MS = 10;
 
 /**
  * Runs a program to its end.
@@ -24,7 +29,9 @@ const LOOK_EVERY_MS = 10;
  * @throws Error with what it said, if it fails.
  */
 export async function measureProcess(command: BenchCommand): Promise<ProcessCost> {
-  const { program, args, env } = command;
+  const { program, args, env, daemons = [] } = command;
+  for (const pid of daemons) forgetPeak(pid);
+  const cpuBefore = cpuOfChildren() + sum(daemons.map(cpuOf));
   const started = performance.now();
   const child = spawn(program, args, {
     env: { ...process.env, ...env },
@@ -32,24 +39,68 @@ export async function measureProcess(command: BenchCommand): Promise<ProcessCost
   });
   let complaints = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
-  let peakBytes = 0;
+  let own = 0;
+  let together = 0;
   // The kernel keeps the high-water mark itself, so that only the last moments can be missed.
   const look = setInterval(() => {
-    peakBytes = Math.max(peakBytes, peakOf(child.pid));
+    own = Math.max(own, memoryOf(child.pid, "VmHWM"));
+    const below = descendantsOf(child.pid).map((pid) => memoryOf(pid, "VmRSS"));
+    together = Math.max(together, memoryOf(child.pid, "VmRSS") + sum(below));
   }, LOOK_EVERY_MS);
   const [code] = (await once(child, "close")) as [number | null];
   const milliseconds = performance.now() - started;
   clearInterval(look);
   if (code !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${code}: ${complaints}`);
-  return { milliseconds, peakBytes };
+  const cpuMs = cpuOfChildren() + sum(daemons.map(cpuOf)) - cpuBefore;
+  const shared = sum(daemons.map((pid) => memoryOf(pid, "VmHWM")));
+  return { milliseconds, cpuMs, peakBytes: Math.max(own, together) + shared };
 }
 
-function peakOf(pid: number | undefined): number {
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** What the children of this process took that have ended, and theirs. */
+function cpuOfChildren(): number {
+  const times = statTimes("self");
+  return ((times[2] ?? 0) + (times[3] ?? 0)) * TICK_MS;
+}
+
+function cpuOf(pid: number): number {
+  return sum(statTimes(String(pid))) * TICK_MS;
+}
+
+/** utime, stime, cutime and cstime. @see proc(5), /proc/pid/stat */
+function statTimes(pid: string): readonly number[] {
+  const stat = readProc(`${pid}/stat`);
+  // The program's name, in parentheses, may hold spaces.
+  return stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 15)
+    .map(Number);
+}
+
+function memoryOf(pid: number | undefined, field: "VmHWM" | "VmRSS"): number {
+  const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(readProc(`${pid}/status`));
+  return Number(line?.[1] ?? 0) * 1024;
+}
+
+function descendantsOf(pid: number | undefined): readonly number[] {
+  const children = readProc(`${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** Sets the high-water mark to what is resident now. */
+function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** Empty, once the process has ended. */
+function readProc(path: string): string {
   try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+    return readFileSync(`/proc/${path}`, "utf8");
   } catch {
-    // It has ended in the meantime.
-    return 0;
+    return "";
   }
 }

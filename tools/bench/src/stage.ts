@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { startDockerRegistry } from "@stowage/testkit";
+
+import type { RealFile } from "./real-files.ts";
+import { writeRealImage } from "./real-image.ts";
+import type { Place } from "./rows.ts";
+
+/** Node's arguments for the command line as it was built. */
+export const BUILT: readonly string[] = [
+  fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url)),
+];
+
+const run = promisify(execFile);
+const FOLDERS: Readonly<Record<Place, string>> = { disk: tmpdir(), tmpfs: "/dev/shm" };
+
+/** A directory of the bench's own, on what a place says; it goes when its scope ends. */
+export async function placeDir(place: Place): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await mkdtemp(join(FOLDERS[place], "stowage-bench-"));
+  return { path, [Symbol.asyncDispose]: () => clear(path) };
+}
+
+/** Removes what a tool has kept; whatever is mounted in it is not entered. */
+export async function clear(path: string): Promise<void> {
+  await run("rm", ["-rf", "--one-file-system", "--", path]);
+}
+
+/** An image in a registry of its own; both go when the scope ends. */
+export interface Stage extends AsyncDisposable {
+  /** Where it is, without a transport. */
+  readonly reference: string;
+}
+
+/** Makes an image from files, starts a registry, and pushes the image. */
+export async function setStage(
+  layers: readonly (readonly RealFile[])[],
+  compression: "gzip" | "zstd",
+  main: readonly string[],
+): Promise<Stage> {
+  const registry = await startDockerRegistry();
+  const reference = `${registry.host}/bench/image:it`;
+  await using folder = await placeDir("disk");
+  try {
+    const layout = join(folder.path, "image");
+    await writeRealImage(layout, layers, compression);
+    const copy = ["--quiet", "copy", "--tls-verify=false", `oci:${layout}:it`];
+    await run(process.execPath, [...main, ...copy, `docker://${reference}`]);
+  } catch (error) {
+    await registry[Symbol.asyncDispose]();
+    throw error;
+  }
+  return { reference, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() };
+}
+
+/** Writes a policy that accepts everything. */
+export async function writeOpenPolicy(folder: string): Promise<string> {
+  const path = join(folder, "policy.json");
+  await writeFile(path, JSON.stringify({ default: [{ type: "insecureAcceptAnything" }] }));
+  return path;
+}
