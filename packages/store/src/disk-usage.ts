@@ -16,6 +16,7 @@ import { lastUseOf } from "./image-use.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
 import { contentOfImage, findNeeds } from "./needs.ts";
 import type { StoreContext } from "./store-context.ts";
+import { LINKS_DIRECTORY } from "./store-layout.ts";
 
 /** One kind of things in a store. */
 export interface KindUsage {
@@ -131,7 +132,7 @@ async function measureBlobs(
   return { count, bytes };
 }
 
-/** A file is one thing; in a directory each entry is, locks aside. */
+/** A file is one thing; in a directory each entry is, locks and the names of exports aside. */
 async function measureEach(
   meter: DiskMeter,
   path: string,
@@ -147,7 +148,7 @@ async function measureEach(
     signal?.throwIfAborted();
     const own = await meter.measure(join(path, name), signal);
     bytes += own;
-    if (!name.endsWith(".lock")) count += 1;
+    if (!name.endsWith(".lock") && name !== LINKS_DIRECTORY) count += 1;
     note(name, own);
   }
   return { count, bytes };

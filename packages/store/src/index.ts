@@ -38,6 +38,11 @@ export type {
   UnmountOptions,
 } from "./mount.ts";
 export type { ImageName } from "./name-index.ts";
+export type {
+  ExportPodmanOptions,
+  PodmanExport,
+  RemovedPodmanExport,
+} from "./podman/export-podman.ts";
 export { openStore, type OpenStoreOptions, type Store, type StoreInfo } from "./store.ts";
 export { StoreError, type StoreErrorCode } from "./store-error.ts";
 export { asStoreError } from "./system-failure.ts";

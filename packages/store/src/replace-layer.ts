@@ -15,6 +15,7 @@ import type { LayerRecord } from "./layer-record.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { renameExchange, renameNoReplace } from "./linux/file-calls.ts";
 import { findMounts } from "./find-mounts.ts";
+import { keepLinkFiles } from "./podman/layer-links.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { Staging } from "./staging.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -49,6 +50,7 @@ export async function replaceLayer(
       renameNoReplace(staging.path, target);
     } else {
       if (users.size > 0 && found.isDirectory()) await holdTree(target, [...users.values()]);
+      if (found.isDirectory()) await keepLinkFiles(layout, id, staging.path);
       renameExchange(staging.path, target);
       trashed = context.moveToTrash(staging.path);
     }

@@ -14,6 +14,7 @@ export type StoreErrorCode =
   | "ERR_STORE_IMAGE_IN_USE"
   | "ERR_STORE_IMAGE_NOT_FOUND"
   | "ERR_STORE_INVALID_ARGUMENT"
+  | "ERR_STORE_INVALID_EXPORT"
   | "ERR_STORE_INVALID_LAYER"
   | "ERR_STORE_INVALID_ROOT"
   | "ERR_STORE_IO"
@@ -42,6 +43,7 @@ const KINDS: Readonly<Record<StoreErrorCode, ErrorKind>> = {
   ERR_STORE_IMAGE_IN_USE: "ImageInUse",
   ERR_STORE_IMAGE_NOT_FOUND: "ImageNotFound",
   ERR_STORE_INVALID_ARGUMENT: "InvalidArgument",
+  ERR_STORE_INVALID_EXPORT: "InvalidArgument",
   ERR_STORE_INVALID_LAYER: "LayerInvalid",
   ERR_STORE_INVALID_ROOT: "InvalidArgument",
   ERR_STORE_IO: "StoreIo",

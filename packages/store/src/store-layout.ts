@@ -29,7 +29,10 @@ export interface StoreLayout {
 }
 
 /** The locks of a store, in the order in which they are to be taken. */
-export type LockName = "store" | "gc" | "images" | "names" | "index" | "containers";
+export type LockName = "store" | "exports" | "gc" | "images" | "names" | "index" | "containers";
+
+/** Beside the layers: short names for those that are exported. */
+export const LINKS_DIRECTORY = "l";
 
 export function storeLayout(root: string, runRoot: string): StoreLayout {
   return {

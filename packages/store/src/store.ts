@@ -26,6 +26,13 @@ import {
 import { createMountStore, type MountStore } from "./mount.ts";
 import { nameMountFailures } from "./name-mount-failures.ts";
 import { openRoot } from "./open-root.ts";
+import {
+  exportPodman,
+  type ExportPodmanOptions,
+  type PodmanExport,
+  removePodmanExport,
+  type RemovedPodmanExport,
+} from "./podman/export-podman.ts";
 import { recoverStore } from "./recover-store.ts";
 import { createStoreContext, type StoreContext } from "./store-context.ts";
 import { lockPath } from "./store-layout.ts";
@@ -90,6 +97,26 @@ export interface Store extends AsyncDisposable {
    * healthy objects are never touched.
    */
   check(options?: CheckOptions): Promise<CheckReport>;
+  /**
+   * Makes a directory, or brings one up to date, that podman and others that read containers/storage
+   * take as an additional image store. Files of layers are not copied. What is exported stays in the
+   * store until it is exported no more.
+   *
+   * @param directory - An absolute path; nothing is there, or an export of this store.
+   * @throws {@link StoreError} `ERR_STORE_INVALID_EXPORT` for a place where no export can be;
+   *   `ERR_STORE_IMAGE_NOT_FOUND`; `ERR_STORE_LAYER_NOT_FOUND`, `ERR_STORE_BLOB_NOT_FOUND`,
+   *   `ERR_STORE_DIFF_ID_MISMATCH`, `ERR_STORE_CORRUPT` for an image that is not whole.
+   */
+  exportPodman(directory: string, options?: ExportPodmanOptions): Promise<PodmanExport>;
+  /**
+   * Removes an export, with its directory if nothing else is in it. Nothing may run on it any more.
+   *
+   * @throws {@link StoreError} `ERR_STORE_INVALID_EXPORT` where there is none of this store.
+   */
+  removePodmanExport(
+    directory: string,
+    options?: { readonly signal?: AbortSignal | undefined },
+  ): Promise<RemovedPodmanExport>;
   /** Adds up what the root takes on the disk. Walks all of it. */
   usage(options?: { readonly signal?: AbortSignal | undefined }): Promise<DiskUsage>;
   info(): Promise<StoreInfo>;
@@ -161,6 +188,16 @@ function assembleStore(context: StoreContext, release: () => void): Store {
       reportFailures("the store can not be checked", () =>
         checkStore({ context, blobs, layers, lease }, options, openedAt),
       ),
+    exportPodman: (directory, options = {}) =>
+      reportFailures("the images can not be exported", () =>
+        exportPodman(context, blobs, directory, options),
+      ),
+    removePodmanExport: (directory, { signal } = {}) =>
+      reportFailures("the export can not be removed", async () => {
+        const removed = await removePodmanExport(context, directory, signal);
+        await sweep();
+        return removed;
+      }),
     usage: ({ signal } = {}) =>
       reportFailures("the store can not be measured", () => measureUsage(context, blobs, signal)),
     info: () => describe(context, blobs, mounts),

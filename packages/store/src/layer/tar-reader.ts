@@ -24,8 +24,18 @@ import {
 
 /** Is told about each entry: `begin`, its content in pieces if it is a file, `end`. */
 export interface TarSink extends FileSink {
-  begin(entry: TarEntry): void;
+  begin(entry: TarEntry, body: TarBody): void;
   end(): void;
+}
+
+/** Where the content of a file stands in its archive. */
+export interface TarBody {
+  /** Bytes of the archive before it. */
+  readonly start: number;
+  /** Without padding; 0 for all but files. */
+  readonly bytes: number;
+  /** Whether it has holes that stand nowhere. */
+  readonly isSparse: boolean;
 }
 
 /** Takes an archive apart as its bytes come in. */
@@ -55,6 +65,8 @@ class IncrementalTarReader implements TarReader {
   readonly #limits: LayerLimits;
   readonly #block = Buffer.alloc(BLOCK_BYTES);
   #blockBytes = 0;
+  /** Bytes of the archive up to the block, or the piece of a body, that is being read. */
+  #position = 0;
   #entries = 0;
   #contentBytes = 0;
   #storedBytes = 0;
@@ -95,11 +107,13 @@ class IncrementalTarReader implements TarReader {
 
   #takeBlock(chunk: Buffer, offset: number): number {
     if (this.#blockBytes === 0 && chunk.length - offset >= BLOCK_BYTES) {
+      this.#position += BLOCK_BYTES;
       this.#readBlock(chunk.subarray(offset, offset + BLOCK_BYTES));
       return offset + BLOCK_BYTES;
     }
     const copied = chunk.copy(this.#block, this.#blockBytes, offset);
     this.#blockBytes += copied;
+    this.#position += copied;
     if (this.#blockBytes === BLOCK_BYTES) {
       this.#blockBytes = 0;
       this.#readBlock(this.#block);
@@ -110,12 +124,14 @@ class IncrementalTarReader implements TarReader {
   #takePadding(chunk: Buffer, offset: number): number {
     const skipped = Math.min(this.#padding, chunk.length - offset);
     this.#padding -= skipped;
+    this.#position += skipped;
     return offset + skipped;
   }
 
   #takeBody(chunk: Buffer, offset: number): number {
     const length = Math.min(this.#bodyBytes, chunk.length - offset);
     const bytes = chunk.subarray(offset, offset + length);
+    this.#position += length;
     if (this.#body === "content") this.#sink.content(bytes);
     else if (this.#body === "sparse") this.#expander?.push(bytes);
     else if (this.#long) this.#long.filled += bytes.copy(this.#long.bytes, this.#long.filled);
@@ -238,7 +254,8 @@ class IncrementalTarReader implements TarReader {
     this.#longName = undefined;
     this.#longLink = undefined;
     this.#countContent(entry, statedBytes);
-    this.#sink.begin(entry);
+    const bytes = entry.type === "file" ? statedBytes : 0;
+    this.#sink.begin(entry, { start: this.#position, bytes, isSparse: sparse !== undefined });
     if (entry.type !== "file") {
       this.#sink.end();
       this.#claimedBytes = Math.max(statedBytes, 0);

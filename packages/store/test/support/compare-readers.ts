@@ -103,9 +103,9 @@ function unpackOwn(folder: string, { bytes }: GeneratedArchive, n: number): OwnA
   using applier = createLayerApplier(directory, DEFAULT_LAYER_LIMITS);
   const reader = createTarReader(
     {
-      begin(entry) {
+      begin(entry, body) {
         entries.push(entry);
-        applier.begin(entry);
+        applier.begin(entry, body);
       },
       content: (content) => applier.content(content),
       hole: (length) => applier.hole(length),
