@@ -13,7 +13,7 @@ import {
 import { createMessages } from "./messages.ts";
 import { collect, guardOption } from "./option-guard.ts";
 import { guardOutput } from "./output-streams.ts";
-import { onSignals } from "./signals.ts";
+import { onSignals, type Signals } from "./signals.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What the command line reads from and writes to; `process` has them. */
@@ -32,7 +32,7 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
   let options: GlobalOptions | undefined;
   let endsBySignal = false;
   const program = createProgram(streams, async (spec, input) => {
-    const context = createContext(input.flags, streams, signals.signal);
+    const context = createContext(input.flags, streams, signals);
     options = context.options;
     endsBySignal = spec.endsBySignal ?? false;
     const run = await spec.load();
@@ -108,7 +108,7 @@ function groupOf(program: Command, groups: Map<string, Command>, name: string): 
 function createContext(
   flags: Readonly<Record<string, unknown>>,
   streams: CliStreams,
-  signal: AbortSignal,
+  signals: Signals,
 ): CommandContext {
   const { env, stdin, stdout, stderr } = streams;
   const options = readGlobalOptions(flags, env);
@@ -117,10 +117,12 @@ function createContext(
     env,
     stdin,
     stderr,
-    signal,
+    signal: signals.signal,
+    leaveNextSignal: () => signals.leaveNext(),
     ...createMessages(options, stderr),
     print(value, text) {
-      stdout.write(`${options.format === "json" ? JSON.stringify(value, null, 2) : text}\n`);
+      if (options.format === "json") stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      else if (text !== "") stdout.write(`${text}\n`);
     },
   };
 }
@@ -130,9 +132,11 @@ function asUsageError(error: CommanderError): UsageError {
   // A value that came with an unknown option may be a secret.
   const text = error.message.replace(/^error: /, "").replace(/'(--?[\w-]+)=.*'/s, "'$1'");
   const message = isHelp ? "a command is missing" : text.trim();
+  const usual = "stowage --help lists the commands; stowage COMMAND --help its options.";
+  const isOption = error.code === "commander.unknownOption";
   return new UsageError(message, {
     cause: undefined,
-    hint: "stowage --help lists the commands; stowage COMMAND --help its options.",
+    hint: isOption ? `${usual} What a container is to run stands behind --.` : usual,
   });
 }
 

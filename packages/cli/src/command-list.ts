@@ -52,7 +52,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "images",
     args: "[filter]",
-    summary: "list images",
+    summary: "list images; FILTER is a name, an ID or a digest",
     load: async () => (await import("./commands/images.ts")).images,
   },
   {

@@ -41,7 +41,9 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
   const given = (name: string, variable: string): string | undefined => {
     const value = values[name];
     if (typeof value === "string") return value;
-    return env[variable] || undefined;
+    // Of a script whose own variable is not set: what it means is not the usual place.
+    if (env[variable] === "") throw new UsageError(`${variable} is empty`);
+    return env[variable];
   };
   const usual = usualRoots(env);
   return {

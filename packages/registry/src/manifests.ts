@@ -35,6 +35,9 @@ const ACCEPT = [
   "application/vnd.docker.distribution.manifest.v1+json",
 ].join(", ");
 
+const HINT_OF_PAGE =
+  "It is a web page (text/html): is this a registry, or something that stands before one?";
+
 /**
  * Fetches a manifest and holds it to its digest. Without one the server's own claim
  * (`Docker-Content-Digest`) is compared, never adopted.
@@ -56,14 +59,15 @@ export async function fetchManifest(
     if (wanted !== undefined) requireDigest(bytes, wanted);
     return parseManifest(bytes, mediaType, isDigest(target) ? target : digestOf(bytes));
   } catch (error) {
-    throw named(error, redactUrl(request.url));
+    const isPage = /^text\/html\b/i.test(mediaType ?? "");
+    throw named(error, redactUrl(request.url), isPage ? HINT_OF_PAGE : undefined);
   }
 }
 
 /** Says which manifest is at fault. */
-function named(error: unknown, url: string): unknown {
+function named(error: unknown, url: string, hintOfType: string | undefined): unknown {
   if (!(error instanceof ContentError)) return error;
-  const { code, hint, message } = error;
+  const { code, hint = hintOfType, message } = error;
   return new ContentError(code, `${url}: ${message}`, { cause: error, hint });
 }
 

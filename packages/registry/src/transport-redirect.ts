@@ -27,7 +27,11 @@ export function withRedirect(next: Transport): Transport {
       }
       if (hops === MAX_REDIRECTS) {
         response.cancel();
-        throw refusedLocation(first, `more than ${MAX_REDIRECTS} redirects`);
+        throw refusedLocation(
+          first,
+          `more than ${MAX_REDIRECTS} times`,
+          "Ask who runs the registry: it sends clients in a circle.",
+        );
       }
       request = redirected(request, serverLocation(request, response), first.url);
     }

@@ -11,9 +11,21 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 
-import { type Descriptor, encodedOf, hostPlatform, MEDIA_TYPE, parseDigest } from "@stowage/content";
+import {
+  type Descriptor,
+  encodedOf,
+  hostPlatform,
+  MEDIA_TYPE,
+  parseDigest,
+} from "@stowage/content";
 
-import { type RealFile, realFiles, SMALL_FILE_SOURCES, takeBytes, takeFiles } from "./real-files.ts";
+import {
+  type RealFile,
+  realFiles,
+  SMALL_FILE_SOURCES,
+  takeBytes,
+  takeFiles,
+} from "./real-files.ts";
 
 export type ImageKind =
   | "layers-1"

@@ -7,7 +7,10 @@ export function formatTable(results: readonly RowResult[]): string {
   const lines = [HEAD, ...results.map(cellsOf)];
   const widths = HEAD.map((_, at) => Math.max(...lines.map((cells) => cells[at]?.length ?? 0)));
   const table = lines.map((cells) =>
-    cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join("  ").trimEnd(),
+    cells
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join("  ")
+      .trimEnd(),
   );
   const failures = results.flatMap(({ row, peer, failure }) =>
     failure === undefined ? [] : [`${row}, ${peer ?? ""}: ${failure.trim().slice(0, 500)}`],

@@ -1,6 +1,7 @@
 import type { RunCommand } from "../command.ts";
 import { openRuntime } from "../open-runtime.ts";
 import { readProcessFlags } from "../process-flags.ts";
+import { ENDING_SIGNALS } from "../signals.ts";
 
 export const run: RunCommand = async (context, { args: [image = "", ...command], flags }) => {
   const { runtime: name } = flags;
@@ -13,8 +14,10 @@ export const run: RunCommand = async (context, { args: [image = "", ...command],
       run: process,
       runtime: typeof name === "string" ? name : undefined,
       signal: context.signal,
+      forwardSignals: ENDING_SIGNALS,
+      onSpawn: () => context.leaveNextSignal(),
       onRuntime: (found) => {
-        for (const passedOver of found.passedOver) context.tell(explain(passedOver));
+        for (const passedOver of found.passedOver) context.warn(explain(passedOver));
       },
     });
   } catch (error) {

@@ -125,7 +125,7 @@ export class TomlDocument {
 /** A complaint about a configuration file. */
 export function invalidConfig(message: string, cause?: unknown): RegistryError {
   return new RegistryError("ERR_REGISTRY_INVALID_CONFIG", message, {
-    hint: "Mend the file; no registry is asked until then. --registries-conf reads another instead.",
+    hint: "Mend the file; no registry is asked until then. --registries-conf reads another in place of registries.conf, not of its drop-ins.",
     ...(cause !== undefined && { cause }),
   });
 }

@@ -48,7 +48,8 @@ const UNUSABLE = /[\u0000-\u001f\u007f,:"\\]/;
  * @throws {@link StoreError} `ERR_STORE_INVALID_EXPORT`
  */
 export function exportPath(layout: StoreLayout, directory: string): string {
-  if (directory === "" || !isAbsolute(directory)) throw refused(directory, "it is no absolute path");
+  if (directory === "" || !isAbsolute(directory))
+    throw refused(directory, "it is no absolute path");
   if (UNUSABLE.test(directory)) {
     throw refused(directory, "podman can not take a path with such a character");
   }

@@ -89,7 +89,9 @@ export async function exportPodman(
   let isPublishing = false;
   try {
     const stacks = await readStacks(context, chosen, images !== undefined);
-    const layers = [...new Map([...stacks.values()].flat().map((layer) => [layer.id, layer])).values()];
+    const layers = [
+      ...new Map([...stacks.values()].flat().map((layer) => [layer.id, layer])).values(),
+    ];
     for (const layer of layers) await makeTarSplit(context, place, layer, signal);
     for (const [, stack] of stacks) {
       for (const [at, layer] of stack.entries()) {
@@ -104,7 +106,11 @@ export async function exportPodman(
     await removeStale(place, layers, outgoing);
     await endLeases(context, purpose, lease);
     await unlinkLayers(context.layout, await exportedLayers(context));
-    return { directory: path, images: outgoing.map(({ record }) => record.id), layers: layers.length };
+    return {
+      directory: path,
+      images: outgoing.map(({ record }) => record.id),
+      layers: layers.length,
+    };
   } catch (error) {
     // What is written already may need it: the next export ends it.
     if (!isPublishing) await releaseLease(context, lease);

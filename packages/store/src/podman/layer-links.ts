@@ -5,7 +5,14 @@
  *
  * @module
  */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  symlinkSync,
+} from "node:fs";
 import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 

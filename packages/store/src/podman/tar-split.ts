@@ -72,7 +72,8 @@ export class TarSplitter implements Disposable {
   constructor(files: LayerFiles, limits: LayerLimits) {
     this.#files = files;
     this.#limits = limits;
-    const begin = (entry: TarEntry, body: TarBody): void => void this.#waiting.push({ entry, body });
+    const begin = (entry: TarEntry, body: TarBody): void =>
+      void this.#waiting.push({ entry, body });
     this.#reader = createTarReader({ begin, content() {}, hole() {}, end() {} }, limits);
   }
 
