@@ -32,7 +32,8 @@ describe.skipIf(!hasPeer("docker-registry"))("copy", () => {
     const steps = [
       [layout, `docker://${registry.host}/team/app:1`],
       [`docker://${registry.host}/team/app:1`, `oci-archive:${world.path}/app.tar:app`],
-      [`oci-archive:${world.path}/app.tar:app`, `oci:${world.path}/back:it`],
+      [`oci-archive:${world.path}/app.tar:app`, `dir:${world.path}/folder`],
+      [`dir:${world.path}/folder`, `oci:${world.path}/back:it`],
     ] as const;
     for (const [from, to] of steps) {
       const told = JSON.parse(await world.ok("--format", "json", "copy", PLAIN, from, to));

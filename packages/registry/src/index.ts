@@ -57,6 +57,7 @@ export type {
   WriteBlobOptions,
   WriteManifestOptions,
 } from "./copy/copy-place.ts";
+export { imageFolderDestination, openImageFolder } from "./copy/image-folder.ts";
 export {
   layoutFolderDestination,
   type LayoutFolderOptions,

@@ -27,15 +27,15 @@ describe("requests per second", () => {
       response.end(MANIFEST);
     });
     await using other = await serve((_, response) => response.end(MANIFEST));
-    await using client = createRegistryClient({ plainHttp: true, requestsPerSecond: 20 });
+    await using client = createRegistryClient({ plainHttp: true, requestsPerSecond: 10 });
     const at = (host: string, name: string) =>
       client.repository(parseRepository(`${host}/${name}`)).fetchManifest(LATEST);
     const started = performance.now();
     const asked = Array.from({ length: 11 }, (_, n) => at(server.host, `team/app-${n}`));
     await at(other.host, "team/app");
-    expect(performance.now() - started).toBeLessThan(450);
+    expect(count).toBeLessThan(11);
     await Promise.all(asked);
-    expect([count, ended - started > 490]).toEqual([11, true]);
+    expect([count, ended - started > 980]).toEqual([11, true]);
   });
 
   test("are not waited for by who gives up, and none is no number of them", async () => {

@@ -1,19 +1,16 @@
-import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import {
   type ByteSource,
-  ContentError,
   type ContentProvider,
   type Descriptor,
-  type Digest,
   hasErrorCode,
-  type OpenContentOptions,
   verifyContent,
 } from "@stowage/content";
 
 import { acquireFileLock } from "../file-lock.ts";
+import { isWhole, readBlob, syncFolder } from "./blob-file.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
 import { writeDurably } from "./durable-file.ts";
 import { fileFailure, guarded } from "./file-failure.ts";
@@ -35,8 +32,6 @@ export interface LayoutFolderOptions {
   /** Milliseconds to wait for others who write `index.json`. @defaultValue 30_000 */
   readonly lockTimeout?: number | undefined;
 }
-
-const READ_BYTES = 256 * 1024;
 
 /**
  * An image of an OCI layout in a folder.
@@ -115,47 +110,6 @@ async function readLayoutFile(path: string, name: string): Promise<Uint8Array | 
     if (hasErrorCode(error, "ENOENT")) return undefined;
     throw fileFailure(error, join(path, name));
   }
-}
-
-async function isWhole(
-  file: string,
-  descriptor: Pick<Descriptor, "digest" | "size">,
-): Promise<boolean> {
-  try {
-    // What is here already is read, since a damaged blob is to be mended and not to be kept.
-    for await (const _ of verifyContent(readBlob(file, descriptor.digest), descriptor));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function* readBlob(
-  path: string,
-  digest: Digest,
-  { signal, offset = 0 }: OpenContentOptions = {},
-): ByteSource {
-  let file: FileHandle;
-  try {
-    file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch (error) {
-    if (!hasErrorCode(error, "ENOENT", "ELOOP", "ENXIO")) throw fileFailure(error, path);
-    throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not at ${path}`);
-  }
-  await using _file = file;
-  for (let position = offset; ;) {
-    signal?.throwIfAborted();
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const { bytesRead } = await guarded(path, () => file.read(buffer, 0, READ_BYTES, position));
-    if (bytesRead === 0) return;
-    position += bytesRead;
-    yield buffer.subarray(0, bytesRead);
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  await folder.sync();
 }
 
 async function* once(bytes: Uint8Array): ByteSource {

@@ -114,6 +114,12 @@ function checkCopy(from: CopyLocation, to: CopyLocation, options: CopyBetweenOpt
       "Copy referrers between registries, OCI layouts and archives.",
     );
   }
+  if (withReferrers && (from.transport === "dir" || to.transport === "dir")) {
+    throw unsupported(
+      "dir: holds one image, and not what refers to it",
+      "Copy referrers between registries, OCI layouts and archives.",
+    );
+  }
   if (to.transport === "docker" && to.reference.digest !== undefined) {
     throw unsupported(
       "a digest is no place to copy to; it follows from the image",
@@ -142,7 +148,8 @@ async function openSource(
     readonly repository: RepositoryClient | undefined;
   },
 ): Promise<CopySource> {
-  const { openArchive, openLayoutFolder, registrySource } = await import("@stowage/registry");
+  const { openArchive, openImageFolder, openLayoutFolder, registrySource } =
+    await import("@stowage/registry");
   switch (from.transport) {
     case "store": {
       const withIndex = allPlatforms || platforms.length > 0;
@@ -152,6 +159,8 @@ async function openSource(
       const { tag, digest } = from.reference;
       return registrySource(required(opened.repository), digest ?? tag ?? parseTag(DEFAULT_TAG));
     }
+    case "dir":
+      return openImageFolder(from.path);
     case "oci":
       return openLayoutFolder(from.path, from.name);
     case "docker-archive":
@@ -166,13 +175,19 @@ async function openDestination(
   to: Exclude<CopyLocation, { transport: "store" }>,
   client: RegistryClient | undefined,
 ): Promise<CopyDestination> {
-  const { archiveDestination, layoutFolderDestination, registryDestination } =
-    await import("@stowage/registry");
+  const {
+    archiveDestination,
+    imageFolderDestination,
+    layoutFolderDestination,
+    registryDestination,
+  } = await import("@stowage/registry");
   switch (to.transport) {
     case "docker": {
       const { repository, tag } = to.reference;
       return registryDestination(required(client).repository(repository), tag);
     }
+    case "dir":
+      return imageFolderDestination(to.path);
     case "oci":
       return layoutFolderDestination(to.path, to.name);
     case "docker-archive":

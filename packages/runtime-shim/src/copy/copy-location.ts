@@ -12,6 +12,8 @@ export type CopyLocation =
   | { readonly transport: "docker"; readonly reference: Reference }
   /** By any name that the image service takes; as a destination, a reference. */
   | { readonly transport: "store"; readonly image: string }
+  /** One image in a folder, as skopeo has it. */
+  | { readonly transport: "dir"; readonly path: string }
   | {
       readonly transport: "docker-archive" | "oci" | "oci-archive";
       readonly path: string;
@@ -20,11 +22,11 @@ export type CopyLocation =
     };
 
 const HINT =
-  "Write docker://NAME, oci:PATH[:TAG], oci-archive:PATH[:TAG], docker-archive:PATH[:NAME] or store:NAME.";
+  "Write docker://NAME, oci:PATH[:TAG], oci-archive:PATH[:TAG], docker-archive:PATH[:NAME], dir:PATH or store:NAME.";
 
 /** Whether `text` begins as a location does, and not as a bare name of an image. */
 export function isCopyLocation(text: string): boolean {
-  return /^(?:docker:\/\/|(?:docker-archive|oci|oci-archive|store):)/.test(text);
+  return /^(?:docker:\/\/|(?:dir|docker-archive|oci|oci-archive|store):)/.test(text);
 }
 
 /**
@@ -43,6 +45,9 @@ export function parseCopyLocation(text: string): CopyLocation {
     case "store":
       if (rest === "") throw invalid(transport, "names no image");
       return { transport, image: rest };
+    case "dir":
+      if (rest === "") throw invalid(transport, "names no path");
+      return { transport, path: rest };
     case "docker-archive":
     case "oci":
     case "oci-archive": {
@@ -64,6 +69,8 @@ export function formatCopyLocation(location: CopyLocation): string {
       return `docker://${formatReference(location.reference)}`;
     case "store":
       return `store:${location.image}`;
+    case "dir":
+      return `dir:${location.path}`;
     case "docker-archive":
     case "oci":
     case "oci-archive": {
