@@ -29,6 +29,7 @@ describe("a location", () => {
     ["docker://localhost:5000/a:1", { reference: { tag: "1", repository: { path: "a" } } }],
     ["oci:/a/b", { transport: "oci", path: "/a/b" }],
     ["oci:a:v1:rc", { path: "a", name: "v1:rc" }],
+    ["dir:a:b", { transport: "dir", path: "a:b" }],
     ["oci-archive:a.tar:it", { transport: "oci-archive", path: "a.tar", name: "it" }],
     ["docker-archive:a.tar:localhost:5000/a:1", { path: "a.tar", name: "localhost:5000/a:1" }],
     ["store:sha256:abc", { transport: "store", image: "sha256:abc" }],
@@ -40,7 +41,7 @@ describe("a location", () => {
     expect(isCopyLocation(text)).toBe(true);
   });
 
-  test.each(["", "busybox", "docker:busybox", "oci:", "oci::tag", "store:", "dir:/x", "OCI:a"])(
+  test.each(["", "busybox", "docker:busybox", "oci:", "oci::tag", "store:", "dir:", "OCI:a"])(
     "%j is none",
     (text) => {
       expect(() => parseCopyLocation(text)).toThrow(
