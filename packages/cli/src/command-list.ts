@@ -211,6 +211,13 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/mount.ts")).umount,
   },
   {
+    name: "export podman",
+    args: "<dir> [image...]",
+    summary: "let podman use images, all unless told, without a copy; prints the directory",
+    flags: [["--remove", "export nothing there any more"]],
+    load: async () => (await import("./commands/export-podman.ts")).exportPodman,
+  },
+  {
     name: "policy init",
     args: "",
     summary: "write a first signature policy",

@@ -117,3 +117,22 @@ describe("df", () => {
 async function count(world: CliWorld): Promise<number> {
   return JSON.parse(await world.ok("--format=json", "images")).length;
 }
+
+describe("export podman", () => {
+  test("makes a directory, tells what is in it, and removes it", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const directory = join(world.path, "exported");
+    expect(await world.ok("export", "podman", directory, world.image)).toBe(directory);
+    const all = JSON.parse(await world.ok("--format=json", "export", "podman", directory));
+    expect(all).toEqual({ directory, images: [expect.stringMatching(/^sha256:/)], layers: 1 });
+    expect(await readdir(directory)).toContain("overlay-images");
+    expect((await world.run(["export", "podman", directory, "no/such:1"])).code).toBe(3);
+    expect((await world.run(["export", "podman", world.path])).code).toBe(2);
+    expect((await world.run(["export", "podman", "--remove", directory, world.image])).code).toBe(
+      2,
+    );
+    expect(await world.ok("export", "podman", "--remove", directory)).toBe(directory);
+    expect((await world.run(["export", "podman", "--remove", directory])).code).toBe(2);
+  });
+});

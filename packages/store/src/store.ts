@@ -189,9 +189,11 @@ function assembleStore(context: StoreContext, release: () => void): Store {
         checkStore({ context, blobs, layers, lease }, options, openedAt),
       ),
     exportPodman: (directory, options = {}) =>
-      reportFailures("the images can not be exported", () =>
-        exportPodman(context, blobs, directory, options),
-      ),
+      reportFailures("the images can not be exported", async () => {
+        const exported = await exportPodman(context, blobs, directory, options);
+        await sweep();
+        return exported;
+      }),
     removePodmanExport: (directory, { signal } = {}) =>
       reportFailures("the export can not be removed", async () => {
         const removed = await removePodmanExport(context, directory, signal);
