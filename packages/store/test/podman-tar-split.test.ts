@@ -151,7 +151,7 @@ async function splitOf(
   return { lines, joined, archive };
 }
 
-/** As podman does: by the path, whatever is there. */
+/** As podman does: by the cleaned path, whatever is there. */
 function contentOf(diff: string, { type, size = 0, payload, ...named }: TarSplitLine): Buffer {
   if (type === 2) return Buffer.from(payload ?? "", "base64");
   if (size === 0) return Buffer.alloc(0);
@@ -159,7 +159,7 @@ function contentOf(diff: string, { type, size = 0, payload, ...named }: TarSplit
     named.name ?? named.name_raw ?? "",
     named.name === undefined ? "base64" : "utf8",
   );
-  const content = readFileSync(Buffer.concat([Buffer.from(`${diff}/`), name]));
+  const content = readFileSync(Buffer.from(join(diff, name.toString("latin1")), "latin1"));
   expect(content).toHaveLength(size);
   const checksum = new Crc64();
   checksum.update(content);

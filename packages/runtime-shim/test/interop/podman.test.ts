@@ -131,11 +131,11 @@ describe.skipIf(!HAS_PODMAN)("podman on an export (needs root, podman and runc)"
     const { world, image, directory, podman, diffIDs } = it;
     const { store, images } = world.runtime;
     await images.pull(image);
-    const before = await treeOf(world);
+    const before = treeOf(world);
     const exported = await store.exportPodman(directory);
     expect(exported).toMatchObject({ directory, layers: 3 });
     const id = encodedOf(exported.images[0] ?? digestOf(new Uint8Array()));
-    const after = await treeOf(world);
+    const after = treeOf(world);
 
     expect(
       await podman(
@@ -177,7 +177,7 @@ describe.skipIf(!HAS_PODMAN)("podman on an export (needs root, podman and runc)"
     expect(await ownLayers(world)).toEqual([]);
 
     // What the export adds stands beside the layers; podman has changed none of it.
-    expect(diffTrees(after, await treeOf(world))).toEqual([]);
+    expect(diffTrees(after, treeOf(world))).toEqual([]);
     expect(
       diffTrees(before, after).every((line) => /link|lower|layers|leases|locks|staging/.test(line)),
     ).toBe(true);
@@ -185,8 +185,8 @@ describe.skipIf(!HAS_PODMAN)("podman on an export (needs root, podman and runc)"
   });
 });
 
-async function treeOf(world: RuntimeWorld): ReturnType<typeof snapshotTree> {
-  return await snapshotTree(world.options.root);
+function treeOf(world: RuntimeWorld): ReturnType<typeof snapshotTree> {
+  return snapshotTree(world.options.root);
 }
 
 /** The layers in podman's own storage. */
