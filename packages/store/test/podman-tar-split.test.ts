@@ -10,7 +10,7 @@ import { DEFAULT_LAYER_LIMITS } from "../src/layer/layer-limits.ts";
 import { createTarReader } from "../src/layer/tar-reader.ts";
 import { removeTree } from "../src/linux/tree.ts";
 import { Crc64 } from "../src/podman/crc64.ts";
-import { openLayerFiles } from "../src/podman/layer-files.ts";
+import { openLayerFiles } from "../src/layer/layer-files.ts";
 import { TarSplitter, type TarSplitLine } from "../src/podman/tar-split.ts";
 import { generateArchive } from "./support/archive-grammar.ts";
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";

@@ -3,6 +3,7 @@ import type { WorkspacePackage } from "./workspace-package.ts";
 /** What may be imported where names of an archive go by: calls on descriptors that are open. */
 const ON_DESCRIPTORS = new Set([
   "closeSync",
+  "fstatSync",
   "fsyncSync",
   "ftruncateSync",
   "readSync",

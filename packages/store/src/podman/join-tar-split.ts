@@ -6,7 +6,7 @@ import { algorithmOf, createDigester, type Digest } from "@stowage/content";
 
 import { cleanPath } from "../layer/safe-path.ts";
 import { DEFAULT_LAYER_LIMITS } from "../layer/layer-limits.ts";
-import type { LayerFiles } from "./layer-files.ts";
+import type { LayerFiles } from "../layer/layer-files.ts";
 import type { TarSplitLine } from "./tar-split.ts";
 
 const READ_BYTES = 256 * 1024;

@@ -16,7 +16,7 @@ import type { LayerRecord } from "../layer-record.ts";
 import { StoreError } from "../store-error.ts";
 import { blobPath, diffPath, type StoreLayout } from "../store-layout.ts";
 import { digestOfJoined } from "./join-tar-split.ts";
-import { openLayerFiles } from "./layer-files.ts";
+import { openLayerFiles } from "../layer/layer-files.ts";
 import { TarSplitter } from "./tar-split.ts";
 
 const READ_BYTES = 256 * 1024;

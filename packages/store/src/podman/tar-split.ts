@@ -13,7 +13,7 @@ import { cleanPath } from "../layer/safe-path.ts";
 import type { TarEntry } from "../layer/tar-entry.ts";
 import { createTarReader, type TarBody, type TarReader } from "../layer/tar-reader.ts";
 import { Crc64 } from "./crc64.ts";
-import type { LayerFile, LayerFiles } from "./layer-files.ts";
+import type { LayerFile, LayerFiles } from "../layer/layer-files.ts";
 
 /** A line of tar-split; its fields are the format's. */
 export interface TarSplitLine {
