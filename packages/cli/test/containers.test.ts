@@ -154,8 +154,14 @@ describe.runIf(CAN_MOUNT && hasPeer("runc"))("run (takes root and runc)", () => 
         'trap "echo heard; exit 7" INT TERM HUP; echo up >&2; while :; do sleep 0.1; done';
       const runc = findPeer("runc") ?? "";
       const running = world.start([
-        ...["run", "--runtime", runc, world.image],
-        ...["--", "/bin/sh", "-c", script],
+        "run",
+        "--runtime",
+        runc,
+        world.image,
+        "--",
+        "/bin/sh",
+        "-c",
+        script,
       ]);
       await running.shown("up");
       running.kill(signal);

@@ -132,7 +132,12 @@ function podmanPuller(folder: string, policy: string): Puller {
       args: [
         ...own,
         ...rest,
-        ...["pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, reference],
+        "pull",
+        "--quiet",
+        "--tls-verify=false",
+        "--signature-policy",
+        policy,
+        reference,
       ],
       // Large files on their way are kept where temporary files are.
       env: { TMPDIR: root },

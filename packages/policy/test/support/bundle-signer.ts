@@ -193,9 +193,10 @@ export async function openSigstore(): Promise<Sigstore> {
       policyOID: "1.2.3.4",
       certReq: false,
     });
+    const token = base64(response);
     // The verifier reads three digits behind the seconds or none, and a zero at their end is left out.
-    const isReadable = /\d{14}(?:\.\d{3})?Z/.test(Buffer.from(response).toString("latin1"));
-    return isReadable ? base64(response) : await timestampOf(signature);
+    const text = Buffer.from(token, "base64").toString("latin1");
+    return /\d{14}(?:\.\d{3})?Z/.test(text) ? token : await timestampOf(signature);
   }
 }
 
