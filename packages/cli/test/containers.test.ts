@@ -187,7 +187,8 @@ describe.runIf(CAN_MOUNT && hasPeer("runc"))("run (takes root and runc)", () => 
     // The first is for the process, which as the first of its kind hears none that it has not asked for.
     running.kill("SIGTERM");
     running.kill("SIGINT");
-    expect((await running.outcome).code).toBe(130);
+    // Of two at once the kernel says which comes last.
+    expect((await running.outcome).code).toBeOneOf([130, 143]);
     expect(await mountsBelow(world.path)).toEqual([]);
     expect(JSON.parse(await world.ok("--format", "json", "ps"))).toEqual([]);
   });
