@@ -17,7 +17,8 @@ export const run: RunCommand = async (context, { args: [image = "", ...command],
       forwardSignals: ENDING_SIGNALS,
       onSpawn: () => context.leaveNextSignal(),
       onRuntime: (found) => {
-        for (const passedOver of found.passedOver) context.warn(explain(passedOver));
+        if (context.options.logLevel === "error") return;
+        for (const passedOver of found.passedOver) context.tell(explain(passedOver));
       },
     });
   } catch (error) {
