@@ -11,7 +11,12 @@ export interface AuthPlace extends AuthFile {
   readonly text?: string;
   /** Whether it is an error that it is not there. */
   readonly required: boolean;
+  /** A directory of everybody's: nothing is this user's in it where this user may not enter it. */
+  readonly shared?: string;
 }
+
+/** Made by whoever logs in first, often by root for root alone. */
+const SHARED_RUNTIME = "/run/containers";
 
 /** Where credentials are looked for, in order; an explicit file alone. */
 export function authPlaces(authfile: string | undefined, env: Environment): readonly AuthPlace[] {
@@ -27,7 +32,12 @@ export function authPlaces(authfile: string | undefined, env: Environment): read
   ];
   return [
     ...(text ? [{ path: "$DOCKER_AUTH_CONFIG", legacy: false, required: true, text }] : []),
-    ...paths.map((path) => ({ path, legacy: false, required: false })),
+    ...paths.map((path) => ({
+      path,
+      legacy: false,
+      required: false,
+      ...(path.startsWith(`${SHARED_RUNTIME}/`) && { shared: SHARED_RUNTIME }),
+    })),
     { path: join(home, ".dockercfg"), legacy: true, required: false },
   ];
 }
@@ -46,6 +56,6 @@ function runtimeFile(env: Environment): readonly string[] {
   return [
     runtime
       ? join(runtime, "containers/auth.json")
-      : `/run/containers/${process.getuid?.() ?? 0}/auth.json`,
+      : `${SHARED_RUNTIME}/${process.getuid?.() ?? 0}/auth.json`,
   ];
 }

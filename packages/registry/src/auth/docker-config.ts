@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { access, constants, open } from "node:fs/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
@@ -120,7 +120,8 @@ interface ReadAuthFile {
   readonly mode: string | undefined;
 }
 
-async function readAuthFile({ path, required }: AuthPlace): Promise<ReadAuthFile | undefined> {
+async function readAuthFile(place: AuthPlace): Promise<ReadAuthFile | undefined> {
+  const { path, required, shared } = place;
   try {
     await using file = await open(path, "r");
     const { mode, uid } = await file.stat();
@@ -130,10 +131,24 @@ async function readAuthFile({ path, required }: AuthPlace): Promise<ReadAuthFile
     return { bytes: await file.readFile(), mode: isExposed ? bits : undefined };
   } catch (cause) {
     if (!required && hasErrorCode(cause, "ENOENT", "ENOTDIR")) return undefined;
+    if (shared !== undefined && hasErrorCode(cause, "EACCES") && !(await isOpenTo(shared))) {
+      return undefined;
+    }
     // Going on without it would be another identity than the user's.
     throw new RegistryError("ERR_REGISTRY_INVALID_AUTH_FILE", `${path}: it cannot be read`, {
       cause,
       hint: "Make the file readable, or name another with --authfile.",
     });
+  }
+}
+
+/** Whether this user may enter a directory. */
+async function isOpenTo(directory: string): Promise<boolean> {
+  try {
+    await access(directory, constants.X_OK);
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, "EACCES")) return false;
+    throw error;
   }
 }
