@@ -231,12 +231,24 @@ async function findLayer(context: StoreContext, id: LayerID): Promise<LayerRecor
   const path = layerPath(context.layout, id);
   const record = await readLayer(join(path, "layer.json"), id);
   if (record === undefined) return undefined;
-  if (!(await readdir(path)).includes("diff")) {
+  const entries = await entriesOf(path);
+  // Somebody has removed it since its record was read.
+  if (entries === undefined) return undefined;
+  if (!entries.includes("diff")) {
     throw new StoreError("ERR_STORE_CORRUPT", `layer ${id} has lost its files`, {
       hint: "Pull an image that has this layer: it is unpacked again.",
     });
   }
   return record;
+}
+
+async function entriesOf(path: string): Promise<readonly string[] | undefined> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return undefined;
+    throw error;
+  }
 }
 
 async function readLayer(path: string, id: string): Promise<LayerRecord | undefined> {
