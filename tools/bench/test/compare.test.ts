@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+
 import { expect, test } from "vitest";
 
 import { compare, median } from "../src/compare.ts";
@@ -32,6 +34,28 @@ test("a process's peak of memory is its own", async () => {
     node("globalThis.kept = Buffer.alloc(1e8, 1); setTimeout(() => {}, 100)"),
   );
   expect(large.peakBytes - small.peakBytes).toBeGreaterThan(8e7);
+});
+
+test("what a process and its children take of the processors counts", async () => {
+  const spin =
+    "const end = process.cpuUsage().user + 3e5; while (process.cpuUsage().user < end) for (let i = 0; i < 1e6; i += 1);";
+  const child = `require("node:child_process").spawnSync(process.execPath, ["-e", ${JSON.stringify(spin)}])`;
+  const { cpuMs } = await measureProcess(node(child));
+  expect(cpuMs).toBeGreaterThanOrEqual(300);
+});
+
+test("what a daemon takes for it counts as well", async () => {
+  const busy = "setInterval(() => { const end = Date.now() + 50; while (Date.now() < end); }, 50)";
+  const daemon = spawn(process.execPath, ["-e", busy]);
+  try {
+    const wait = node("setTimeout(() => {}, 500)");
+    const alone = await measureProcess(wait);
+    const both = await measureProcess({ ...wait, daemons: [daemon.pid ?? 0] });
+    expect(both.cpuMs).toBeGreaterThan(alone.cpuMs);
+    expect(both.peakBytes - alone.peakBytes).toBeGreaterThan(2e7);
+  } finally {
+    daemon.kill("SIGKILL");
+  }
 });
 
 test("a process that fails is no measurement", async () => {

@@ -1,0 +1,53 @@
+import { fileURLToPath } from "node:url";
+
+import { hasPeer } from "@stowage/testkit";
+import { describe, expect, test } from "vitest";
+
+import { benchList } from "../src/list-row.ts";
+import { benchPull, summarize } from "../src/pull-row.ts";
+import { formatTable } from "../src/result-table.ts";
+
+const MAIN = fileURLToPath(import.meta.resolve("stowage")).replace(/index\.[jt]s$/, "main.ts");
+const main = ["--conditions=@stowage/source", MAIN];
+const NEEDED = ["docker-registry", "tar", "gzip", "skopeo", "umoci"];
+const MISSING = [
+  ...(process.getuid?.() === 0 ? [] : ["root"]),
+  ...NEEDED.filter((name) => !hasPeer(name)),
+];
+const WHY_NOT = MISSING.length === 0 ? "" : ` (lacks ${MISSING.join(", ")})`;
+const options = { size: 1, layers: 1, pairs: 1, places: ["disk"], main } as const;
+
+describe.skipIf(MISSING.length > 0)(`pulls${WHY_NOT}`, () => {
+  test("an image of real files is pulled by both, and what each took is measured", async () => {
+    const [found, ...others] = await benchPull("tiny", { ...options, peers: ["skopeo+umoci"] });
+    expect(others).toEqual([]);
+    expect(found).toMatchObject({ row: "tiny", peer: "skopeo+umoci", place: "disk", target: 1 });
+    expect(found?.failure).toBeUndefined();
+    for (const value of [found?.ratio, found?.cpuRatio, found?.oursPeakBytes])
+      expect(value).toBeGreaterThan(0);
+  });
+
+  test("a peer that can not do it is told of, and stops no other", async () => {
+    const found = await benchPull("tiny", { ...options, peers: ["nobody", "skopeo+umoci"] });
+    expect(found.map(({ failure }) => failure !== undefined)).toEqual([true, false]);
+    expect(formatTable(found)).toContain("tiny, nobody: no peer nobody");
+  });
+
+  test("a store of many images lists all of them", async () => {
+    const found = await benchList({ ...options, scale: 0.002 });
+    expect(found).toMatchObject({ row: "list" });
+  });
+});
+
+test("a ratio is told as the median of the pairs, with the least and the most", () => {
+  const cost = (milliseconds: number) => ({ milliseconds, cpuMs: milliseconds, peakBytes: 1 });
+  const compared = {
+    ours: [cost(1), cost(2), cost(6)],
+    theirs: [cost(4), cost(4), cost(4)],
+    ratio: 0.5,
+    ratios: [0.25, 0.5, 1.5],
+  };
+  const found = summarize({ row: "r", target: 1 }, compared);
+  expect(found).toMatchObject({ ratioMin: 0.25, ratioMax: 1.5, oursMs: 2, cpuRatio: 0.5 });
+  expect(formatTable([found])).toMatch(/0\.50 \(0\.25–1\.50\)\s+1\.00 met/);
+});
