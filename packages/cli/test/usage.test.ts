@@ -126,6 +126,24 @@ describe("bad input", () => {
   });
 });
 
+test("the version is the same, and fails alike, whether or not a variable says how", async () => {
+  await using world = await openCliWorld();
+  const unset = Object.fromEntries(
+    Object.keys(world.env)
+      .filter((name) => name.startsWith("STOWAGE_"))
+      .map((name) => [name, undefined]),
+  );
+  const plain = await world.run(["version"], { env: unset });
+  expect(plain).toEqual(await world.run(["version"]));
+  expect(plain).toMatchObject({ code: 0, stderr: "" });
+  const json = await world.run(["version"], { env: { ...unset, STOWAGE_FORMAT: "json" } });
+  expect(JSON.parse(json.stdout)).toEqual({ version: plain.stdout.trim() });
+  const extra = await world.run(["version", "x"], { env: unset });
+  expect([extra.code, extra.stdout]).toEqual([2, ""]);
+  const wrap = ["sh", "-c", '"$@" >/dev/full', "sh"];
+  expect((await world.run(["version"], { env: unset, wrap })).code).toBe(9);
+});
+
 test("version and help are results", async () => {
   await using world = await openCliWorld();
   expect(await world.ok("version")).toMatch(/^\d+\.\d+\.\d+$/);
