@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 
@@ -200,6 +200,26 @@ describe.skipIf(!isRoot)(`layer entries${asRoot}`, () => {
     expect(tree["2"]).toContain("mtime 1000000000 ");
     expect(tree["3"]).toContain("mtime 12345678901 ");
   });
+
+  test.skipIf(!isRoot)(
+    `files have their own owners where new ones get another group${asRoot}`,
+    async () => {
+      await using bench = await openLayerBench();
+      chownSync(bench.directory, 0, 1234);
+      chmodSync(bench.directory, 0o2755);
+      const owners = [
+        [0, 0],
+        [0, 1234],
+        [7, 1234],
+        [0, 0],
+      ] as const;
+      const { tree } = await bench.unpack(
+        rawTar(...owners.map(([uid, gid], at) => ({ name: `d/${at}`, uid, gid }))),
+      );
+      const found = owners.map((_, at) => tree[`d/${at}`]?.split(" | ")[1]);
+      expect(found).toEqual(["0:0", "0:1234", "7:1234", "0:0"]);
+    },
+  );
 
   test("the root takes what its entry says", async () => {
     await using bench = await openLayerBench();

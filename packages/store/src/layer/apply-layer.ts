@@ -34,6 +34,7 @@ import { LayerDirectory } from "./layer-directory.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import { isXattrAllowed } from "./layer-xattr.ts";
+import { NewFileOwner } from "./new-file-owner.ts";
 import { cleanPath, isInWhiteoutMeta, type SafePath } from "./safe-path.ts";
 import type { TarEntry } from "./tar-entry.ts";
 import type { TarSink } from "./tar-reader.ts";
@@ -83,6 +84,7 @@ class DirectoryApplier implements LayerApplier {
   readonly #directory: LayerDirectory;
   readonly #limits: LayerLimits;
   readonly #umask = process.umask();
+  readonly #newFileOwner = new NewFileOwner();
   #file: OpenFile | undefined;
   #entries = 0;
   #skippedDevices = 0;
@@ -147,7 +149,9 @@ class DirectoryApplier implements LayerApplier {
     try {
       const { mode } = entry;
       const xattrs = entry.xattrs.filter(isXattrAllowed);
-      changeFileOwnership(fd, entry, () => this.#directory.pathOf(parent, name));
+      if (!this.#newFileOwner.is(fd, entry)) {
+        changeFileOwnership(fd, entry, () => this.#directory.pathOf(parent, name));
+      }
       if (xattrs.length > 0) setFileXattrs(fd, xattrs, this.#directory.pathOf(parent, name));
       const isModeSet = (mode & ~PERMISSIONS) === 0 && (mode & this.#umask) === 0;
       if (!isModeSet || xattrs.length > 0) changeMode(fd, mode);

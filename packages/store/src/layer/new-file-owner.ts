@@ -1,0 +1,19 @@
+import { type FileStat, statAt } from "../linux/file-metadata.ts";
+import { cString } from "../linux/libc.ts";
+
+const ITSELF = cString("");
+
+/**
+ * Who owns the new files of a layer, so that those that are to belong to them are left alone. All are
+ * made with the same owner: while a layer is unpacked no directory of it gets another owner, or a
+ * mode that passes its group on.
+ */
+export class NewFileOwner {
+  #first: FileStat | undefined;
+
+  /** Whether a file that was just made, and is open, belongs to them. */
+  is(fd: number, { uid, gid }: { readonly uid: number; readonly gid: number }): boolean {
+    this.#first ??= statAt(fd, ITSELF);
+    return this.#first?.uid === uid && this.#first.gid === gid;
+  }
+}
