@@ -7,7 +7,7 @@ import {
   readContent,
 } from "@stowage/content";
 import type { Reference } from "@stowage/reference";
-import type { ImageRecord, Store } from "@stowage/store";
+import type { ImageRecord, LayerID, LayerRecord, Store } from "@stowage/store";
 
 import { type FoundImage, findImage } from "./find-image.ts";
 import { ImageError } from "./image-error.ts";
@@ -78,20 +78,24 @@ export async function requireFound(context: StatusContext, text: string): Promis
   throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no such image here`);
 }
 
-/**
- * Tells about one image, as seen from the name that led to it.
- *
- * @param known - its names, if they have been read already.
- */
+/** What has been read already. */
+export interface KnownParts {
+  /** All names of the image. */
+  readonly names: readonly string[];
+  /** Layers of any image; those that are looked up are added. */
+  readonly layers: Map<LayerID, LayerRecord>;
+}
+
+/** Tells about one image, as seen from the name that led to it. */
 export async function statusOf(
   context: StatusContext,
   record: ImageRecord,
   asked?: Reference,
-  known?: readonly string[],
+  known?: KnownParts,
 ): Promise<ImageStatus> {
   const { store, onWarning } = context;
   const { id } = record;
-  const names = readNames(known ?? (await store.images.namesOf(id)));
+  const names = readNames(known?.names ?? (await store.images.namesOf(id)));
   for (const name of names.unreadable) {
     onWarning({ message: `${id}: ${quoteName(name)} is no full name, and is left out` });
   }
@@ -103,7 +107,7 @@ export async function statusOf(
     tags: tagNames(names),
     digests: repoDigests(names, record),
     ...canonicalNames(names, record, asked),
-    size: await sizeOf(store, record),
+    size: await sizeOf(store, record, known?.layers),
     ...(created && TIME.test(created) && !Number.isNaN(Date.parse(created)) && { created }),
     user: imageUser(config?.config?.User),
     labels: config?.config?.Labels ?? {},
@@ -124,14 +128,20 @@ async function readConfig(
   }
 }
 
-async function sizeOf(store: Store, record: ImageRecord): Promise<number> {
+async function sizeOf(
+  store: Store,
+  record: ImageRecord,
+  known = new Map<LayerID, LayerRecord>(),
+): Promise<number> {
   const blobs = new Map<Digest, number>([[record.config.digest, record.config.size]]);
   for (const { manifest, index } of record.manifests) {
     blobs.set(manifest.digest, manifest.size);
     if (index) blobs.set(index.digest, index.size);
   }
-  const layers = await findLayers(store, record.layers);
-  const sizes = [...blobs.values(), ...[...layers.values()].map(({ diffSize }) => diffSize)];
+  const own = new Set(record.layers);
+  const missing = [...own].filter((id) => !known.has(id));
+  for (const [id, layer] of await findLayers(store, missing)) known.set(id, layer);
+  const sizes = [...blobs.values(), ...[...own].map((id) => known.get(id)?.diffSize ?? 0)];
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 

@@ -1,5 +1,5 @@
 import { isDigest } from "@stowage/content";
-import type { ImageRecord } from "@stowage/store";
+import type { ImageList, ImageRecord, LayerID, LayerRecord } from "@stowage/store";
 
 import { findImage } from "./find-image.ts";
 import { digestsOf } from "./image-names.ts";
@@ -17,13 +17,16 @@ export async function listImages(
 ): Promise<readonly ImageStatus[]> {
   if (filter !== undefined && filter !== "") return await listMatching(context, filter);
   const statuses: ImageStatus[] = [];
-  const names = Map.groupBy(await context.store.images.allNames(), ({ imageId }) => imageId);
-  for (const record of await readableImages(context)) {
+  const layers = new Map<LayerID, LayerRecord>();
+  const { images, names: allNames } = await readableImages(context);
+  const names = Map.groupBy(allNames, ({ imageId }) => imageId);
+  for (const record of images) {
     const own = names.get(record.id) ?? [];
     const status = await tryStatus(
       context,
       record,
       own.map(({ name }) => name),
+      layers,
     );
     if (status !== undefined) statuses.push(status);
   }
@@ -37,25 +40,27 @@ async function listMatching(
   const found = await findImage(context.store, filter, context.platform);
   if (found !== undefined) return [await statusOf(context, found.record, found.asked)];
   if (!isDigest(filter)) return [];
-  const records = (await readableImages(context)).filter(({ manifests }) =>
+  const { images } = await readableImages(context);
+  const records = images.filter(({ manifests }) =>
     manifests.some((way) => digestsOf(way).includes(filter)),
   );
   return await Promise.all(records.map((record) => statusOf(context, record)));
 }
 
-async function readableImages(context: StatusContext): Promise<readonly ImageRecord[]> {
-  const { images, damaged } = await context.store.images.list();
-  for (const cause of damaged) context.onWarning({ message: cause.message, cause });
-  return images;
+async function readableImages(context: StatusContext): Promise<ImageList> {
+  const list = await context.store.images.list();
+  for (const cause of list.damaged) context.onWarning({ message: cause.message, cause });
+  return list;
 }
 
 async function tryStatus(
   context: StatusContext,
   record: ImageRecord,
   names: readonly string[],
+  layers: Map<LayerID, LayerRecord>,
 ): Promise<ImageStatus | undefined> {
   try {
-    return await statusOf(context, record, undefined, names);
+    return await statusOf(context, record, undefined, { names, layers });
   } catch (cause) {
     context.onWarning({ message: `${record.id}: left out of the list`, cause });
     return undefined;

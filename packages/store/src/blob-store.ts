@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, fstatSync, readSync } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -55,6 +55,7 @@ export interface BlobStore extends ContentStore {
 }
 
 const READ_BYTES = 256 * 1024;
+const SMALL_BYTES = 64 * 1024;
 const DEFAULT_FOLLOW_PATIENCE = 120_000;
 
 export function createBlobStore(context: StoreContext): BlobStore {
@@ -247,10 +248,15 @@ async function* readBlob(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   await using file = await openBlob(path, digest);
-  for (let position = offset; ;) {
+  const { size } = fstatSync(file.fd);
+  for (let position = offset; position < size;) {
     signal?.throwIfAborted();
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, size - position));
+    // To hand a small file to another thread takes longer than to read it.
+    const bytesRead =
+      size <= SMALL_BYTES
+        ? readSync(file.fd, buffer, 0, buffer.length, position)
+        : (await file.read(buffer, 0, buffer.length, position)).bytesRead;
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);

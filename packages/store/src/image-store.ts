@@ -29,6 +29,8 @@ export interface ImageOptions {
 export interface ImageList {
   /** The latest stored first. */
   readonly images: readonly ImageRecord[];
+  /** Their names, the newest first. */
+  readonly names: readonly ImageName[];
   /** One error for each record of an image, or of a name, that is damaged. */
   readonly damaged: readonly StoreError[];
 }
@@ -114,7 +116,12 @@ export function createImageStore(
     async list() {
       const images = await listImages(context);
       const names = await listNames(context);
-      return { images: images.records, damaged: [...images.damaged, ...names.damaged] };
+      const ids = new Set(images.records.map(({ id }) => id));
+      return {
+        images: images.records,
+        names: names.records.filter(({ imageId }) => ids.has(imageId)),
+        damaged: [...images.damaged, ...names.damaged],
+      };
     },
     async findByPrefix(prefix) {
       const hex = prefix.replace(/^sha256:/, "");

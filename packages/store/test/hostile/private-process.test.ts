@@ -161,5 +161,7 @@ function openFilesIn(directory: string): readonly string[] {
       return [];
     }
   });
-  return files.filter((file) => file.includes(directory)).toSorted();
+  // When an image was last used is made durable in the background.
+  const lasting = files.filter((file) => !file.endsWith("/last-used"));
+  return lasting.filter((file) => file.includes(directory)).toSorted();
 }
