@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 
 import { hasErrorCode } from "@stowage/content";
 
@@ -21,9 +21,10 @@ export function certificatesIn(text: string): readonly string[] {
   return text.match(/-----BEGIN [^-]*-----[^-]*-----END [^-]*-----/gu) ?? [];
 }
 
+// At once: there may be hundreds, and to hand one to another thread takes longer than to read it.
 export async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch (cause) {
     const what = hasErrorCode(cause, "ENOENT") ? "it is not there" : "it cannot be read";
     throw invalidCertificate(path, what, cause);

@@ -58,7 +58,8 @@ export function loadHostTls(options: LoadHostTlsOptions = {}): HostTlsLookup {
     return undefined;
   };
   const lookup = async (host: string): Promise<TlsOptions | undefined> => {
-    authorities ??= loadAuthorities(env);
+    // Who accepts any certificate needs no authorities.
+    if (verify !== false) authorities ??= loadAuthorities(env);
     const trusted = await authorities;
     const found = await find(host);
     if (found !== undefined) {

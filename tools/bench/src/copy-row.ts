@@ -16,7 +16,7 @@ import { measureProcess } from "./measure-process.ts";
 import type { RowOptions, RowResult } from "./rows.ts";
 
 const TARGET = 1.2;
-const BUILT = [fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url))];
+const BUILT = [fileURLToPath(new URL("../../../packages/cli/bin/main.js", import.meta.url))];
 
 /** `copy docker://… oci:…` against `skopeo copy`. */
 export async function benchCopy({

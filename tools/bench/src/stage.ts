@@ -13,7 +13,7 @@ import type { Place } from "./rows.ts";
 
 /** Node's arguments for the command line as it was built. */
 export const BUILT: readonly string[] = [
-  fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url)),
+  fileURLToPath(new URL("../../../packages/cli/bin/main.js", import.meta.url)),
 ];
 
 const run = promisify(execFile);

@@ -4,7 +4,8 @@ const ENGINES = "^22.22.2 || ^24.15.0 || >=26.0.0";
 
 // The promise of docs/design.md: what each package stands on. One more needs its reason there.
 const RUNTIME_LIBRARIES: Readonly<Record<string, readonly string[]>> = {
-  cli: ["cli-progress", "commander"],
+  // What its bundle leaves apart is found from there.
+  cli: ["cli-progress", "commander", "koffi", "openpgp"],
   content: ["@noble/hashes"],
   "image-service": [],
   "pod-service": [],

@@ -1,12 +1,14 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 
+import { bundleCli, CLI_PACKAGE } from "@stowage/cli-bundle";
 import { createMemoryContentStore, type Descriptor } from "@stowage/content";
 import { createMemoryTagStore, createRegistryServer } from "@stowage/registry-server";
 import { hostShellEntries, putImage, tempDir } from "@stowage/testkit";
+import { afterAll } from "vitest";
 
 /** What came of a command. */
 export interface Outcome {
@@ -55,8 +57,13 @@ export interface Running {
   untilReading(): Promise<void>;
 }
 
-const NODE = [process.execPath, "--conditions=@stowage/source"];
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+// What is tested is what npm delivers. It finds packages from right below its own.
+const BUNDLE = await mkdtemp(join(CLI_PACKAGE, "bin-"));
+await bundleCli(BUNDLE);
+afterAll(() => rm(BUNDLE, { recursive: true }));
+
+const NODE = [process.execPath];
+const MAIN = join(BUNDLE, "main.js");
 // Hundreds of commands are started, and most of what each does is to compile itself.
 const COMPILE_CACHE = join(import.meta.dirname, "../../node_modules/.cache/compile");
 

@@ -51,7 +51,7 @@ async function readDirectory(directory: string): Promise<readonly string[]> {
   let names: readonly string[];
   try {
     names = (await readdir(directory, { withFileTypes: true }))
-      .filter((entry) => !entry.isDirectory())
+      .filter((entry) => entry.isFile() || entry.isSymbolicLink())
       .map(({ name }) => name)
       .sort();
   } catch (cause) {

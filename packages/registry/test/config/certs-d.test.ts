@@ -178,6 +178,11 @@ describe("SSL_CERT_FILE and SSL_CERT_DIR", () => {
     });
   });
 
+  test("who accepts any certificate needs none", async () => {
+    const env = { SSL_CERT_FILE: "/nowhere" };
+    expect(await loadHostTls({ env, verify: false })("h.io")).toEqual({ verify: false });
+  });
+
   test("with certs.d both count, and the event tells the directory", async () => {
     using home = new TempDir();
     const { ca, caPath } = makeCertificate(home);
