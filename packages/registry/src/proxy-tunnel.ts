@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { request as httpRequest } from "node:http";
-import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
 import type { SecureContext } from "node:tls";
 
@@ -74,7 +72,9 @@ async function openHttpTunnel(
   const tls = isTls ? await proxy.tls() : undefined;
   const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
-  const asked = (isTls ? httpsRequest : httpRequest)({
+  // Loaded here, since it brings half of Node's own modules along.
+  const { request } = isTls ? await import("node:https") : await import("node:http");
+  const asked = request({
     method: "CONNECT",
     host: url.hostname.replace(/^\[(.*)\]$/u, "$1"),
     port: url.port || (isTls ? 443 : 80),
