@@ -1,6 +1,7 @@
-import { constants, fstatSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 
 import {
   type ByteSource,
@@ -56,6 +57,7 @@ export interface BlobStore extends ContentStore {
 
 const READ_BYTES = 256 * 1024;
 const SMALL_BYTES = 64 * 1024;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const DEFAULT_FOLLOW_PATIENCE = 120_000;
 
 export function createBlobStore(context: StoreContext): BlobStore {
@@ -204,7 +206,7 @@ async function isWhole(
   if (info?.size !== size) return false;
   const path = store.path(digest);
   try {
-    await using file = await openBlob(path, digest);
+    await using file = await open(path, READ_FLAGS);
     const found = await createFileDigest({ path, file, digest, size, length: size });
     try {
       return (await found.finish(size, signal)) === digest;
@@ -247,28 +249,36 @@ async function* readBlob(
   offset: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  await using file = await openBlob(path, digest);
-  const { size } = fstatSync(file.fd);
+  using file = openBlob(path, digest);
+  const { fd, size } = file;
   for (let position = offset; position < size;) {
     signal?.throwIfAborted();
-    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, size - position));
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - position));
     // To hand a small file to another thread takes longer than to read it.
     const bytesRead =
       size <= SMALL_BYTES
-        ? readSync(file.fd, buffer, 0, buffer.length, position)
-        : (await file.read(buffer, 0, buffer.length, position)).bytesRead;
+        ? readSync(fd, buffer, 0, buffer.length, position)
+        : (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead;
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);
   }
 }
 
-async function openBlob(path: string, digest: Digest): ReturnType<typeof open> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const readAt = promisify(read);
+
+/** A blob that is open, and is a file. */
+interface OpenBlob extends Disposable {
+  readonly fd: number;
+  readonly size: number;
+}
+
+function openBlob(path: string, digest: Digest): OpenBlob {
   try {
-    const file = await open(path, flags);
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
+    const fd = openSync(path, READ_FLAGS);
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return { fd, size: stat.size, [Symbol.dispose]: () => closeSync(fd) };
+    closeSync(fd);
   } catch (error) {
     if (!hasErrorCode(error, "ENOENT", "ELOOP", "ENXIO")) {
       throw asStoreError(error, `blob ${digest} can not be read`);
