@@ -1,4 +1,5 @@
 import type { Descriptor } from "./descriptor.ts";
+import type { Digest } from "./digest.ts";
 
 /**
  * Bytes on their way. Cold: nothing is opened before the first chunk is asked for. A chunk belongs
@@ -33,6 +34,11 @@ export interface OpenContentOptions {
    * Only a reader who gives it is begun anew; the others get an error.
    */
   readonly onRestart?: (() => Promise<void> | void) | undefined;
+  /**
+   * Given by a reader who hashes what it gets: resolves to the digest of all bytes from byte 0 on.
+   * Whoever delivers may ask, once behind the last byte, instead of hashing them a second time.
+   */
+  readonly computeDigest?: (() => Promise<Digest>) | undefined;
 }
 
 /** Whoever can deliver content by its descriptor. */

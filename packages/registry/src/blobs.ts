@@ -64,7 +64,8 @@ export async function* openBlob(descriptor: Descriptor, options: OpenBlobOptions
   const onEvent: OpenBlobOptions["onEvent"] = (event) => {
     if (event.type !== "restart") options.onEvent?.(event);
   };
-  const reading = new BlobReading(descriptor, { ...options, onRestart, onEvent });
+  const how = { ...options, onRestart, onEvent, computeDigest: undefined };
+  const reading = new BlobReading(descriptor, how);
   for await (const chunk of reading.read()) held.push(chunk);
   yield* held;
 }
@@ -76,6 +77,8 @@ class BlobReading {
   readonly #stream: BlobStream;
   /** Those who delivered some of the bytes that are here. */
   readonly #suspects = new Set<RegistryConnection>();
+  /** Whether all bytes come from here, so that they can be held to their digest. */
+  #isFromStart: boolean;
   #digester: Digester | undefined;
   #isRefetched = false;
 
@@ -83,7 +86,8 @@ class BlobReading {
     const { offset = 0, sources, maxRanges, signal, onOrigin, onEvent } = options;
     this.#descriptor = descriptor;
     this.#options = options;
-    this.#digester = offset === 0 ? createDigester(algorithmOf(descriptor.digest)) : undefined;
+    this.#isFromStart = offset === 0;
+    this.#digester = this.#createDigester();
     this.#stream = new BlobStream(descriptor, {
       offset,
       maxRanges,
@@ -114,7 +118,7 @@ class BlobReading {
           this.#digester?.update(chunk);
           yield chunk;
         }
-        this.#verify();
+        await this.#verify();
         publishBlob({ type: "done", received: size, ...told });
         return;
       } catch (error) {
@@ -134,9 +138,15 @@ class BlobReading {
     }
   }
 
-  #verify(): void {
+  #createDigester(): Digester | undefined {
+    if (!this.#isFromStart || this.#options.computeDigest !== undefined) return undefined;
+    return createDigester(algorithmOf(this.#descriptor.digest));
+  }
+
+  async #verify(): Promise<void> {
+    if (!this.#isFromStart) return;
     const { digest } = this.#descriptor;
-    const actual = this.#digester?.digest();
+    const actual = this.#digester?.digest() ?? (await this.#options.computeDigest?.());
     if (actual === undefined || actual === digest) return;
     throw new ContentError("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
   }
@@ -166,7 +176,8 @@ class BlobReading {
     publishBlob({ type: "restart", digest, size, received, source });
     await this.#options.onRestart?.();
     this.#suspects.clear();
-    this.#digester = createDigester(algorithmOf(digest));
+    this.#isFromStart = true;
+    this.#digester = this.#createDigester();
     this.#stream.rewind();
   }
 }

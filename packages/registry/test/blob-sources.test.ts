@@ -200,6 +200,24 @@ describe("a blob of several places", () => {
   });
 });
 
+describe("a reader that hashes what it is given", () => {
+  test("is asked, and what it has found decides", async () => {
+    await using mirror = await serve(blobScript(OTHER));
+    await using primary = await serve(blobScript(BLOB));
+    let asked = 0;
+    const computeDigest = async () => digestOf([OTHER, BLOB][asked++] ?? BLOB);
+    const { bytes, restarts } = await read([mirror, primary], { computeDigest }, true);
+    expect([bytes.equals(BLOB), restarts, asked]).toEqual([true, [BLOB.length], 2]);
+  });
+
+  test("is not asked for what it got from elsewhere than the beginning", async () => {
+    await using primary = await serve(blobScript(BLOB));
+    const computeDigest = () => expect.fail("it was asked");
+    const { bytes } = await read([primary], { offset: HALF, computeDigest });
+    expect(bytes.equals(BLOB.subarray(HALF))).toBe(true);
+  });
+});
+
 interface Reading {
   readonly bytes: Buffer;
   /** How many bytes were void at each new beginning. */

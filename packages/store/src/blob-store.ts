@@ -131,6 +131,7 @@ async function ingestOnce(
     offset,
     origin,
     onOrigin: (found) => ingest.setOrigin(found),
+    computeDigest: () => ingest.digest(signal),
     async onRestart() {
       await ingest.restart();
       received = 0;

@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { type Digest, parseDigest } from "@stowage/content";
 
 import type { DigestAnswer, DigestOrder } from "./digest-job.ts";
+import { importConditions } from "./import-conditions.ts";
 import { StoreError } from "./store-error.ts";
 
 const IDLE_MS = 1000;
@@ -25,8 +26,7 @@ export class DigestThread {
   constructor(onExit: () => void) {
     // Only import specifiers are rewritten when the sources are compiled.
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    // This flag is about the main script, and an error in a thread that has a file.
-    const execArgv = process.execArgv.filter((flag) => !flag.startsWith("--input-type"));
+    const execArgv = importConditions(process.execArgv);
     const script = new URL(`./digest-worker.${extension}`, import.meta.url);
     this.#worker = new Worker(script, { execArgv });
     this.#worker.on("message", (answer: DigestAnswer) => this.#settle(answer));

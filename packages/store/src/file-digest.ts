@@ -10,7 +10,11 @@ export interface FileDigest {
   update(chunks: readonly Uint8Array[], length: number): void;
   /** The file has been emptied. */
   restart(): void;
-  /** @throws {@link StoreError} `ERR_STORE_IO` if the file cannot be read. */
+  /**
+   * May be followed by {@link FileDigest.restart}, and by nothing else.
+   *
+   * @throws {@link StoreError} `ERR_STORE_IO` if the file cannot be read.
+   */
   finish(length: number, signal?: AbortSignal): Promise<Digest>;
   /** Nobody wants to know any more. May be called at any time. */
   drop(): void;
@@ -67,47 +71,59 @@ class InlineDigest implements FileDigest {
 
 class ThreadDigest implements FileDigest {
   readonly #thread = theDigestThread();
-  readonly #id: number;
-  readonly #answer: Promise<Digest>;
-  #told: number;
+  readonly #options: FileDigestOptions;
+  #job: { readonly id: number; readonly answer: Promise<Digest> };
+  #told = 0;
+  #isFinished = false;
 
-  constructor({ path, digest, length }: FileDigestOptions) {
-    const { promise, resolve, reject } = Promise.withResolvers<Digest>();
-    this.#id = this.#thread.add({ resolve, reject });
-    this.#answer = promise;
-    // It may fail long before anybody waits for it.
-    promise.catch(() => {});
-    this.#thread.tell({ type: "begin", id: this.#id, path, algorithm: algorithmOf(digest) });
-    this.#told = length;
-    if (length > 0) this.#thread.tell({ type: "grow", id: this.#id, to: length });
+  constructor(options: FileDigestOptions) {
+    this.#options = options;
+    this.#job = this.#begin();
+    if (options.length > 0) this.#tellLength(options.length);
   }
 
   update(_: readonly Uint8Array[], length: number): void {
-    if (length - this.#told < STEP) return;
-    this.#told = length;
-    this.#thread.tell({ type: "grow", id: this.#id, to: length });
+    if (length - this.#told >= STEP) this.#tellLength(length);
   }
 
   restart(): void {
     this.#told = 0;
-    this.#thread.tell({ type: "restart", id: this.#id });
+    if (this.#isFinished) this.#job = this.#begin();
+    else this.#thread.tell({ type: "restart", id: this.#job.id });
+    this.#isFinished = false;
   }
 
   async finish(length: number, signal?: AbortSignal): Promise<Digest> {
-    this.#thread.tell({ type: "finish", id: this.#id, to: length });
+    this.#isFinished = true;
+    this.#thread.tell({ type: "finish", id: this.#job.id, to: length });
     const { promise: given, reject } = Promise.withResolvers<never>();
     const giveUp = (): void => reject(signal?.reason);
     signal?.addEventListener("abort", giveUp, { once: true });
     try {
       signal?.throwIfAborted();
-      return await Promise.race([this.#answer, given]);
+      return await Promise.race([this.#job.answer, given]);
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
   }
 
   drop(): void {
-    this.#thread.tell({ type: "drop", id: this.#id });
-    this.#thread.remove(this.#id);
+    this.#thread.tell({ type: "drop", id: this.#job.id });
+    this.#thread.remove(this.#job.id);
+  }
+
+  #begin(): { readonly id: number; readonly answer: Promise<Digest> } {
+    const { path, digest } = this.#options;
+    const { promise: answer, resolve, reject } = Promise.withResolvers<Digest>();
+    const id = this.#thread.add({ resolve, reject });
+    // It may fail long before anybody waits for it.
+    answer.catch(() => {});
+    this.#thread.tell({ type: "begin", id, path, algorithm: algorithmOf(digest) });
+    return { id, answer };
+  }
+
+  #tellLength(length: number): void {
+    this.#told = length;
+    this.#thread.tell({ type: "grow", id: this.#job.id, to: length });
   }
 }

@@ -8,7 +8,13 @@ import { constants } from "node:fs";
 import { chmod, type FileHandle, mkdir, open, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
-import { ContentError, type ContentOrigin, type Descriptor, hasErrorCode } from "@stowage/content";
+import {
+  ContentError,
+  type ContentOrigin,
+  type Descriptor,
+  type Digest,
+  hasErrorCode,
+} from "@stowage/content";
 
 import { AppendQueue } from "./append-queue.ts";
 import type { ArrivalWriter } from "./arrivals.ts";
@@ -40,6 +46,8 @@ export interface Ingest extends AsyncDisposable {
   write(chunk: Uint8Array): Promise<void>;
   /** Begins anew: none of the bytes so far is kept. */
   restart(): Promise<void>;
+  /** The digest of what has been written; the next is {@link restart} or {@link commit}. */
+  digest(signal?: AbortSignal): Promise<Digest>;
   /**
    * Verifies the bytes and makes the blob visible.
    *
@@ -165,6 +173,7 @@ class FileIngest implements Ingest {
   readonly #place: IngestPlace;
   readonly #sync: PartialSync;
   readonly #digest: FileDigest;
+  #found: Promise<Digest> | undefined;
   readonly #queue: AppendQueue;
   #arrival: ArrivalWriter;
   #received: number;
@@ -213,7 +222,13 @@ class FileIngest implements Ingest {
     const { arrivals } = this.#context;
     this.#arrival = arrivals.begin(this.#claim.digest, this.#place.path, 0);
     this.#received = 0;
+    this.#found = undefined;
     this.#digest.restart();
+  }
+
+  digest(signal?: AbortSignal): Promise<Digest> {
+    this.#found ??= this.#queue.flush().then(() => this.#digest.finish(this.#claim.size, signal));
+    return this.#found;
   }
 
   async commit(signal?: AbortSignal): Promise<void> {
@@ -224,7 +239,7 @@ class FileIngest implements Ingest {
     }
     await this.#queue.flush();
     this.#arrival.end();
-    const actual = await this.#digest.finish(size, signal);
+    const actual = await this.digest(signal);
     if (actual !== digest) {
       await this.#refuse("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
     }

@@ -12,7 +12,7 @@ import { type Descriptor, type DiffID, type Digest, hasErrorCode } from "@stowag
 
 import type { Arrival } from "./arrivals.ts";
 
-import { inheritDirectory, type LowerRoots } from "./layer/inherit-directory.ts";
+import { inheritDirectories, type LowerRoots } from "./layer/inherit-directory.ts";
 import {
   BlobGivenUpError,
   unpackLayer,
@@ -168,7 +168,7 @@ export async function fitLayer(
 ): Promise<LayerRecord> {
   const below = layersBelow(store, parent);
   const diff = join(staging.path, "diff");
-  for (const path of unpacked.impliedDirectories) await inheritDirectory(below, diff, path);
+  await inheritDirectories(below, diff, unpacked.impliedDirectories);
   return {
     version: 1,
     id: layerIDOf(diffID, parent),

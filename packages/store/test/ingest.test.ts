@@ -110,6 +110,30 @@ describe("R18: a blob whose download was killed", () => {
     expect(Buffer.from(await readContent(world.store.blobs, DESCRIPTOR))).toEqual(BLOB);
   });
 
+  test.for([
+    ["a small blob", 20_000],
+    ["one that another thread hashes", 5_000_000],
+  ] as const)("%s is hashed for whoever delivers it, who may begin anew then", async ([, size]) => {
+    await using world = await openWorld();
+    const right = Buffer.alloc(size, "right");
+    const wrong = Buffer.alloc(size, "wrong");
+    const told: unknown[] = [];
+    const doubting: ContentProvider = {
+      async *openContent(_, { computeDigest, onRestart } = {}) {
+        yield wrong;
+        told.push(await computeDigest?.());
+        await onRestart?.();
+        yield right;
+        told.push(await computeDigest?.());
+      },
+    };
+    const descriptor = { mediaType: "application/octet-stream", digest: digestOf(right), size };
+    await world.store.blobs.ingest(descriptor, doubting);
+    expect(told).toEqual([digestOf(wrong), digestOf(right)]);
+    const found = await readContent(world.store.blobs, descriptor, { maxBytes: size });
+    expect(Buffer.from(found).equals(right)).toBe(true);
+  });
+
   test("R20: is on the disk up to where its record says, and says more as it grows", async () => {
     await using world = await openWorld();
     const chunk = Buffer.alloc(1024 * 1024, 7);

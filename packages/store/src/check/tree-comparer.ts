@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
 import type { CompareAnswer, CompareJob } from "./compare-worker.ts";
+import { importConditions } from "../import-conditions.ts";
 import type { TreeDifference } from "../layer/compare-trees.ts";
 
 /** Compares trees on a thread of its own, which ends with it. */
@@ -63,7 +64,6 @@ export function createTreeComparer(): TreeComparer {
 function startWorker(): Worker {
   // Only import specifiers are rewritten when the sources are compiled.
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  // This flag is about the main script, and an error in a thread that has a file.
-  const execArgv = process.execArgv.filter((flag) => !flag.startsWith("--input-type"));
+  const execArgv = importConditions(process.execArgv);
   return new Worker(new URL(`./compare-worker.${extension}`, import.meta.url), { execArgv });
 }

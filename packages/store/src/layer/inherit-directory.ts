@@ -1,4 +1,4 @@
-import { AT_CWD, closeDescriptor, OPEN, tryOpenAt, tryOpenBeneath } from "../linux/file-calls.ts";
+import { AT_CWD, closeDescriptor, OPEN, RESOLVE, tryOpenBeneath } from "../linux/file-calls.ts";
 import { cString, errnoOf, systemError } from "../linux/libc.ts";
 import { copyDirectoryMetadata } from "../linux/tree.ts";
 import { getXattrAt } from "../linux/xattr.ts";
@@ -6,62 +6,106 @@ import { getXattrAt } from "../linux/xattr.ts";
 /** The roots of the layers below one, by depth: 0 is the nearest; `undefined` past the last. */
 export type LowerRoots = (depth: number) => Promise<string | undefined>;
 
-const SLASH = 0x2f;
+/** Whether a layer has a directory, hides what lies below there, or lets it be seen. */
+type View = "directory" | "hidden" | "transparent";
+
 const ITSELF = cString("");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
+const NO_LINKS = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks;
 
 /**
- * Gives a directory, which a layer uses without describing it, what the layers below say of it.
+ * Gives directories, which a layer uses without describing them, what the layers below say of them.
  *
  * @param root - The root of the layer.
- * @param path - The directory, from the root and as bytes; empty for the root itself.
+ * @param paths - The directories, from the root and as bytes; empty for the root itself.
  */
-export async function inheritDirectory(
+export async function inheritDirectories(
   below: LowerRoots,
   root: string,
-  path: Uint8Array,
+  paths: readonly Uint8Array[],
 ): Promise<void> {
-  for (let depth = 0; ; depth += 1) {
-    const lower = await below(depth);
-    if (lower === undefined) return;
-    const view = viewThrough(lower, path);
-    if (view === "directory" && copyDirectoryMetadata(lower, root, path)) return;
-    if (view === "hidden") return;
-  }
-}
-
-/** Whether a layer has the directory, hides what lies below there, or lets it be seen. */
-function viewThrough(root: string, path: Uint8Array): "directory" | "hidden" | "transparent" {
-  let fd = tryOpenBeneath(AT_CWD, cString(root), DIRECTORY_FLAGS, 0);
-  if (fd < 0) throw systemError("openat2", root, -fd);
-  try {
-    let isOpaque = isOpaqueDirectory(fd);
-    for (const component of componentsOf(path)) {
-      const next = tryOpenAt(fd, cString(component), DIRECTORY_FLAGS);
-      if (next === -errnoOf("ENOENT")) return isOpaque ? "hidden" : "transparent";
-      if (next === -errnoOf("ENOTDIR") || next === -errnoOf("ELOOP")) return "hidden";
-      if (next < 0) throw systemError("openat", component, -next);
-      closeDescriptor(fd);
-      fd = next;
-      isOpaque ||= isOpaqueDirectory(fd);
+  const layers: LowerLayer[] = [];
+  for (const path of paths) {
+    for (let depth = 0; ; depth += 1) {
+      const lower = await below(depth);
+      if (lower === undefined) break;
+      const layer = (layers[depth] ??= new LowerLayer(lower));
+      const view = layer.view(Buffer.from(path).toString("latin1"));
+      if (view === "directory" && copyDirectoryMetadata(lower, root, path)) break;
+      if (view === "hidden") break;
     }
-    return "directory";
-  } finally {
-    closeDescriptor(fd);
   }
 }
 
-function* componentsOf(path: Uint8Array): Generator<Uint8Array, void, undefined> {
-  for (let start = 0; start < path.length;) {
-    const slash = path.indexOf(SLASH, start);
-    const end = slash === -1 ? path.length : slash;
-    yield path.subarray(start, end);
-    start = end + 1;
+/** What one of the layers below shows; what has been looked at once is known. */
+class LowerLayer {
+  readonly #root: string;
+  readonly #views = new Map<string, View>();
+  readonly #opaque = new Map<string, boolean>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** @param path - One character for each byte. */
+  view(path: string): View {
+    if (path === "") return "directory";
+    let view = this.#views.get(path);
+    if (view === undefined) {
+      const above = this.view(parentOf(path));
+      view = above === "directory" ? this.#look(path) : above;
+      this.#views.set(path, view);
+    }
+    return view;
+  }
+
+  #look(path: string): View {
+    const fd = this.#open(path);
+    if (fd >= 0) {
+      closeDescriptor(fd);
+      return "directory";
+    }
+    if (fd === -errnoOf("ENOENT")) return this.#isOpaque(parentOf(path)) ? "hidden" : "transparent";
+    if (fd === -errnoOf("ENOTDIR") || fd === -errnoOf("ELOOP")) return "hidden";
+    throw systemError("openat2", Buffer.from(path, "latin1"), -fd);
+  }
+
+  /** Whether a directory that is there, or one above it, hides what lies below. */
+  #isOpaque(path: string): boolean {
+    let isOpaque = this.#opaque.get(path);
+    if (isOpaque === undefined) {
+      isOpaque = (path !== "" && this.#isOpaque(parentOf(path))) || this.#isMarked(path);
+      this.#opaque.set(path, isOpaque);
+    }
+    return isOpaque;
+  }
+
+  #isMarked(path: string): boolean {
+    const fd = this.#open(path);
+    if (fd < 0) throw systemError("openat2", Buffer.from(path, "latin1"), -fd);
+    try {
+      return ["trusted.overlay.opaque", "user.overlay.opaque"].some(
+        (attribute) => getXattrAt(fd, ITSELF, attribute)?.toString("latin1") === "y",
+      );
+    } finally {
+      closeDescriptor(fd);
+    }
+  }
+
+  /** The descriptor, or the negated error number. */
+  #open(path: string): number {
+    const root = tryOpenBeneath(AT_CWD, cString(this.#root), DIRECTORY_FLAGS, 0);
+    if (root < 0) throw systemError("openat2", this.#root, -root);
+    if (path === "") return root;
+    try {
+      const name = cString(Buffer.from(path, "latin1"));
+      return tryOpenBeneath(root, name, DIRECTORY_FLAGS, NO_LINKS);
+    } finally {
+      closeDescriptor(root);
+    }
   }
 }
 
-function isOpaqueDirectory(fd: number): boolean {
-  return ["trusted.overlay.opaque", "user.overlay.opaque"].some(
-    (attribute) => getXattrAt(fd, ITSELF, attribute)?.toString("latin1") === "y",
-  );
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), 0));
 }

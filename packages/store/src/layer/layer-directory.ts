@@ -74,7 +74,9 @@ export class LayerDirectory implements Disposable {
    * something is taken away or many others have been asked for.
    */
   open(path: string): OpenDirectory {
-    return this.#recall(path) ?? this.#keep(path, this.#openPlain(path) ?? this.#walk(path, true));
+    const known = this.#recall(path);
+    if (known) return known;
+    return this.#keep(path, this.#openPlain(path) ?? this.#makeInParent(path));
   }
 
   /** As {@link open}, but makes nothing: `undefined` when there is no such directory. */
@@ -196,6 +198,15 @@ export class LayerDirectory implements Disposable {
     throw entryError("openat2", path, -fd);
   }
 
+  /** Makes the last component of a path, and before it those above, unless a link leads elsewhere. */
+  #makeInParent(path: string): OpenDirectory {
+    const slash = path.lastIndexOf("/");
+    const name = path.slice(slash + 1);
+    const parent = this.open(path.slice(0, Math.max(slash, 0)));
+    const isLink = readLinkAt(parent.fd, nameBytes(name)) !== undefined;
+    return isLink ? this.#walk(path, true) : this.#step(parent, name, true);
+  }
+
   /** One component at a time, following links within the root as a process in the root would. */
   #walk(path: string, make: true): OpenDirectory;
   #walk(path: string, make: boolean): OpenDirectory | undefined;
@@ -234,6 +245,8 @@ export class LayerDirectory implements Disposable {
     }
   }
 
+  #step(here: OpenDirectory, component: string, make: true): OpenDirectory;
+  #step(here: OpenDirectory, component: string, make: boolean): OpenDirectory | undefined;
   #step(here: OpenDirectory, component: string, make: boolean): OpenDirectory | undefined {
     const path = this.pathOf(here, component);
     const name = nameBytes(component);

@@ -39,7 +39,9 @@ export function cleanPath(raw: Buffer, limits: LayerLimits): SafePath {
 
 /** Whether an entry lies in a directory of AUFS's own, which layers do not show. */
 export function isInWhiteoutMeta(path: SafePath): boolean {
-  return path.directory.split("/").some((component) => component.startsWith(WHITEOUT_META_PREFIX));
+  const { directory } = path;
+  if (!directory.includes(WHITEOUT_META_PREFIX)) return false;
+  return directory.split("/").some((component) => component.startsWith(WHITEOUT_META_PREFIX));
 }
 
 /** Whether a cleaned path has more components than it may. */

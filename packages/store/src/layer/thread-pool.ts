@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 
+import { importConditions } from "../import-conditions.ts";
 import { StoreError, type StoreErrorCode } from "../store-error.ts";
 import type { ThreadAnswer, ThreadFailure } from "./unpack-job.ts";
 
@@ -59,14 +60,6 @@ export class ThreadPool<Job, Result> {
     }, IDLE_MS).unref();
     this.#idle.push(thread);
   }
-}
-
-/** Of the flags of this process those that a thread needs: others it may refuse to start with. */
-function importConditions(flags: readonly string[]): string[] {
-  return flags.filter((flag, index) => {
-    const isValue = index > 0 && /^(?:--conditions|-C)$/.test(flags[index - 1] ?? "");
-    return isValue || /^(?:--conditions|-C)(?:=|$)/.test(flag);
-  });
 }
 
 /** An error as it was on the other thread. */

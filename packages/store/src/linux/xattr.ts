@@ -31,8 +31,8 @@ const llistxattr = libcFunction<[Uint8Array, Uint8Array, number]>(
 );
 const lremovexattr = libcFunction<[Uint8Array, Uint8Array]>("lremovexattr", ["pointer", "pointer"]);
 
-const MAX_LIST = 65_536;
-const MAX_VALUE = 65_536;
+// The kernel has no longer list and no longer value. One for all calls: nobody waits within one.
+const answer = Buffer.alloc(65_536);
 
 /**
  * Sets an attribute; answers 0 or the negated error number.
@@ -60,9 +60,8 @@ export function getXattrAt(
   name: Uint8Array,
   attribute: string | Uint8Array,
 ): Buffer | undefined {
-  const buffer = Buffer.allocUnsafe(MAX_VALUE);
-  const length = lgetxattr(pathAt(fd, name), cString(attribute), buffer, buffer.length);
-  if (length >= 0) return Buffer.from(buffer.subarray(0, length));
+  const length = lgetxattr(pathAt(fd, name), cString(attribute), answer, answer.length);
+  if (length >= 0) return Buffer.from(answer.subarray(0, length));
   const errno = lastErrno();
   if (errno === errnoOf("ENODATA") || errno === errnoOf("EOPNOTSUPP")) return undefined;
   return Buffer.alloc(checkResult(length, "lgetxattr"));
@@ -70,14 +69,13 @@ export function getXattrAt(
 
 /** The names of all attributes that this process may see. @throws {@link SystemError} */
 export function listXattrsAt(fd: number, name: Uint8Array): readonly Buffer[] {
-  const buffer = Buffer.allocUnsafe(MAX_LIST);
-  const length = llistxattr(pathAt(fd, name), buffer, buffer.length);
+  const length = llistxattr(pathAt(fd, name), answer, answer.length);
   if (length < 0 && lastErrno() === errnoOf("EOPNOTSUPP")) return [];
   checkResult(length, "llistxattr");
   const names: Buffer[] = [];
   for (let start = 0; start < length;) {
-    const end = buffer.indexOf(0, start);
-    names.push(Buffer.from(buffer.subarray(start, end)));
+    const end = answer.indexOf(0, start);
+    names.push(Buffer.from(answer.subarray(start, end)));
     start = end + 1;
   }
   return names;
