@@ -33,6 +33,8 @@ export async function bundleCli(folder: string): Promise<void> {
     input: { main: join(CLI_PACKAGE, "src/main.ts"), ...Object.fromEntries(workers) },
     platform: "node",
     external: [/^node:/, ...KEPT_APART],
+    // As the packages are compiled: the oldest Node that may run it knows no newer syntax.
+    transform: { target: "es2024" },
     resolve: { conditionNames: ["@stowage/source", "import", "node", "default"] },
     logLevel: "warn",
     output: {
