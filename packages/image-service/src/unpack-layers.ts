@@ -42,18 +42,25 @@ export async function unpackLayers(
   // Each unpacking keeps a thread busy, and each pull should get on.
   const slots = createSlots(availableParallelism());
   const ids = layerIDs(diffIDs);
-  const jobs: Promise<void>[] = [];
-  for (const [index, blob] of manifest.layers.entries()) {
+  const jobs = new Map<number, Promise<void>>();
+  for (const index of largestFirst(manifest.layers)) {
+    const blob = manifest.layers[index] as Descriptor;
     const diffID = diffIDs[index] as DiffID;
     const job = { blob, diffID, id: ids[index] as LayerID, parent: ids[index - 1] };
-    const below = jobs.at(-1) ?? Promise.resolve();
+    const below = async (): Promise<void> => await jobs.get(index - 1);
     const done = obtainLayer(job, below, { ...options, signal, slots });
     done.catch((error: unknown) => stop.abort(error));
-    jobs.push(done);
+    jobs.set(index, done);
   }
-  await Promise.allSettled(jobs);
+  await Promise.allSettled(jobs.values());
   signal.throwIfAborted();
   return ids;
+}
+
+/** So that no large one is left to be unpacked alone in the end, by one thread. */
+function largestFirst(layers: readonly Descriptor[]): readonly number[] {
+  const sizeOf = (index: number): number => layers[index]?.size ?? 0;
+  return [...layers.keys()].toSorted((one, other) => sizeOf(other) - sizeOf(one));
 }
 
 /** The layers that are whole in the store, by ID. */
@@ -71,7 +78,7 @@ export async function findLayers(
 
 async function obtainLayer(
   job: LayerJob,
-  below: Promise<void>,
+  below: () => Promise<void>,
   options: UnpackLayersOptions & { readonly slots: Slots },
 ): Promise<void> {
   const { store, transfer, signal, emit } = options;
@@ -88,7 +95,7 @@ async function obtainLayer(
     emit({ type: "layer-exists", digest, diffID, size });
     return true;
   };
-  if (await isCommitted()) return await below;
+  if (await isCommitted()) return await below();
   const arriving = transfer.fetch(blob, signal);
   // Told where it is waited for.
   arriving.catch(() => {});
@@ -102,7 +109,7 @@ async function obtainLayer(
           emit({ type: "unpack-progress", digest, diffID, read, size });
         return await store.layers.stage(blob, diffID, { signal, onProgress, arriving });
       }, signal);
-      await below;
+      await below();
       signal.throwIfAborted();
       await store.layers.commit(staged, parent);
       emit({ type: "unpack-done", digest, diffID });
@@ -110,7 +117,7 @@ async function obtainLayer(
     signal,
   );
   await arriving;
-  await below;
+  await below();
 }
 
 /**
@@ -120,10 +127,10 @@ async function obtainLayer(
 async function mend(
   { id, diffID }: LayerJob,
   { blob }: LayerRecord,
-  below: Promise<void>,
+  below: () => Promise<void>,
   { store, transfer, signal, emit }: UnpackLayersOptions,
 ): Promise<void> {
-  await below;
+  await below();
   await transfer.fetch(blob, signal);
   const outcome = await store.layers.mend(id, { signal });
   if (outcome === "sound") return;
