@@ -15,8 +15,6 @@ export type DigestOrder =
     }
   /** So many bytes are in the file now. */
   | { readonly type: "grow"; readonly id: number; readonly to: number }
-  /** The file has been emptied. */
-  | { readonly type: "restart"; readonly id: number }
   /** It has so many bytes, and no more will come: answer. */
   | { readonly type: "finish"; readonly id: number; readonly to: number }
   /** Nobody wants to know any more. */

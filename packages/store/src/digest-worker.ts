@@ -42,10 +42,7 @@ function obey(order: DigestOrder): void {
   const file = files.get(order.id);
   if (file === undefined) return;
   if (order.type === "drop") close(order.id, file);
-  else if (order.type === "restart") {
-    file.hash = createHash(file.algorithm);
-    file.position = file.to = 0;
-  } else {
+  else {
     file.to = order.to;
     file.isFinished = order.type === "finish";
   }

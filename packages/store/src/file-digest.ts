@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 
 import { algorithmOf, createDigester, type Digest, type Digester } from "@stowage/content";
 
-import { theDigestThread } from "./digest-thread.ts";
+import { type DigestThread, theDigestThread } from "./digest-thread.ts";
 
 /** The digest of a file that grows, of its bytes from the first on. */
 export interface FileDigest {
@@ -69,61 +69,67 @@ class InlineDigest implements FileDigest {
   drop(): void {}
 }
 
+/** What the thread has been asked. */
+interface DigestJob {
+  readonly thread: DigestThread;
+  readonly id: number;
+  readonly answer: Promise<Digest>;
+}
+
 class ThreadDigest implements FileDigest {
-  readonly #thread = theDigestThread();
   readonly #options: FileDigestOptions;
-  #job: { readonly id: number; readonly answer: Promise<Digest> };
+  #job: DigestJob | undefined;
   #told = 0;
-  #isFinished = false;
 
   constructor(options: FileDigestOptions) {
     this.#options = options;
-    this.#job = this.#begin();
-    if (options.length > 0) this.#tellLength(options.length);
+    this.update([], options.length);
   }
 
   update(_: readonly Uint8Array[], length: number): void {
-    if (length - this.#told >= STEP) this.#tellLength(length);
+    if (length - this.#told < STEP) return;
+    this.#told = length;
+    this.#tell("grow", length);
   }
 
   restart(): void {
+    this.drop();
+    this.#job = undefined;
     this.#told = 0;
-    if (this.#isFinished) this.#job = this.#begin();
-    else this.#thread.tell({ type: "restart", id: this.#job.id });
-    this.#isFinished = false;
   }
 
   async finish(length: number, signal?: AbortSignal): Promise<Digest> {
-    this.#isFinished = true;
-    this.#thread.tell({ type: "finish", id: this.#job.id, to: length });
+    const { answer } = this.#tell("finish", length);
     const { promise: given, reject } = Promise.withResolvers<never>();
     const giveUp = (): void => reject(signal?.reason);
     signal?.addEventListener("abort", giveUp, { once: true });
     try {
       signal?.throwIfAborted();
-      return await Promise.race([this.#job.answer, given]);
+      return await Promise.race([answer, given]);
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
   }
 
   drop(): void {
-    this.#thread.tell({ type: "drop", id: this.#job.id });
-    this.#thread.remove(this.#job.id);
+    this.#job?.thread.tell({ type: "drop", id: this.#job.id });
+    this.#job?.thread.remove(this.#job.id);
   }
 
-  #begin(): { readonly id: number; readonly answer: Promise<Digest> } {
+  #tell(type: "finish" | "grow", to: number): DigestJob {
+    const job = (this.#job ??= this.#begin());
+    job.thread.tell({ type, id: job.id, to });
+    return job;
+  }
+
+  #begin(): DigestJob {
     const { path, digest } = this.#options;
+    const thread = theDigestThread();
     const { promise: answer, resolve, reject } = Promise.withResolvers<Digest>();
-    const id = this.#thread.add({ resolve, reject });
+    const id = thread.add({ resolve, reject });
     // It may fail long before anybody waits for it.
     answer.catch(() => {});
-    this.#thread.tell({ type: "begin", id, path, algorithm: algorithmOf(digest) });
-    return { id, answer };
-  }
-
-  #tellLength(length: number): void {
-    this.#told = length;
-    this.#thread.tell({ type: "grow", id: this.#job.id, to: length });
+    thread.tell({ type: "begin", id, path, algorithm: algorithmOf(digest) });
+    return { thread, id, answer };
   }
 }

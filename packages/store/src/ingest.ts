@@ -188,10 +188,10 @@ class FileIngest implements Ingest {
     this.origin = place.origin;
     this.#digest = digest;
     this.#sync = new PartialSync(place.file, (synced) => place.keep({ synced }, true));
-    this.#arrival = context.arrivals.begin(claim.digest, place.path, place.offset);
+    this.#arrival = context.arrivals.begin(claim, place.path, place.offset);
     this.#queue = new AppendQueue(place.file, place.offset, (chunks, length) => {
       this.#arrival.grow(length);
-      digest.update(chunks, length);
+      if (!this.#arrival.isHashed) digest.update(chunks, length);
       this.#sync.begin(length);
     });
   }
@@ -220,14 +220,14 @@ class FileIngest implements Ingest {
     await this.#place.keep({ origin: undefined, synced: 0 }, false);
     await this.#queue.truncate();
     const { arrivals } = this.#context;
-    this.#arrival = arrivals.begin(this.#claim.digest, this.#place.path, 0);
+    this.#arrival = arrivals.begin(this.#claim, this.#place.path, 0);
     this.#received = 0;
     this.#found = undefined;
     this.#digest.restart();
   }
 
   digest(signal?: AbortSignal): Promise<Digest> {
-    this.#found ??= this.#queue.flush().then(() => this.#digest.finish(this.#claim.size, signal));
+    this.#found ??= this.#hash(signal);
     return this.#found;
   }
 
@@ -261,6 +261,11 @@ class FileIngest implements Ingest {
     this.#arrival.giveUp();
     await this.#close();
     await this.#place.release();
+  }
+
+  async #hash(signal: AbortSignal | undefined): Promise<Digest> {
+    await this.#queue.flush();
+    return (await this.#arrival.hash()) ?? (await this.#digest.finish(this.#claim.size, signal));
   }
 
   async #refuse(

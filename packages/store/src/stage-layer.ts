@@ -8,7 +8,13 @@ import { closeSync, constants, lstatSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Descriptor, type DiffID, type Digest, hasErrorCode } from "@stowage/content";
+import {
+  algorithmOf,
+  type Descriptor,
+  type DiffID,
+  type Digest,
+  hasErrorCode,
+} from "@stowage/content";
 
 import type { Arrival } from "./arrivals.ts";
 
@@ -103,7 +109,10 @@ async function unpackArrival(
   const { arrival, fd } = opened;
   let rest: UnpackedStaging;
   try {
-    rest = await unpackInto(context, plan, { fd, growth: arrival.growth }, options);
+    const { growth, size, hashing } = arrival;
+    const algorithm = algorithmOf(plan.blob.digest);
+    const blob = { fd, growth, size, algorithm, hashing };
+    rest = await unpackInto(context, plan, blob, options);
   } catch (error) {
     if (error instanceof BlobGivenUpError) return "given up";
     options.signal?.throwIfAborted();

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 
-import { digestOf } from "@stowage/content";
+import { type Digest, digestOf } from "@stowage/content";
 import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
@@ -47,6 +47,20 @@ describe("a blob that is still coming", () => {
     await expect(growing.unpacked).rejects.toBe(reason);
   });
 
+  test("is hashed on the way: known as soon as the last byte has come", async () => {
+    await using growing = await openGrowing();
+    await growing.append(GZIP.subarray(0, 1000));
+    await growing.append(GZIP.subarray(1000));
+    expect(await growing.hashed).toBe(digestOf(GZIP));
+  });
+
+  test("is hashed by nobody once it could not be unpacked", async () => {
+    await using growing = await openGrowing();
+    await growing.append(Buffer.alloc(2000, "no gzip, and no archive"));
+    await expect(growing.unpacked).rejects.toMatchObject({ code: "ERR_STORE_INVALID_LAYER" });
+    expect(await growing.hashed).toBeUndefined();
+  });
+
   test("is refused for what is in it before the rest has come", async () => {
     await using growing = await openGrowing();
     const hostile = rawTar({ name: ".", type: "2", link: "/" }, { name: "z", body: BODY });
@@ -58,6 +72,8 @@ describe("a blob that is still coming", () => {
 interface Growing extends AsyncDisposable {
   readonly writer: GrowthWriter;
   readonly unpacked: Promise<UnpackedLayer>;
+  /** What its reader found it to be, if that is known before the end. */
+  readonly hashed: Promise<Digest | undefined>;
   append(bytes: Buffer): Promise<void>;
 }
 
@@ -68,12 +84,16 @@ async function openGrowing(signal?: AbortSignal): Promise<Growing> {
   const writer = new GrowthWriter(growth);
   const diffDir = join(place.path, "diff");
   mkdirSync(diffDir, 0o700);
-  const unpacked = unpackLayer({ blob: { fd, growth }, diffDir, signal });
+  const { promise: hashed, resolve } = Promise.withResolvers<Digest | undefined>();
+  const hashing = { begin() {}, found: resolve, end: () => resolve(undefined) };
+  const blob = { fd, growth, size: GZIP.length, algorithm: "sha256", hashing } as const;
+  const unpacked = unpackLayer({ blob, diffDir, signal });
   unpacked.catch(() => {});
   let length = 0;
   return {
     writer,
     unpacked,
+    hashed,
     async append(bytes) {
       length += writeSync(fd, bytes);
       writer.grow(length);

@@ -16,7 +16,7 @@ import { GrowthAbortedError, GrowthReader } from "./growing-file.ts";
 import { gunzipMembers } from "./gunzip-members.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import type { DecodedBlob, DecodeJob, GrowingBlob } from "./unpack-job.ts";
-import { answerJobs, reportProgress } from "./unpack-thread.ts";
+import { answerJobs, reportDigest, reportProgress } from "./unpack-thread.ts";
 
 const READ_BYTES = 1024 * 1024;
 const HEAD_BYTES = 6;
@@ -106,8 +106,14 @@ function createArchiveHash(output: RingWriter, { maxBytes }: LayerLimits): Archi
 }
 
 /** What another thread writes, as far as it has come. */
-function* readGrowing({ fd, growth }: GrowingBlob): Generator<Buffer, void, undefined> {
+function* readGrowing({
+  fd,
+  growth,
+  size,
+  algorithm,
+}: GrowingBlob): Generator<Buffer, void, undefined> {
   const reader = new GrowthReader(growth);
+  const hash = createHash(algorithm);
   const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   for (let position = 0; ;) {
     const length = reader.wait(position);
@@ -117,6 +123,8 @@ function* readGrowing({ fd, growth }: GrowingBlob): Generator<Buffer, void, unde
     const bytes = readSync(fd, buffer, 0, wanted, position);
     if (bytes === 0) throw new StoreError("ERR_STORE_IO", "what was received is gone");
     position += bytes;
+    if (position <= size) hash.update(buffer.subarray(0, bytes));
+    if (position === size) reportDigest(`${algorithm}:${hash.digest("hex")}`);
     yield buffer.subarray(0, bytes);
   }
 }

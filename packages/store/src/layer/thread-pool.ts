@@ -24,11 +24,11 @@ export class ThreadPool<Job, Result> {
   }
 
   /** Has a job done on a thread of its own. @throws {@link StoreError}, with the code of the failure */
-  async run(job: Job, onProgress?: (bytes: number) => void): Promise<Result> {
+  async run(job: Job, onAnswer?: (answer: EarlyAnswer) => void): Promise<Result> {
     const thread = this.#idle.pop() ?? this.#start();
     clearTimeout(thread.idle);
     thread.worker.ref();
-    const answer = await askThread<Result>(thread.worker, job, onProgress);
+    const answer = await askThread<Result>(thread.worker, job, onAnswer);
     this.#rest(thread);
     if (answer.type === "failed") throw asError(answer.failure);
     return answer.result;
@@ -76,17 +76,18 @@ export function asError(failure: ThreadFailure): Error {
   return cause;
 }
 
-type FinalAnswer<Result> = Exclude<ThreadAnswer<Result>, { readonly type: "progress" }>;
+type FinalAnswer<Result> = Extract<ThreadAnswer<Result>, { readonly type: "done" | "failed" }>;
+type EarlyAnswer = Exclude<ThreadAnswer<unknown>, { readonly type: "done" | "failed" }>;
 
 function askThread<Result>(
   worker: Worker,
   job: unknown,
-  onProgress: ((bytes: number) => void) | undefined,
+  onAnswer: ((answer: EarlyAnswer) => void) | undefined,
 ): Promise<FinalAnswer<Result>> {
   const { promise, resolve, reject } = Promise.withResolvers<FinalAnswer<Result>>();
   const onMessage = (answer: ThreadAnswer<Result>): void => {
-    if (answer.type === "progress") onProgress?.(answer.bytes);
-    else resolve(answer);
+    if (answer.type === "done" || answer.type === "failed") resolve(answer);
+    else onAnswer?.(answer);
   };
   const onExit = (code: number): void => {
     reject(new StoreError("ERR_STORE_IO", `the thread that unpacks layers ended with ${code}`));

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { DigestAlgorithm } from "@stowage/content";
+
 import type { SharedRing } from "./chunk-ring.ts";
 import type { SharedGrowth } from "./growing-file.ts";
 import type { LayerLimits } from "./layer-limits.ts";
@@ -27,6 +29,10 @@ export interface GrowingBlob {
   /** Open for reading, until the job has been answered. */
   readonly fd: number;
   readonly growth: SharedGrowth;
+  /** Bytes that there will be. */
+  readonly size: number;
+  /** How they are hashed on the way. */
+  readonly algorithm: DigestAlgorithm;
 }
 
 /** What a blob came to; nothing, where nobody wanted the rest. */
@@ -58,8 +64,10 @@ export interface ThreadFailure {
   readonly stack?: string | undefined;
 }
 
-/** An answer; each job ends with one that is no progress. */
+/** An answer; each job ends with "done" or "failed". */
 export type ThreadAnswer<Result> =
   | { readonly type: "progress"; readonly bytes: number }
+  /** The digest of the blob, whose bytes have all come. */
+  | { readonly type: "hashed"; readonly digest: string }
   | { readonly type: "done"; readonly result: Result }
   | { readonly type: "failed"; readonly failure: ThreadFailure };

@@ -9,6 +9,7 @@ import { availableParallelism } from "node:os";
 
 import { type Digest, parseDigest } from "@stowage/content";
 
+import type { BlobHashing } from "../arrivals.ts";
 import { abortRing, createRing } from "./chunk-ring.ts";
 import { GrowthWriter } from "./growing-file.ts";
 import { DEFAULT_LAYER_LIMITS, type LayerLimits } from "./layer-limits.ts";
@@ -25,7 +26,7 @@ import type {
 /** What {@link unpackLayer} is given. */
 export interface UnpackLayerOptions {
   /** The blob of the layer: gzip, zstd or a plain archive; a file, or what will be one. */
-  readonly blob: string | Omit<GrowingBlob, "type">;
+  readonly blob: string | (Omit<GrowingBlob, "type"> & { readonly hashing: BlobHashing });
   /** An empty directory that only this process can reach. */
   readonly diffDir: string;
   readonly signal?: AbortSignal | undefined;
@@ -76,8 +77,7 @@ async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   const freeBytes = await freeBytesOf(diffDir);
   const limits = { ...DEFAULT_LAYER_LIMITS, freeBytes, ...options.limits };
   const archive = createRing(ARCHIVE_SLOTS, ARCHIVE_BYTES);
-  const source: DecodeJob["source"] =
-    typeof blob === "string" ? { type: "file", path: blob } : { type: "growing", ...blob };
+  const { hashing, source } = sourceOf(blob);
   const cancel = (): void => {
     if (source.type === "growing") new GrowthWriter(source.growth).abort();
     abortRing(archive);
@@ -86,7 +86,12 @@ async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   if (signal?.aborted) cancel();
   try {
     const applying = appliers.run({ archive, diffDir, limits });
-    const decoding = decoders.run({ source, output: archive, limits }, onProgress);
+    // Not before it is its turn: whoever waits for the digest keeps others from their blobs.
+    hashing?.begin();
+    const decoding = decoders.run({ source, output: archive, limits }, (answer) => {
+      if (answer.type === "progress") onProgress?.(answer.bytes);
+      else hashing?.found(parseDigest(answer.digest));
+    });
     // Neither waits for the other once one has failed.
     applying.catch(cancel);
     decoding.catch(cancel);
@@ -99,8 +104,18 @@ async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
     const { diffID, diffSize } = decoded.value;
     return { ...applied.value, diffID: parseDigest(diffID), diffSize };
   } finally {
+    hashing?.end();
     signal?.removeEventListener("abort", cancel);
   }
+}
+
+function sourceOf(blob: UnpackLayerOptions["blob"]): {
+  readonly source: DecodeJob["source"];
+  readonly hashing?: BlobHashing;
+} {
+  if (typeof blob === "string") return { source: { type: "file", path: blob } };
+  const { hashing, ...growing } = blob;
+  return { source: { type: "growing", ...growing }, hashing };
 }
 
 /** What may be used of a file system, which is never filled to the last. */

@@ -35,6 +35,11 @@ export function reportProgress(bytes: number, isLast: boolean): void {
   post({ type: "progress", bytes });
 }
 
+/** Tells the other thread what the blob is. */
+export function reportDigest(digest: string): void {
+  post({ type: "hashed", digest });
+}
+
 /** An error, so that it crosses threads with its code. */
 export function asFailure(error: unknown): ThreadFailure {
   if (!(error instanceof Error)) return { message: String(error) };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { makeCanaryWorld, tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
-import { inheritDirectory } from "../../src/layer/inherit-directory.ts";
+import { inheritDirectories } from "../../src/layer/inherit-directory.ts";
 import { IS_ROOT, NEEDS_ROOT } from "../support/needs-root.ts";
 
 const IMPLIED = 0o755;
@@ -42,7 +42,7 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
     const canary = await makeCanaryWorld(folder.path);
     prepare(lower, canary);
     const linked = canary.changes().length;
-    await inheritDirectory(async (depth) => [lower][depth], root, Buffer.from("a/b"));
+    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a/b")]);
     const { mode, uid } = lstatSync(join(root, "a/b"));
     expect([mode & 0o7777, uid]).toEqual([IMPLIED, 0]);
     expect(canary.changes()).toHaveLength(linked);
@@ -56,9 +56,27 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
     mkdirSync(root);
     const canary = await makeCanaryWorld(folder.path);
     symlinkSync(canary.path, join(root, "a"));
-    await inheritDirectory(async (depth) => [lower][depth], root, Buffer.from("a"));
-    await inheritDirectory(async (depth) => [lower][depth], root, Buffer.from("a/b"));
+    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a")]);
+    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a/b")]);
     expect(canary.changes()).toEqual([]);
+  });
+
+  test("is nothing where a nearer layer hides what lies below it, and something beside that", async () => {
+    await using folder = await tempDir();
+    const layers = ["near", "far"].map((name) => join(folder.path, name));
+    const root = join(folder.path, "root");
+    const paths = ["hidden/deep/b", "shown/deep/b"];
+    for (const path of paths) {
+      mkdirSync(join(root, path), { recursive: true, mode: IMPLIED });
+      mkdirSync(join(folder.path, "far", path), { recursive: true, mode: 0o700 });
+      mkdirSync(join(folder.path, "near", path, "../.."), { recursive: true });
+    }
+    const opaque = ["-n", "trusted.overlay.opaque", "-v", "y", join(folder.path, "near/hidden")];
+    execFileSync("setfattr", opaque);
+    const bytes = paths.map((path) => Buffer.from(path));
+    await inheritDirectories(async (depth) => layers[depth], root, bytes);
+    const modes = paths.map((path) => lstatSync(join(root, path)).mode & 0o7777);
+    expect(modes).toEqual([IMPLIED, 0o700]);
   });
 
   test("is that of the nearest layer, whatever bytes its name has", async () => {
@@ -70,7 +88,7 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
       mkdirSync(path);
       mkdirSync(Buffer.concat([Buffer.from(`${path}/`), bytes]), { mode: 0o701 + index });
     }
-    await inheritDirectory(async (depth) => layers[depth], root, bytes);
+    await inheritDirectories(async (depth) => layers[depth], root, [bytes]);
     const { mode } = lstatSync(Buffer.concat([Buffer.from(`${root}/`), bytes]));
     expect(mode & 0o7777).toBe(0o701);
   });
