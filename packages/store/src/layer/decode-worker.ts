@@ -18,7 +18,7 @@ import type { LayerLimits } from "./layer-limits.ts";
 import type { DecodedBlob, DecodeJob, GrowingBlob } from "./unpack-job.ts";
 import { answerJobs, reportDigest, reportProgress } from "./unpack-thread.ts";
 
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
 
 answerJobs(decode);

@@ -6,7 +6,7 @@ import type { ThreadAnswer, ThreadFailure } from "./unpack-job.ts";
 
 const IDLE_MS = 2000;
 // What these threads allocate is short-lived: a larger nursery only costs memory.
-const YOUNG_MIB = 4;
+const YOUNG_MIB = 2;
 
 interface Thread {
   readonly worker: Worker;

@@ -53,8 +53,8 @@ const decoders = new ThreadPool<DecodeJob, DecodedBlob | undefined>("decode-work
 const appliers = new ThreadPool<ApplyJob, AppliedArchive | undefined>("apply-worker");
 const turnstile = new Turnstile(availableParallelism());
 
-const ARCHIVE_SLOTS = 4;
-const ARCHIVE_BYTES = 1024 * 1024;
+const ARCHIVE_SLOTS = 8;
+const ARCHIVE_BYTES = 256 * 1024;
 const USABLE_SHARE = 0.95;
 
 /**
