@@ -6,6 +6,8 @@ import { type DigestThread, theDigestThread } from "./digest-thread.ts";
 
 /** The digest of a file that grows, of its bytes from the first on. */
 export interface FileDigest {
+  /** Whether it has to see each chunk; else it reads later what it was not told of. */
+  readonly isInline: boolean;
   /** `chunks` have been appended; `length` is the file's now. */
   update(chunks: readonly Uint8Array[], length: number): void;
   /** The file has been emptied. */
@@ -46,6 +48,7 @@ export async function createFileDigest(options: FileDigestOptions): Promise<File
 }
 
 class InlineDigest implements FileDigest {
+  readonly isInline = true;
   readonly #digest: Digest;
   #digester: Digester;
 
@@ -77,6 +80,7 @@ interface DigestJob {
 }
 
 class ThreadDigest implements FileDigest {
+  readonly isInline = false;
   readonly #options: FileDigestOptions;
   #job: DigestJob | undefined;
   #told = 0;

@@ -191,7 +191,7 @@ class FileIngest implements Ingest {
     this.#arrival = context.arrivals.begin(claim, place.path, place.offset);
     this.#queue = new AppendQueue(place.file, place.offset, (chunks, length) => {
       this.#arrival.grow(length);
-      if (!this.#arrival.isHashed) digest.update(chunks, length);
+      if (digest.isInline || !this.#arrival.isHashed) digest.update(chunks, length);
       this.#sync.begin(length);
     });
   }
@@ -265,7 +265,8 @@ class FileIngest implements Ingest {
 
   async #hash(signal: AbortSignal | undefined): Promise<Digest> {
     await this.#queue.flush();
-    return (await this.#arrival.hash()) ?? (await this.#digest.finish(this.#claim.size, signal));
+    const found = this.#digest.isInline ? undefined : await this.#arrival.hash();
+    return found ?? (await this.#digest.finish(this.#claim.size, signal));
   }
 
   async #refuse(
