@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import { hasErrorCode, type JsonValue } from "@stowage/content";
 
-import { mountsAt } from "./linux/mount-table.ts";
+import { mountIdAt } from "./linux/mount-table.ts";
 import { bootId } from "./mount-record.ts";
 import { findMountElsewhere, mountNamespace } from "./mount-users.ts";
 import { writeSyncedFile } from "./publish-file.ts";
@@ -43,7 +43,7 @@ export async function isTreeHeld(directory: string): Promise<boolean> {
 
 /** Whether there is such a mount, here or in the mount namespace that it was made in. */
 export function isMounted({ mountPoint, namespace }: HoldingMount): boolean {
-  if (mountsAt(mountPoint).length > 0) return true;
+  if (mountIdAt(mountPoint) !== undefined) return true;
   return namespace !== mountNamespace() && findMountElsewhere(namespace, mountPoint) !== undefined;
 }
 

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 
 import { type Descriptor, type DiffID, escapeText, hasErrorCode } from "@stowage/content";
@@ -231,24 +231,18 @@ async function findLayer(context: StoreContext, id: LayerID): Promise<LayerRecor
   const path = layerPath(context.layout, id);
   const record = await readLayer(join(path, "layer.json"), id);
   if (record === undefined) return undefined;
-  const entries = await entriesOf(path);
-  // Somebody has removed it since its record was read.
-  if (entries === undefined) return undefined;
-  if (!entries.includes("diff")) {
-    throw new StoreError("ERR_STORE_CORRUPT", `layer ${id} has lost its files`, {
-      hint: "Pull an image that has this layer: it is unpacked again.",
-    });
-  }
-  return record;
+  const diff = join(path, "diff");
+  if (hasEntry(diff)) return record;
+  // Somebody has removed it since its record was read, and may have stored it anew.
+  if (!hasEntry(path)) return undefined;
+  if (hasEntry(diff)) return record;
+  throw new StoreError("ERR_STORE_CORRUPT", `layer ${id} has lost its files`, {
+    hint: "Pull an image that has this layer: it is unpacked again.",
+  });
 }
 
-async function entriesOf(path: string): Promise<readonly string[] | undefined> {
-  try {
-    return await readdir(path);
-  } catch (error) {
-    if (hasErrorCode(error, "ENOENT")) return undefined;
-    throw error;
-  }
+function hasEntry(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 async function readLayer(path: string, id: string): Promise<LayerRecord | undefined> {

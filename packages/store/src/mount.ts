@@ -21,7 +21,7 @@ import { findImage, requireImageID } from "./image-records.ts";
 import { noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { mountOverlay, type OverlayMount } from "./linux/mount-api.ts";
-import { mountsAt } from "./linux/mount-table.ts";
+import { mountIdAt } from "./linux/mount-table.ts";
 import { removeTree } from "./linux/tree.ts";
 import { openUserNamespace } from "./linux/user-namespace.ts";
 import { lowerDirectories } from "./lower-directories.ts";
@@ -159,7 +159,7 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
     },
     async mountPointOf(id) {
       const path = mountPointPath(layout, mountKey(id));
-      return mountsAt(path).length > 0 ? path : undefined;
+      return mountIdAt(path) === undefined ? undefined : path;
     },
   };
 }
@@ -206,8 +206,7 @@ async function mountCounted(
   } catch (error) {
     throw asMountError(error, mountPoint);
   }
-  const mounted = mountsAt(mountPoint).at(-1);
-  const mountId = mounted?.id ?? 0;
+  const mountId = mountIdAt(mountPoint) ?? 0;
   await writeMountRecord(directory, { count: 1, mountId, owners: owners?.text });
   return { mountPoint, count: 1 };
 }
@@ -253,11 +252,11 @@ interface CurrentMount {
 
 /** A mount that the kernel knows. Of one that nobody counted, nobody is known to be a user. */
 async function currentMount(layout: StoreLayout, id: string): Promise<CurrentMount | undefined> {
-  const mounted = mountsAt(mountPointPath(layout, id)).at(-1);
-  if (mounted === undefined) return undefined;
+  const mountId = mountIdAt(mountPointPath(layout, id));
+  if (mountId === undefined) return undefined;
   const record = await readMountRecord(mountDirectory(layout, id));
-  const known = record?.mountId === mounted.id ? record : undefined;
-  return { mountId: mounted.id, count: known?.count ?? 0, owners: known?.owners };
+  const known = record?.mountId === mountId ? record : undefined;
+  return { mountId, count: known?.count ?? 0, owners: known?.owners };
 }
 
 /** In the root: a container's layer must not be mounted by way of two run roots at once. */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hasErrorCode } from "@stowage/content";
 
 import { unmount } from "./linux/mount-api.ts";
-import { mountsAt } from "./linux/mount-table.ts";
+import { mountIdAt } from "./linux/mount-table.ts";
 import { describeUsers } from "./mount-users.ts";
 import { StoreError } from "./store-error.ts";
 import { asStoreError } from "./system-failure.ts";
@@ -19,7 +19,7 @@ const BUSY_PAUSE_MS = 20;
  *   `ERR_STORE_MOUNT_FAILED`
  */
 export async function unmountAll(mountPoint: string, isForced: boolean): Promise<void> {
-  for (let left = MAX_STACKED; mountsAt(mountPoint).length > 0; left -= 1) {
+  for (let left = MAX_STACKED; mountIdAt(mountPoint) !== undefined; left -= 1) {
     if (left === 0) {
       throw new StoreError("ERR_STORE_MOUNT_FAILED", `${mountPoint} stays mounted`, {
         hint: "Unmount it in the mount namespace that it was mounted in.",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { mountOverlay, unmount } from "../src/linux/mount-api.ts";
-import { mountsAt, readMountTable } from "../src/linux/mount-table.ts";
+import { mountIdAt, mountsAt, readMountTable } from "../src/linux/mount-table.ts";
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 describe.skipIf(!IS_ROOT)(`mountOverlay${NEEDS_ROOT}`, () => {
@@ -50,6 +50,35 @@ describe.skipIf(!IS_ROOT)(`readMountTable${NEEDS_ROOT}`, () => {
     const paths = readMountTable().map((entry) => entry.mountPoint);
     await unmount(mountPoint);
     expect(paths).toContain(mountPoint);
+  });
+});
+
+describe.skipIf(!IS_ROOT)(`mountIdAt${NEEDS_ROOT}`, () => {
+  test("is the number that the table has for the topmost mount, and nothing where there is none", async () => {
+    using place = temporaryDirectory();
+    const mountPoint = place.make("merged");
+    const lower = [place.make("x"), place.make("y")];
+    expect(mountIdAt(mountPoint)).toBeUndefined();
+    await mountOverlay({ lower, mountPoint });
+    await mountOverlay({ lower, mountPoint });
+    const [below, top] = mountsAt(mountPoint);
+    expect(mountIdAt(mountPoint)).toBe(top?.id);
+    await unmount(mountPoint);
+    expect(mountIdAt(mountPoint)).toBe(below?.id);
+    await unmount(mountPoint);
+    expect(mountIdAt(mountPoint)).toBeUndefined();
+    expect(mountIdAt(join(place.path, "missing"))).toBeUndefined();
+    expect(mountIdAt(join(place.path, "missing", "merged"))).toBeUndefined();
+  });
+
+  test("is nothing for a directory or a file on what is mounted", async () => {
+    using place = temporaryDirectory();
+    const mountPoint = place.make("merged");
+    mkdirSync(join(place.make("x"), "below"));
+    await mountOverlay({ lower: [join(place.path, "x"), place.make("y")], mountPoint });
+    const inside = mountIdAt(join(mountPoint, "below"));
+    await unmount(mountPoint);
+    expect(inside).toBeUndefined();
   });
 });
 

@@ -5,6 +5,9 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+import { statPath } from "./file-metadata.ts";
 
 /** One mount of this process's mount namespace. */
 export interface MountEntry {
@@ -22,6 +25,23 @@ export function readMountTable(pid: number | "self" = "self"): readonly MountEnt
 /** The mounts at a place, the topmost last. */
 export function mountsAt(path: string, pid: number | "self" = "self"): readonly MountEntry[] {
   return readMountTable(pid).filter((entry) => entry.mountPoint === path);
+}
+
+/**
+ * The kernel's number for the topmost mount at an absolute path, in this process's mount namespace.
+ * The table is only read where the kernel can not tell by itself: a line of it names all directories
+ * of an overlay, so that reading it takes longer with each container that is mounted.
+ */
+export function mountIdAt(path: string): number | undefined {
+  try {
+    const at = statPath(path)?.mountId;
+    if (at === undefined) return undefined;
+    const above = statPath(dirname(path))?.mountId;
+    if (at !== 0n && above !== undefined) return at === above ? undefined : Number(at);
+  } catch {
+    // What is mounted there may be broken, and is mounted all the same.
+  }
+  return mountsAt(path).at(-1)?.id;
 }
 
 function parseLine(line: string): MountEntry | undefined {
