@@ -1,15 +1,16 @@
 /**
- * As much of DER as certificates need, read so strictly that one value has one form.
+ * As much of DER as certificates and timestamps need, read so strictly that one value has one form.
  *
  * @see https://www.itu.int/rec/T-REC-X.690-202102-I
  * @module
  */
 import { SignatureRejection } from "./signature-rejection.ts";
 
-/** One value: its tag as it stands, and its content. */
+/** One value: its tag as it stands, its content, and all of it. */
 export interface DerValue {
   readonly tag: number;
   readonly content: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
 /** The tags that are looked for. */
@@ -18,9 +19,12 @@ export const DER = {
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
+  nothing: 0x05,
   oid: 0x06,
   utf8String: 0x0c,
+  generalizedTime: 0x18,
   sequence: 0x30,
+  set: 0x31,
 } as const;
 
 const MAX_VALUES = 1000;
@@ -40,7 +44,7 @@ export function readDerList(bytes: Uint8Array): readonly DerValue[] {
     const { length, begin } = readLength(bytes, offset + 1);
     const end = begin + length;
     if ((tag & 0x1f) === 0x1f || end > bytes.length || values.length === MAX_VALUES) malformed();
-    values.push({ tag, content: bytes.subarray(begin, end) });
+    values.push({ tag, content: bytes.subarray(begin, end), bytes: bytes.subarray(offset, end) });
     offset = end;
   }
   return values;
@@ -83,5 +87,5 @@ function readLength(bytes: Uint8Array, offset: number): { length: number; begin:
 }
 
 function malformed(): never {
-  throw new SignatureRejection("malformed", "its certificate is not in DER");
+  throw new SignatureRejection("malformed", "what it brings is not in DER");
 }

@@ -21,6 +21,7 @@ const MEDIA_TYPE =
   /^application\/vnd\.dev\.sigstore\.trustedroot(?:\+json;version=0\.1|\.v0\.2\+json)$/;
 /** The kinds of keys that logs have; the numbers are those of the specification. */
 const KEY_DETAILS: ReadonlyMap<string, number> = new Map([
+  ["PKCS1_RSA_PKCS1V5", 1],
   ["PKIX_ECDSA_P256_SHA_256", 5],
   ["PKIX_ED25519", 7],
   ["PKIX_ECDSA_P384_SHA_384", 12],
@@ -39,22 +40,31 @@ export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
   if (!MEDIA_TYPE.test(mediaType)) fail("it is of another media type");
   const trusted = {
     mediaType,
-    tlogs: listOf(root["tlogs"], "tlogs").map(readLog),
+    tlogs: readLogs(root["tlogs"], "tlogs"),
     certificateAuthorities: listOf(root["certificateAuthorities"], "certificateAuthorities").map(
       readAuthority,
     ),
-    ctlogs: listOf(root["ctlogs"], "ctlogs").map(readLog),
+    ctlogs: readLogs(root["ctlogs"], "ctlogs"),
     timestampAuthorities: listOf(root["timestampAuthorities"], "timestampAuthorities").map(
       readAuthority,
     ),
   };
   return trusted;
 
-  function readLog(value: JsonValue): Log {
+  // A log whose key is of a kind that nobody here knows vouches for nothing; the others do still.
+  // If all are, whoever asks for a log's word must not be let through without any.
+  function readLogs(value: JsonValue | undefined, what: string): Log[] {
+    const listed = listOf(value, what);
+    const logs = listed.map(readLog).filter((log) => log !== undefined);
+    if (listed.length > 0 && logs.length === 0) fail(`${what} have only keys of unknown kinds`);
+    return logs;
+  }
+
+  function readLog(value: JsonValue): Log | undefined {
     const log = objectOf(value, "a log");
     const key = objectOf(log["publicKey"], "publicKey");
     const keyDetails = KEY_DETAILS.get(stringOf(key["keyDetails"], "keyDetails"));
-    if (keyDetails === undefined) return fail("a log has a key of a kind that is not supported");
+    if (keyDetails === undefined) return undefined;
     // Numbers stand for the enumerations, whose names the verifier does not publish.
     const read: unknown = {
       baseUrl: stringOf(log["baseUrl"], "baseUrl"),
@@ -65,12 +75,11 @@ export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
         validFor: readRange(key["validFor"]),
       },
       logId: { keyId: bytesOf(objectOf(log["logId"], "logId")["keyId"], "keyId") },
-      checkpointKeyId:
-        log["checkpointKeyId"] === undefined
-          ? undefined
-          : {
-              keyId: bytesOf(objectOf(log["checkpointKeyId"], "checkpointKeyId")["keyId"], "keyId"),
-            },
+      checkpointKeyId: isAbsent(log["checkpointKeyId"])
+        ? undefined
+        : {
+            keyId: bytesOf(objectOf(log["checkpointKeyId"], "checkpointKeyId")["keyId"], "keyId"),
+          },
       operator: "",
     };
     return read as Log;
@@ -92,16 +101,14 @@ export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
     };
   }
 
-  function readRange(
-    value: JsonValue | undefined,
-  ): { start: Date | undefined; end: Date | undefined } | undefined {
-    if (value === undefined) return undefined;
+  function readRange(value: JsonValue | undefined): { start: Date; end: Date | undefined } {
     const { start, end } = objectOf(value, "validFor");
-    return { start: timeOf(start), end: timeOf(end) };
+    // What has no beginning was always valid, which nobody means.
+    return { start: timeOf(start) ?? fail("a range has no start"), end: timeOf(end) };
   }
 
   function timeOf(value: JsonValue | undefined): Date | undefined {
-    if (value === undefined) return undefined;
+    if (isAbsent(value)) return undefined;
     const time = new Date(stringOf(value, "a time"));
     return Number.isNaN(time.getTime()) ? fail("a time is none") : time;
   }
@@ -114,7 +121,7 @@ export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
   }
 
   function listOf(value: JsonValue | undefined, what: string): readonly JsonValue[] {
-    if (value === undefined) return [];
+    if (isAbsent(value)) return [];
     return Array.isArray(value) ? (value as readonly JsonValue[]) : fail(`${what} is not a list`);
   }
 
@@ -128,6 +135,11 @@ export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
       ? Buffer.from(text, "base64")
       : fail(`${what} is not base64`);
   }
+}
+
+/** The JSON form of the specification lets null stand for what is not given, and some write it. */
+function isAbsent(value: JsonValue | undefined): value is null | undefined {
+  return value === undefined || value === null;
 }
 
 function readJson(bytes: Uint8Array, fail: (problem: string, cause?: unknown) => never): JsonValue {

@@ -16,6 +16,7 @@ export const PEERS: Readonly<Record<string, string>> = {
   "mkfs.ext4": "e2fsprogs",
   "mkfs.xfs": "xfsprogs",
   nginx: "nginx-light",
+  openssl: "openssl",
   podman: "podman",
   python3: "python3",
   runc: "runc",

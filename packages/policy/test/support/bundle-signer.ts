@@ -20,15 +20,33 @@ export interface BundleOptions {
   readonly issuer?: string;
   /** A bare key instead of a certificate. */
   readonly key?: KeyObject;
-  /** @defaultValue `v1` */
-  readonly log?: "none" | "v1" | "v2";
+  /** Rekor v2 tells of an envelope as of any file, or as an envelope. @defaultValue `v1` */
+  readonly log?: LogVersion;
+  /** Whether the log of `v1` promises. @defaultValue true */
+  readonly promise?: boolean;
   /** Whether a timestamp authority says when. @defaultValue only with a log of `v2` */
   readonly timestamp?: boolean;
+  /** Whether the timestamp brings the certificate of its authority. @defaultValue false */
+  readonly embedded?: boolean;
+  /** Lines that are put under the log's own in the checkpoint. */
+  readonly witnesses?: readonly string[];
+  /** What the envelope says of the key. */
+  readonly keyid?: string;
 }
+
+type LogVersion = "none" | "v1" | "v2" | "v2-dsse";
 
 /** A bundle as JSON; tests turn its parts. */
 // oxlint-disable-next-line typescript/no-explicit-any -- a document that tests break at any place
 export type BundleJson = any;
+
+/** Who says when something was signed. */
+export interface Clock {
+  /** Its own first, in DER. */
+  readonly certificates: readonly ArrayBufferView[];
+  /** Answers in DER. */
+  timestamp(artifactHash: Buffer): Promise<Buffer>;
+}
 
 /** A sigstore instance of its own, with a trusted root that names it. */
 export interface Sigstore {
@@ -39,7 +57,7 @@ export interface Sigstore {
 }
 
 /** Starts the services of the sigstore project's own mock. */
-export async function openSigstore(): Promise<Sigstore> {
+export async function openSigstore(clock?: Clock): Promise<Sigstore> {
   const ctLog = await initializeCTLog(keyPair());
   const ca = await initializeCA(keyPair(), ctLog);
   const log = await initializeTLog("https://log.example.com", keyPair());
@@ -64,7 +82,9 @@ export async function openSigstore(): Promise<Sigstore> {
     tlogs: [logOf(log.publicKey)],
     certificateAuthorities: [authorityOf(ca.rootCertificate)],
     ctlogs: [logOf(ctLog.publicKey)],
-    timestampAuthorities: [authorityOf(tsa.intCertificate, tsa.rootCertificate)],
+    timestampAuthorities: [
+      authorityOf(...(clock?.certificates ?? [tsa.intCertificate, tsa.rootCertificate])),
+    ],
   };
   return {
     trustedRoot,
@@ -89,15 +109,15 @@ export async function openSigstore(): Promise<Sigstore> {
       const verifier = certificate
         ? pemOf("CERTIFICATE", certificate)
         : pemOf("PUBLIC KEY", spkiOf(privateKey));
-      const tlogEntries = await entries(
-        version,
+      const tlogEntries = await entries(options, {
+        signed: preAuthEncoding(payloadType, payload),
         payload,
         signature,
         verifier,
-        certificate ?? spkiOf(privateKey),
-        certificate !== undefined,
-      );
-      const isTimed = options.timestamp ?? version === "v2";
+        raw: certificate ?? spkiOf(privateKey),
+        isCertificate: certificate !== undefined,
+      });
+      const isTimed = options.timestamp ?? version.startsWith("v2");
       return {
         mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json",
         verificationMaterial: {
@@ -107,58 +127,29 @@ export async function openSigstore(): Promise<Sigstore> {
           tlogEntries,
           ...(isTimed && {
             timestampVerificationData: {
-              rfc3161Timestamps: [{ signedTimestamp: await timestampOf(signature) }],
+              rfc3161Timestamps: [{ signedTimestamp: await timestampOf(signature, options) }],
             },
           }),
         },
         dsseEnvelope: {
           payload: base64(payload),
           payloadType,
-          signatures: [{ sig: base64(signature) }],
+          signatures: [
+            {
+              sig: base64(signature),
+              ...(options.keyid === undefined ? {} : { keyid: options.keyid }),
+            },
+          ],
         },
       };
     },
   };
 
-  async function entries(
-    version: "none" | "v1" | "v2",
-    payload: Buffer,
-    signature: Buffer,
-    verifier: string,
-    raw: ArrayBufferView,
-    isCertificate: boolean,
-  ): Promise<readonly object[]> {
+  async function entries(options: BundleOptions, logged: Logged): Promise<readonly object[]> {
+    const { log: version = "v1", promise = true, witnesses = [] } = options;
+    const { payload, signature, verifier } = logged;
     if (version === "none") return [];
-    if (version === "v2") {
-      const body = {
-        apiVersion: "0.0.2",
-        kind: "dsse",
-        spec: {
-          dsseV002: {
-            payloadHash: { algorithm: "SHA2_256", digest: base64(sha256(payload)) },
-            signatures: [
-              {
-                content: base64(signature),
-                verifier: {
-                  keyDetails: "PKIX_ECDSA_P256_SHA_256",
-                  [isCertificate ? "x509Certificate" : "publicKey"]: { rawBytes: base64(raw) },
-                },
-              },
-            ],
-          },
-        },
-      };
-      const entry = await log.logV2(body as unknown as Parameters<typeof log.logV2>[0]);
-      return [
-        {
-          logIndex: entry.logIndex,
-          logId: { keyId: base64(entry.logId?.keyId ?? Buffer.of()) },
-          kindVersion: { kind: "dsse", version: "0.0.2" },
-          inclusionProof: proofOf(entry.inclusionProof?.checkpoint?.envelope ?? ""),
-          canonicalizedBody: base64(entry.canonicalizedBody),
-        },
-      ];
-    }
+    if (version !== "v1") return [await entryOfV2(version, logged, witnesses)];
     const proposed = {
       apiVersion: "0.0.1",
       kind: "dsse",
@@ -177,33 +168,82 @@ export async function openSigstore(): Promise<Sigstore> {
         logIndex: String(entry?.logIndex),
         logId: { keyId: Buffer.from(entry?.logID ?? "", "hex").toString("base64") },
         kindVersion: { kind: "dsse", version: "0.0.1" },
-        integratedTime: String(entry?.integratedTime),
-        inclusionPromise: { signedEntryTimestamp: verification.signedEntryTimestamp },
-        inclusionProof: proofOf(verification.inclusionProof.checkpoint),
+        ...(promise && {
+          integratedTime: String(entry?.integratedTime),
+          inclusionPromise: { signedEntryTimestamp: verification.signedEntryTimestamp },
+        }),
+        inclusionProof: proofOf(verification.inclusionProof.checkpoint, witnesses),
         canonicalizedBody: entry?.body as unknown as string,
       },
     ];
   }
 
-  async function timestampOf(signature: Buffer): Promise<string> {
+  async function entryOfV2(
+    version: "v2" | "v2-dsse",
+    { signed, payload, signature, raw, isCertificate }: Logged,
+    witnesses: readonly string[],
+  ): Promise<object> {
+    const signatureOf = {
+      content: base64(signature),
+      verifier: {
+        keyDetails: "PKIX_ECDSA_P256_SHA_256",
+        [isCertificate ? "x509Certificate" : "publicKey"]: { rawBytes: base64(raw) },
+      },
+    };
+    const digestOf = (bytes: Uint8Array) => ({
+      algorithm: "SHA2_256",
+      digest: base64(sha256(bytes)),
+    });
+    const kind = version === "v2" ? "hashedrekord" : "dsse";
+    const spec =
+      version === "v2"
+        ? { hashedRekordV002: { data: digestOf(signed), signature: signatureOf } }
+        : { dsseV002: { payloadHash: digestOf(payload), signatures: [signatureOf] } };
+    const body = { apiVersion: "0.0.2", kind, spec };
+    const entry = await log.logV2(body as unknown as Parameters<typeof log.logV2>[0]);
+    // The mock counts its entries, yet every one is the only one of its tree.
+    return {
+      logIndex: "0",
+      logId: { keyId: base64(entry.logId?.keyId ?? Buffer.of()) },
+      kindVersion: { kind, version: "0.0.2" },
+      inclusionProof: proofOf(entry.inclusionProof?.checkpoint?.envelope ?? "", witnesses),
+      canonicalizedBody: base64(entry.canonicalizedBody),
+    };
+  }
+
+  async function timestampOf(
+    signature: Buffer,
+    { embedded = false }: BundleOptions,
+  ): Promise<string> {
+    if (clock !== undefined) return base64(await clock.timestamp(sha256(signature)));
     const response = await tsa.timestamp({
       artifactHash: sha256(signature),
       hashAlgorithmOID: "2.16.840.1.101.3.4.2.1",
       nonce: 1,
       policyOID: "1.2.3.4",
-      certReq: false,
+      certReq: embedded,
     });
-    const token = base64(response);
-    // The verifier reads three digits behind the seconds or none, and a zero at their end is left out.
-    const text = Buffer.from(token, "base64").toString("latin1");
-    return /\d{14}(?:\.\d{3})?Z/.test(text) ? token : await timestampOf(signature);
+    return base64(response);
   }
 }
 
+/** What a log is told of. */
+interface Logged {
+  /** What the signature is over. */
+  readonly signed: Buffer;
+  readonly payload: Buffer;
+  readonly signature: Buffer;
+  /** PEM. */
+  readonly verifier: string;
+  /** DER. */
+  readonly raw: ArrayBufferView;
+  readonly isCertificate: boolean;
+}
+
 /** Every proof of the mock is of a log with one entry, and its checkpoint has the root. */
-function proofOf(checkpoint: string): object {
+function proofOf(checkpoint: string, witnesses: readonly string[]): object {
   const rootHash = checkpoint.split("\n")[2];
-  const envelope = { envelope: checkpoint };
+  const envelope = { envelope: [checkpoint, ...witnesses].join("") };
   return { logIndex: "0", treeSize: "1", rootHash, hashes: [], checkpoint: envelope };
 }
 
