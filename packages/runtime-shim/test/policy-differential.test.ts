@@ -1,11 +1,16 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 import { hasPeer } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
-import { type PolicyOutcome, podmanPeer, skopeoPeer } from "./support/policy-peers.ts";
+import {
+  type PolicyOutcome,
+  type PolicyPeer,
+  podmanPeer,
+  skopeoPeer,
+} from "./support/policy-peers.ts";
 import { attachSignature, type ImageSigner, makeImageSigner } from "./support/sigstore-attach.ts";
 import {
   openSigningSite,
@@ -18,7 +23,7 @@ const PRESENT = ["docker-registry", "gpg", "podman", "skopeo"].every((name) => h
 const CAN_RUN = PRESENT && process.getuid?.() === 0;
 const WHY_NOT = CAN_RUN ? "" : " (needs root, docker-registry, gpg, podman and skopeo)";
 const ROUNDS = Number(process.env["STOWAGE_POLICY_ROUNDS"] ?? 16);
-/** Podman is asked in one of so many rounds: it takes several times as long. */
+/** Podman is asked in one of so many rounds, since it takes several times as long; in none with 0. */
 const PODMAN_EVERY = Number(process.env["STOWAGE_PODMAN_EVERY"] ?? 3);
 const SEED = Number(process.env["STOWAGE_POLICY_SEED"] ?? 20_261_125);
 
@@ -39,8 +44,8 @@ describe.runIf(CAN_RUN)(`policies come to the same as with skopeo and podman${WH
       lookaside: `file://${world.lookaside}`,
       "use-sigstore-attachments": true,
     });
-    const generate = await openGenerator(world, cosign);
     const peers = { skopeo: skopeoPeer(world), podman: await podmanPeer(world) };
+    const generate = await openGenerator(world, cosign, peers.skopeo);
     const seen = new Map<PolicyOutcome, number>();
     for (let round = 0; round < ROUNDS; round += 1) {
       const { policy, name } = generate();
@@ -83,7 +88,11 @@ interface Question {
 }
 
 /** Images signed by GPG, by cosign, by both and by nobody, and policies about them. */
-async function openGenerator(world: SigningWorld, cosign: ImageSigner): Promise<() => Question> {
+async function openGenerator(
+  world: SigningWorld,
+  cosign: ImageSigner,
+  skopeo: PolicyPeer,
+): Promise<() => Question> {
   const { descriptor } = world.image;
   const signed = await world.push("team/app:1", "--sign-by", world.signer);
   const moved = await world.push("team/app:2");
@@ -103,7 +112,9 @@ async function openGenerator(world: SigningWorld, cosign: ImageSigner): Promise<
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const { host } = world;
   const folder = signed.slice(0, -"/team/app:1".length);
-  const digested = [signed, beside, both].map((name) => `${name.slice(0, -2)}@${descriptor.digest}`);
+  const digested = [signed, beside, both].map(
+    (name) => `${name.slice(0, -2)}@${descriptor.digest}`,
+  );
   const names = [signed, moved, unsigned, beside, bare, both, ...digested];
   const scopes = [
     "",
@@ -121,7 +132,7 @@ async function openGenerator(world: SigningWorld, cosign: ImageSigner): Promise<
     { type: "signedBy", keyType: "GPGKeys", keyPath: gpg },
     { type: "sigstoreSigned", keyPath: key },
   ];
-  const keyed = [
+  const keyed: object[] = [
     ...signer(world.keyPath, cosign.path),
     ...signer(world.keyPath, cosign.path).slice(0, 1),
     ...signer(world.keyPath, cosign.path).slice(0, 1),
@@ -129,6 +140,16 @@ async function openGenerator(world: SigningWorld, cosign: ImageSigner): Promise<
     ...signer(join(world.path, "none"), join(world.path, "none")),
     { type: "signedBy", keyType: "X509Certificates", keyPath: world.keyPath },
   ];
+  const lists = [
+    { type: "signedBy", keyType: "GPGKeys", keyPaths: [otherGpg, world.keyPath] },
+    { type: "sigstoreSigned", keyPaths: [otherCosign.path, cosign.path] },
+    { type: "sigstoreSigned", keyDatas: [await base64(cosign.path)] },
+    { type: "sigstoreSigned", keyPath: cosign.path, rekorPublicKeyPath: otherCosign.path },
+  ];
+  const probe = join(world.path, "probe.json");
+  await writeFile(probe, JSON.stringify({ default: lists }));
+  // Older ones know no lists of keys.
+  if ((await skopeo(probe, signed)) !== "invalid") keyed.push(...lists);
   const others = [
     { type: "insecureAcceptAnything" },
     { type: "reject" },
@@ -168,6 +189,10 @@ async function openGenerator(world: SigningWorld, cosign: ImageSigner): Promise<
     });
     return { policy: random() < 0.2 ? broken(text, pick) : text, name: pick(names) };
   };
+}
+
+async function base64(path: string): Promise<string> {
+  return (await readFile(path)).toString("base64");
 }
 
 /** The policy with something in it that may not be there; some of it may. */

@@ -8,7 +8,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-import { type Digest, digestOf } from "@stowage/content";
+import { digestOf } from "@stowage/content";
 
 import { type BundleJson, openSigstore } from "../support/bundle-signer.ts";
 import { judgeOne } from "../support/judged-image.ts";
