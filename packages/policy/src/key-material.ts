@@ -61,7 +61,6 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const status = await file.stat();
     if (!status.isFile()) throw invalidKey(path, "is no plain file");
-    if (status.size > maxBytes) throw invalidKey(path, `is longer than ${maxBytes} bytes`);
     const buffer = Buffer.alloc(maxBytes + 1);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
     if (bytesRead > maxBytes) throw invalidKey(path, `is longer than ${maxBytes} bytes`);

@@ -442,6 +442,11 @@ describe("sigstoreSigned with Fulcio", () => {
       {},
     ],
     [
+      "a leaf that may certify, but is no authority",
+      { keyUsage: x509.KeyUsageFlags.keyCertSign },
+      {},
+    ],
+    [
       "an authority for other purposes",
       { authority: { pathLength: 0 }, usages: [x509.ExtendedKeyUsage.serverAuth] },
       {},
@@ -541,6 +546,44 @@ describe("sigstoreSigned with one's own authority", () => {
     expect(await acceptedAmong(requirement({ subjectEmail: EMAIL }), changed)).toEqual([]);
   });
 
+  test("S07, V88 RSA keys count from 2048 bits on, the signer's and every authority's", async () => {
+    for (const [weak, bits] of [
+      ["nobody", 2048],
+      ["root", 1024],
+      ["middle", 1024],
+      ["leaf", 1024],
+    ] as const) {
+      const bitsOf = (who: string): number => (who === weak ? bits : 2048);
+      const root = await issue(undefined, { authority: {}, rsaBits: bitsOf("root") });
+      const middle = await issue(root, { authority: {}, rsaBits: bitsOf("middle") });
+      const leaf = await issue(middle, { emails: [EMAIL], rsaBits: bitsOf("leaf") });
+      const signature = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+      const chained = withAnnotation(signature, CHAIN, middle.pem + root.pem);
+      const pki = { caRootsData: base64(root.pem), subjectEmail: EMAIL };
+      const { allowed } = await judgeOne({ type: "sigstoreSigned", pki }, chained);
+      expect([weak, allowed]).toEqual([weak, weak === "nobody"]);
+    }
+  });
+
+  test("S10 a certificate whose signature leaves out bits does not count", async () => {
+    const world = await ownAuthority();
+    let { leaf } = world;
+    // Of a signature that ends with a bit of 0, leaving it out changes nothing but how it is written.
+    while ((Buffer.from(leaf.certificate.rawData).at(-1) ?? 0) % 2 === 1) leaf = await world.issueLeaf();
+    const whole = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+    const requirement = world.requirement({ subjectEmail: EMAIL });
+    expect((await judgeOne(requirement, whole)).allowed).toBe(true);
+    const der = Buffer.from(leaf.certificate.rawData);
+    const algorithm = Buffer.from("06082a8648ce3d040302", "hex");
+    // Behind the tag and the length of the signature.
+    der[der.lastIndexOf(algorithm) + algorithm.length + 2] = 1;
+    const changed = withAnnotation(whole, CERTIFICATE, pemOf(der));
+    expect(await judgeOne(requirement, changed)).toMatchObject({
+      allowed: false,
+      signatures: [{ fault: "malformed" }],
+    });
+  });
+
   test("a signature by another key than the certificate's does not count", async () => {
     const { requirement, leaf } = await ownAuthority();
     const signature = withAnnotation(cosignSign(ALICE), CERTIFICATE, leaf.pem);
@@ -604,9 +647,11 @@ async function fulcio(rootOptions: IssueOptions = {}) {
 
 async function ownAuthority() {
   const root = await issue(undefined, { authority: {} });
-  const leaf = await issue(root, { emails: [EMAIL], dns: ["host.example.com"] });
+  const issueLeaf = () => issue(root, { emails: [EMAIL], dns: ["host.example.com"] });
+  const leaf = await issueLeaf();
   return {
     leaf,
+    issueLeaf,
     signature: withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem),
     requirement: (who: object) => ({
       type: "sigstoreSigned",

@@ -137,11 +137,17 @@ export interface IssueOptions {
   readonly authority?: { readonly pathLength?: number } | undefined;
   readonly keyUsage?: x509.KeyUsageFlags;
   readonly more?: readonly x509.Extension[];
-  readonly curve?: string;
+  /** A key of RSA of so many bits. */
+  readonly rsaBits?: number;
 }
 
 const MINUTE = 60_000;
 const EC = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const RSA = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+  publicExponent: Uint8Array.of(1, 0, 1),
+};
 
 x509.cryptoProvider.set(webcrypto as unknown as Crypto);
 
@@ -150,7 +156,10 @@ export async function issue(
   issuer: Issued | undefined,
   options: IssueOptions = {},
 ): Promise<Issued> {
-  const keys = await webcrypto.subtle.generateKey(EC, true, ["sign", "verify"]);
+  const { rsaBits } = options;
+  const kind = rsaBits === undefined ? EC : { ...RSA, modulusLength: rsaBits };
+  const keys = await webcrypto.subtle.generateKey(kind, true, ["sign", "verify"]);
+  const signingKey = issuer?.keys.privateKey ?? keys.privateKey;
   const names = [
     ...(options.emails ?? []).map((value) => ({ type: "email", value }) as const),
     ...(options.dns ?? []).map((value) => ({ type: "dns", value }) as const),
@@ -177,9 +186,9 @@ export async function issue(
     issuer: issuer?.certificate.subject ?? subject,
     notBefore: options.notBefore ?? new Date(Date.now() - MINUTE),
     notAfter: options.notAfter ?? new Date(Date.now() + 10 * MINUTE),
-    signingAlgorithm: EC,
+    signingAlgorithm: signingKey.algorithm.name === RSA.name ? RSA : EC,
     publicKey: keys.publicKey,
-    signingKey: issuer?.keys.privateKey ?? keys.privateKey,
+    signingKey,
     extensions,
   });
   const privateKey = KeyObject.from(keys.privateKey);
