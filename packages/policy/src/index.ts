@@ -24,6 +24,7 @@ export {
   loadPolicy,
   type LoadPolicyOptions,
   MAX_POLICY_BYTES,
+  type PolicyNamespace,
   policyPaths,
   SYSTEM_POLICY_PATH,
 } from "./load-policy.ts";

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, stat } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 
 import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/content";
@@ -16,7 +16,15 @@ export interface LoadPolicyOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** @defaultValue `/etc/containers/policy.json` */
   readonly systemPath?: string | undefined;
+  /** A tenant that may have a policy of its own, which then is the one that is read. */
+  readonly namespace?: PolicyNamespace | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Whose policy is asked for: `NAME.json` in the directory, if it is there. */
+export interface PolicyNamespace {
+  readonly directory: string;
+  readonly name: string;
 }
 
 /** One policy as it was when its file was read. */
@@ -24,6 +32,8 @@ export interface LoadedPolicy {
   readonly file: string;
   /** Of the file's bytes: a verdict kept for later is stale once this differs. */
   readonly digest: Digest;
+  /** When the file was written, as it says: one that is older than the last was put back. */
+  readonly modified: Date;
   readonly policy: Policy;
   /** What is allowed but not meant: scopes that match nothing, files that anybody may change. */
   readonly warnings: readonly string[];
@@ -35,6 +45,7 @@ export const SYSTEM_POLICY_PATH = "/etc/containers/policy.json";
 /** The most bytes of a policy that are read. */
 export const MAX_POLICY_BYTES: number = 4 * 1024 * 1024;
 
+const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
 const USER_POLICY_PATH = ".config/containers/policy.json";
 const WRITABLE_BY_OTHERS = 0o002;
 const STICKY = 0o1000;
@@ -43,20 +54,27 @@ const CREATE_HINT = "Run `stowage policy init` to write one that trusts what you
 /**
  * Reads the policy that is in force. There is none built in: without a file nothing is allowed.
  *
- * @throws {@link PolicyError} `ERR_POLICY_NOT_FOUND` if there is no file; `ERR_POLICY_UNREADABLE` if
- *   it cannot be read or is no plain file; `ERR_POLICY_INVALID_CONFIG` as {@link parsePolicy} does, or
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if the name of a namespace is no name;
+ *   `ERR_POLICY_NOT_FOUND` if there is no file; `ERR_POLICY_UNREADABLE` if it cannot be read or is no
+ *   plain file; `ERR_POLICY_INVALID_CONFIG` as {@link parsePolicy} does, or
  *   if it is over {@link MAX_POLICY_BYTES}.
  */
 export async function loadPolicy(options: LoadPolicyOptions = {}): Promise<LoadedPolicy> {
-  const { signal } = options;
+  const { namespace, signal } = options;
+  const own = namespace && namespacePath(namespace);
   const candidates = policyPaths(options);
   for (const file of candidates) {
     signal?.throwIfAborted();
     await using handle = await openIfExists(file);
-    if (handle === undefined) continue;
+    if (handle === undefined) {
+      if (file === own) await requireAbsent(file);
+      continue;
+    }
     const bytes = await readWhole(handle, file, signal);
     const policy = parsePolicy(bytes, { source: file });
-    return { file, digest: digestOf(bytes), policy, warnings: await warn(handle, file, policy) };
+    const { mtime: modified } = await handle.stat();
+    const warnings = await warn(handle, file, policy);
+    return { file, digest: digestOf(bytes), modified, policy, warnings };
   }
   throw new PolicyError(
     "ERR_POLICY_NOT_FOUND",
@@ -67,11 +85,30 @@ export async function loadPolicy(options: LoadPolicyOptions = {}): Promise<Loade
 
 /** The files that {@link loadPolicy} looks for; the first that exists is the only one read. */
 export function policyPaths(options: LoadPolicyOptions = {}): readonly string[] {
-  const { path, env = process.env, systemPath = SYSTEM_POLICY_PATH } = options;
-  if (path !== undefined) return [path];
+  const { path, env = process.env, systemPath = SYSTEM_POLICY_PATH, namespace } = options;
+  const own = namespace === undefined ? [] : [namespacePath(namespace)];
+  if (path !== undefined) return [...own, path];
   const home = env["HOME"];
   const user = home !== undefined && isAbsolute(home) ? [join(home, USER_POLICY_PATH)] : [];
-  return [...user, systemPath];
+  return [...own, ...user, systemPath];
+}
+
+function namespacePath({ directory, name }: PolicyNamespace): string {
+  if (NAMESPACE.test(name)) return join(directory, `${name}.json`);
+  throw new PolicyError("ERR_POLICY_INVALID_ARGUMENT", `${escapeText(name, 80)} is no namespace`, {
+    hint: "Its name has letters, digits, dots, dashes and underscores, and begins with one of the first two.",
+  });
+}
+
+// Where a tenant has a stricter policy than all others, a link that leads nowhere must not undo it.
+async function requireAbsent(file: string): Promise<void> {
+  try {
+    await lstat(file);
+  } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT")) return;
+    throw unreadable(file, "cannot be looked for", cause);
+  }
+  throw unreadable(file, "is a link that leads nowhere");
 }
 
 async function openIfExists(file: string): Promise<FileHandle | undefined> {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdir, rename, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -21,6 +21,7 @@ describe("loadPolicy", () => {
     expect(await loadPolicy({ ...world.options, path })).toEqual({
       file: path,
       digest: digestOf(new TextEncoder().encode(REJECT)),
+      modified: (await stat(path)).mtime,
       policy: { default: [{ type: "reject" }], transports: {} },
       warnings: [],
     });
@@ -32,6 +33,51 @@ describe("loadPolicy", () => {
     expect((await loadPolicy(world.options)).file).toBe(system);
     const user = await world.write("home/.config/containers/policy.json", REJECT);
     expect((await loadPolicy(world.options)).file).toBe(user);
+  });
+
+  test("P13 a namespace's own policy goes before all others, and where it has none, nothing changes", async () => {
+    await using world = await createWorld();
+    const usual = await world.write("home/.config/containers/policy.json", ACCEPT);
+    const own = await world.write("tenants/blue.json", REJECT);
+    const directory = join(world.path, "tenants");
+    const load = (name: string, more: object = {}) =>
+      loadPolicy({ ...world.options, ...more, namespace: { directory, name } });
+    expect((await load("blue")).file).toBe(own);
+    expect((await load("blue", { path: usual })).file).toBe(own);
+    expect((await load("green")).file).toBe(usual);
+    const none = { directory: join(world.path, "none"), name: "blue" };
+    expect((await loadPolicy({ ...world.options, namespace: none })).file).toBe(usual);
+  });
+
+  test.for(["", ".", "..", "../../etc/x", "a/b", "/etc/x", "ns\0", ".hidden", "a".repeat(254)])(
+    "P13 %j is no namespace",
+    async (name) => {
+      await using world = await createWorld();
+      await world.write("home/.config/containers/policy.json", ACCEPT);
+      const namespace = { directory: join(world.path, "tenants"), name };
+      await expect(loadPolicy({ ...world.options, namespace })).rejects.toMatchObject({
+        code: "ERR_POLICY_INVALID_ARGUMENT",
+        kind: "InvalidArgument",
+      });
+    },
+  );
+
+  test("P13 a namespace's policy that cannot be read is not passed over", async () => {
+    await using world = await createWorld();
+    await world.write("home/.config/containers/policy.json", ACCEPT);
+    const directory = join(world.path, "tenants");
+    await mkdir(join(directory, "folder.json"), { recursive: true });
+    await symlink(join(world.path, "nowhere"), join(directory, "link.json"));
+    const file = await world.write("file", "");
+    for (const namespace of [
+      { directory, name: "folder" },
+      { directory, name: "link" },
+      { directory: file, name: "blue" },
+    ]) {
+      await expect(loadPolicy({ ...world.options, namespace })).rejects.toMatchObject({
+        code: "ERR_POLICY_UNREADABLE",
+      });
+    }
   });
 
   test("P01 names the one command that mends it if there is no file", async () => {

@@ -569,7 +569,8 @@ describe("sigstoreSigned with one's own authority", () => {
     const world = await ownAuthority();
     let { leaf } = world;
     // Of a signature that ends with a bit of 0, leaving it out changes nothing but how it is written.
-    while ((Buffer.from(leaf.certificate.rawData).at(-1) ?? 0) % 2 === 1) leaf = await world.issueLeaf();
+    while ((Buffer.from(leaf.certificate.rawData).at(-1) ?? 0) % 2 === 1)
+      leaf = await world.issueLeaf();
     const whole = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
     const requirement = world.requirement({ subjectEmail: EMAIL });
     expect((await judgeOne(requirement, whole)).allowed).toBe(true);

@@ -1,5 +1,5 @@
 import type { PolicyGate, PolicySubject } from "@stowage/image-service";
-import type { FoundSignatures, PolicyEvaluator } from "@stowage/policy";
+import type { FoundSignatures, LoadedPolicy, PolicyEvaluator } from "@stowage/policy";
 
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 import {
@@ -44,8 +44,9 @@ export async function askPolicy(
 ): Promise<PolicyQuestion> {
   const { createPolicyEvaluator, loadPolicy, unpackSignatures } = await import("@stowage/policy");
   const { policyPath, env, onWarning } = options;
-  const { policy, file, digest, warnings } = await loadPolicy({ path: policyPath, env, signal });
-  for (const warning of warnings) onWarning?.(warning);
+  const loaded = await loadPolicy({ path: policyPath, env, signal });
+  const { policy, file, digest, warnings } = loaded;
+  for (const warning of [...warnings, ...rollback(loaded, options)]) onWarning?.(warning);
   const registry = opened && registries.get(opened);
   const finder =
     stored || registry === undefined
@@ -61,6 +62,18 @@ export async function askPolicy(
     subject: { transport: "docker", reference, manifestDigest: manifest.digest },
     finder,
   };
+}
+
+const NEWEST = new WeakMap<RuntimeOptions, LoadedPolicy>();
+
+/** Who puts an older policy back may want what a newer one forbids; it is in force all the same. */
+function rollback(loaded: LoadedPolicy, options: RuntimeOptions): readonly string[] {
+  const newest = NEWEST.get(options);
+  const isOlder = newest?.file === loaded.file && loaded.modified < newest.modified;
+  if (!isOlder) NEWEST.set(options, loaded);
+  if (!isOlder || newest === undefined) return [];
+  const [then, last] = [loaded.modified, newest.modified].map((time) => time.toISOString());
+  return [`${loaded.file}: was written at ${then}, before the policy of ${last} that was in force`];
 }
 
 const NONE: FoundSignatures = {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { CONFIG_FILE, type OciConfig, runFailureExitCode } from "@stowage/runtime-shim";
@@ -55,6 +55,21 @@ describe("pull", () => {
       hint: expect.stringContaining("stowage policy init"),
     });
     expect(await world.runtime.images.listImages()).toEqual([]);
+  });
+
+  test("V88: a policy that is older than the one before is told of, and is in force", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const { images } = world.runtime;
+    const path = join(world.path, "policy.json");
+    await images.pull(served.name);
+    expect(world.warnings).toEqual([]);
+    await utimes(path, new Date(0), new Date(0));
+    await images.pull(served.name);
+    expect(world.warnings).toEqual([expect.stringContaining("1970-01-01T00:00:00.000Z")]);
+    await utimes(path, new Date(), new Date());
+    await images.pull(served.name);
+    expect(world.warnings).toHaveLength(1);
   });
 
   test("R19: a policy that rejects keeps the image out", async () => {
