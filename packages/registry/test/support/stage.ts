@@ -56,7 +56,7 @@ export interface StageOptions extends Omit<RegistryClientOptions, "transport"> {
 }
 
 const LATEST = parseTag("latest");
-const CHANNELS: readonly string[] = [];
+const CHANNELS = ["request", "retry", "blob"].map((name) => `stowage:registry:${name}`);
 // What a server may see that is not the registry itself.
 const HARMLESS = [
   "accept",
