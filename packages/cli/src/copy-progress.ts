@@ -1,12 +1,13 @@
-import type { CopyProgress } from "@stowage/runtime-shim";
+import type { CopyBetweenProgress } from "@stowage/runtime-shim";
 
 import type { CommandContext } from "./command.ts";
 import { createProgressView } from "./progress.ts";
 import { formatSize, shortId } from "./table.ts";
+import { transferLine } from "./transfer-line.ts";
 
 /** Shows a copy on stderr: bars on a terminal, lines elsewhere. */
 export interface CopyView extends Disposable {
-  readonly onProgress: (event: CopyProgress) => void;
+  readonly onProgress: (event: CopyBetweenProgress) => void;
 }
 
 const WORDS = { existed: "present ", mounted: "mounted ", uploaded: "copied  " } as const;
@@ -19,10 +20,17 @@ export async function createCopyView(context: CommandContext): Promise<CopyView>
   return {
     onProgress(event) {
       if (event.type === "blob-done") {
-        const { how, digest, size } = event;
-        context.tell(`${WORDS[how]} ${shortId(digest)}  ${formatSize(size)}`);
+        const { how, digest, size, source } = event;
+        const from = source === undefined ? "" : `  from ${source}`;
+        context.tell(`${WORDS[how]} ${shortId(digest)}  ${formatSize(size)}${from}`);
+      } else if (event.type === "manifest-start") {
+        const { digest, blobs, bytes } = event;
+        context.tell(`copying  ${shortId(digest)}  ${blobs} blobs, ${formatSize(bytes)}`);
       } else if (event.type === "manifest-done") {
         context.tell(`written  ${shortId(event.digest)}  ${event.mediaType}`);
+      } else {
+        const line = transferLine(event);
+        if (line !== undefined) context.tell(line);
       }
     },
     [Symbol.dispose]: () => {},
@@ -39,6 +47,8 @@ async function createBars(context: CommandContext): Promise<CopyView> {
       } else if (event.type === "blob-done") {
         const { type, digest, size } = event;
         view.onProgress({ type, digest, size });
+      } else if (event.type === "mirror-failed" || event.type === "retry") {
+        view.onProgress(event);
       }
     },
     [Symbol.dispose]: () => view[Symbol.dispose](),

@@ -2,6 +2,7 @@ import type { PullProgress } from "@stowage/runtime-shim";
 
 import type { CommandContext } from "./command.ts";
 import { formatSize, shortId } from "./table.ts";
+import { transferLine } from "./transfer-line.ts";
 
 /** Shows a pull on stderr: bars on a terminal, lines elsewhere. */
 export interface ProgressView extends Disposable {
@@ -61,6 +62,14 @@ function lineOf(event: PullProgress): string | undefined {
     case "unpack-start":
     case "warning":
       return undefined;
+    case "mirror-failed":
+    case "parallel":
+    case "rate-limit-spent":
+    case "resume":
+    case "retries-spent":
+    case "retry":
+    case "source":
+      return transferLine(event);
     default:
       return event satisfies never;
   }
@@ -86,6 +95,12 @@ async function createBars(context: CommandContext): Promise<ProgressView> {
     shown.set(digest, bar);
     bar.update(Math.min(value, total), { step });
   };
+  const tellAbove = (line: string | undefined): void => {
+    if (line === undefined) return;
+    // What is logged before there is a bar is shown with the first one, or never.
+    if (shown.size === 0) context.tell(line);
+    else bars.log(`${line}\n`);
+  };
   return {
     onProgress(event) {
       if (event.type === "blob-progress")
@@ -98,7 +113,8 @@ async function createBars(context: CommandContext): Promise<ProgressView> {
       else if (event.type === "unpack-progress")
         update(event.digest, "unpacking", event.read, event.size);
       else if (event.type === "unpack-done") shown.get(event.digest)?.update({ step: "unpacked " });
-      else if (event.type === "warning") bars.log(`warning: ${event.message}\n`);
+      else if (event.type === "warning") tellAbove(`warning: ${event.message}`);
+      else tellAbove(transferLine(event));
     },
     [Symbol.dispose]: () => bars.stop(),
   };

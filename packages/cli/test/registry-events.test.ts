@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { startFaultyRegistry } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { type CliWorld, openCliWorld } from "./support/cli-world.ts";
@@ -63,6 +64,39 @@ describe.each([
           "m",
         ),
       );
+    });
+  },
+);
+
+describe.each([
+  ["pull", (name: string) => ["pull", TLS, name]],
+  ["copy", (name, path) => ["copy", TLS, `docker://${name}`, `oci:${path}/copy:it`]],
+] as const satisfies readonly [string, (name: string, path: string) => string[]][])(
+  "the progress of %s",
+  (_, argsFor) => {
+    test("says which mirror refused and why, what was asked again, and who served", async () => {
+      await using world = await openCliWorld();
+      await using failing = await startFaultyRegistry({
+        script: ({ nth }) => ({ status: nth === 1 ? 503 : 404 }),
+      });
+      await using mirror = await startFront(world, {});
+      const tables = [failing, mirror].map(
+        ({ host }) => `[[registry.mirror]]\nlocation = "${host}"\ninsecure = true\n`,
+      );
+      await writeFile(
+        join(world.path, "registries.conf"),
+        `[[registry]]\nlocation = "registry.test"\n${tables.join("")}`,
+      );
+      const args = argsFor("registry.test/shell:1", world.path);
+      const { code, stderr } = await world.run(args);
+      expect(code).toBe(0);
+      const lines = stderr.split("\n");
+      const url = `${failing.url}/v2/shell/manifests/1`;
+      expect(lines).toContainEqual(expect.stringMatching(RegExp(`^waiting  .* ${url}: HTTP 503`)));
+      expect(lines).toContainEqual(expect.stringContaining(`passed   ${failing.host}/shell: `));
+      expect(lines).toContainEqual(`mirror   ${mirror.host}/shell has 1`);
+      expect(lines).toContainEqual(expect.stringMatching(RegExp(`  from ${mirror.host}$`)));
+      expect((await world.run(["--quiet", ...args])).stderr).toBe("");
     });
   },
 );

@@ -22,4 +22,5 @@ export type { PulledImage } from "./pulled-image.ts";
 export type { PullOptions } from "./pull-options.ts";
 export type { PullProgress } from "./pull-progress.ts";
 export type { RemovedImage } from "./remove-image.ts";
+export type { SourceProgress } from "./source-progress.ts";
 export type { RequireAllowedOptions } from "./require-allowed.ts";

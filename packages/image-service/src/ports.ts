@@ -11,7 +11,8 @@ import type { PullOptions } from "./pull-options.ts";
 /** Where images come from; usually a registry client. */
 export interface ImageSource {
   /**
-   * Opens the repository of `reference` with the settings in `options.source`, never with others.
+   * Opens the repository of `reference` with the settings in `options.source`, never with others,
+   * and tells `options.onProgress` which place served or refused, as far as it knows.
    * The caller owns what is returned, and disposes of it exactly once.
    */
   open(reference: Reference, options: PullOptions): Promise<OpenedImage>;

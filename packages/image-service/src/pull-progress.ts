@@ -1,5 +1,7 @@
 import type { Digest } from "@stowage/content";
 
+import type { SourceProgress } from "./source-progress.ts";
+
 /**
  * What happens during a pull, as it happens. Sizes and counts are bytes.
  *
@@ -9,6 +11,7 @@ import type { Digest } from "@stowage/content";
  * `unpack-done` follow only what has succeeded.
  */
 export type PullProgress =
+  | SourceProgress
   | {
       readonly type: "resolved";
       /** `host/path@digest` of the manifest that was chosen. */

@@ -1,3 +1,4 @@
+import type { PullProgress } from "@stowage/image-service";
 import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
@@ -51,6 +52,27 @@ describe("pulls at the same time", () => {
     expect(new Set(results).size).toBe(1);
     expect(world.registry.opens).toMatchObject({ count: 1, closes: 1 });
     expect(world.registry.fetched).toHaveLength(2);
+  });
+
+  test("what the source tells of the way is told to all who wait for it", async () => {
+    await using world = await openWorld();
+    await world.registry.push(`${APP}:1`, makeImage());
+    const retry = {
+      type: "retry",
+      url: "https://r.test/",
+      attempt: 1,
+      delay: 5,
+      reason: 503,
+    } as const;
+    world.registry.beforeManifest = async (_, { onProgress }) => onProgress?.(retry);
+    const told: PullProgress[][] = [[], []];
+    await Promise.all(
+      told.map((events) =>
+        world.images.pull(`${APP}:1`, { onProgress: (event) => void events.push(event) }),
+      ),
+    );
+    expect(world.registry.opens).toMatchObject({ count: 1 });
+    for (const events of told) expect(events[0]).toEqual(retry);
   });
 
   test("IS-091 identical pulls get the same error, and the next pull starts anew", async () => {

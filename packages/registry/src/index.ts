@@ -84,7 +84,12 @@ export {
   type RegistryErrorCode,
   type RegistryErrorOptions,
 } from "./registry-error.ts";
-export type { RegistryEvent, SourceEvent } from "./registry-event.ts";
+export {
+  isTransferEvent,
+  type RegistryEvent,
+  type SourceEvent,
+  type TransferEvent,
+} from "./registry-event.ts";
 export type { MirrorFailedEvent } from "./mirror-failure.ts";
 export type { PushManifestOptions, RepositoryClient } from "./repository-client.ts";
 export type { RepositoriesSkippedEvent } from "./repositories.ts";

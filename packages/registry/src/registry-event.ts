@@ -19,18 +19,53 @@ export interface SourceEvent {
   readonly mirror: boolean;
 }
 
-/** What happens on the way; for logs. */
-export type RegistryEvent =
-  | ConfigEvent
+/**
+ * What happens to what is transferred: which place served or refused, what is asked again and what
+ * goes on. It is progress; the rest of {@link RegistryEvent} is for logs.
+ */
+export type TransferEvent =
   | MirrorFailedEvent
   | ParallelEvent
   | RateLimitSpentEvent
-  | RepositoriesSkippedEvent
   | RestartEvent
   | ResumeEvent
   | RetriesSpentEvent
   | RetryEvent
   | SourceEvent
-  | TagsSkippedEvent
-  | WarningEvent
   | UploadResumeEvent;
+
+/** What happens on the way. */
+export type RegistryEvent =
+  | ConfigEvent
+  | RepositoriesSkippedEvent
+  | TagsSkippedEvent
+  | TransferEvent
+  | WarningEvent;
+
+// Named one by one, so that a new one is put on a side.
+const IS_TRANSFER: Readonly<Record<RegistryEvent["type"], boolean>> = {
+  certificates: false,
+  "config-file": false,
+  credentials: false,
+  "exposed-file": false,
+  "mirror-failed": true,
+  parallel: true,
+  proxy: false,
+  "rate-limit-spent": true,
+  "registry-table": false,
+  "repositories-skipped": false,
+  restart: true,
+  resume: true,
+  "retries-spent": true,
+  retry: true,
+  "short-name": false,
+  source: true,
+  "tags-skipped": false,
+  "upload-resume": true,
+  warning: false,
+};
+
+/** Whether an event is about what is transferred. */
+export function isTransferEvent(event: RegistryEvent): event is TransferEvent {
+  return IS_TRANSFER[event.type];
+}

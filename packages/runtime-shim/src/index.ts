@@ -3,7 +3,12 @@
  *
  * @packageDocumentation
  */
-export { copyBetween, type CopyBetweenOptions, type CopyResult } from "./copy/copy-between.ts";
+export {
+  copyBetween,
+  type CopyBetweenOptions,
+  type CopyBetweenProgress,
+  type CopyResult,
+} from "./copy/copy-between.ts";
 export {
   type CopyLocation,
   formatCopyLocation,

@@ -1,4 +1,5 @@
 import type { ImageService, ImageSource, OpenedImage } from "@stowage/image-service";
+import type { TransferEvent } from "@stowage/registry";
 import type { Store } from "@stowage/store";
 
 import { type RegistriesSource, registriesSource } from "./open-registry-client.ts";
@@ -44,9 +45,13 @@ export function imageSource(
   signatures: SignatureRegistries,
 ): ImageSource {
   return {
-    async open(reference, { source }) {
+    async open(reference, { source, onProgress }) {
       const given = typeof source === "object" && source !== null ? source : {};
-      const client = await wireRegistry(options, given, registries);
+      const onTransfer = (event: TransferEvent): void => {
+        // A pull tells of blobs that are begun anew itself, and uploads nothing.
+        if (event.type !== "restart" && event.type !== "upload-resume") onProgress?.(event);
+      };
+      const client = await wireRegistry(options, given, { registries, onTransfer });
       const repository = client.repository(reference.repository);
       const opened = {
         fetchManifest: (target, wait) => repository.fetchManifest(target, wait),

@@ -1,4 +1,4 @@
-import type { RegistryClient } from "@stowage/registry";
+import type { RegistryClient, TransferEvent } from "@stowage/registry";
 
 import {
   openRegistryClient,
@@ -7,13 +7,26 @@ import {
 } from "./open-registry-client.ts";
 import type { RegistryAccess, RegistrySettings } from "./runtime-options.ts";
 
+/** What {@link wireRegistry} may know beside the settings. */
+export interface WireRegistryOptions {
+  readonly registries?: RegistriesSource;
+  /** Told what happens to what is transferred, beside `onRegistryEvent`, which is told all. */
+  readonly onTransfer?: ((event: TransferEvent) => void) | undefined;
+}
+
 /** A client that reaches registries as the runtime was told to, or as one caller says. */
 export async function wireRegistry(
   options: RegistryAccess & RegistrySettings,
   given: RegistryAccess = {},
-  registries: RegistriesSource = registriesSource(options),
+  { registries = registriesSource(options), onTransfer }: WireRegistryOptions = {},
 ): Promise<RegistryClient> {
-  return await openRegistryClient({ ...options, ...accessOf(options, given) }, registries);
+  const { isTransferEvent } = await import("@stowage/registry");
+  const onRegistryEvent: RegistrySettings["onRegistryEvent"] = (event) => {
+    options.onRegistryEvent?.(event);
+    if (isTransferEvent(event)) onTransfer?.(event);
+  };
+  const access = accessOf(options, given);
+  return await openRegistryClient({ ...options, ...access, onRegistryEvent }, registries);
 }
 
 // A caller's settings come instead of the runtime's. Who says where credentials are, by either way,

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type ContentProvider,
   type Descriptor,
   type Digest,
   type FetchedManifest,
@@ -20,20 +21,36 @@ import { Slots } from "../slots.ts";
 import type { TransportOptions } from "../transport.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
 
-/** What {@link copyImage} tells of while it works. Sizes are in bytes. */
+/**
+ * What {@link copyImage} tells of while it works. Sizes are in bytes.
+ *
+ * The totals are the sums of all `manifest-start`, which grow while indexes and referrers are read.
+ */
 export type CopyProgress =
+  /** A manifest whose blobs are about to be copied. */
+  | {
+      readonly type: "manifest-start";
+      readonly digest: Digest;
+      /** How many blobs it names that were not announced before. */
+      readonly blobs: number;
+      /** Their bytes. */
+      readonly bytes: number;
+    }
   | { readonly type: "blob-start"; readonly digest: Digest; readonly size: number }
   | {
       readonly type: "blob-progress";
       readonly digest: Digest;
       readonly written: number;
       readonly size: number;
+      /** Address and port of the registry or mirror that it comes from, if it comes from one. */
+      readonly source?: string;
     }
   | {
       readonly type: "blob-done";
       readonly digest: Digest;
       readonly size: number;
       readonly how: PushedBlob;
+      readonly source?: string;
     }
   | { readonly type: "manifest-done"; readonly digest: Digest; readonly mediaType: string };
 
@@ -176,13 +193,16 @@ class ImageCopy {
 
   /** Copies what a manifest names; of an index only the entries that are wanted. */
   async #copyParts(
-    { document }: FetchedManifest,
+    { document, descriptor }: FetchedManifest,
     wanted: ReadonlySet<Digest> | undefined,
     depth: number,
   ): Promise<void> {
     if (document.kind === "manifest") {
       const { config, layers } = document.manifest;
-      await Promise.all([config, ...layers].map((blob) => this.#copyBlob(blob)));
+      // Layers that may only be had from their maker are named, not kept.
+      const blobs = [config, ...layers].filter((blob) => !isForeign(blob));
+      this.#announce(descriptor, blobs);
+      await Promise.all(blobs.map((blob) => this.#copyBlob(blob)));
       return;
     }
     const entries = document.index.manifests;
@@ -239,6 +259,14 @@ class ImageCopy {
     await this.#destination.writeManifest(manifest, { tag, signal });
   }
 
+  #announce({ digest }: Descriptor, blobs: readonly Descriptor[]): void {
+    const sizes = new Map(blobs.map((blob) => [blob.digest, blob.size]));
+    for (const known of this.#blobs.keys()) sizes.delete(known);
+    const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
+    const { onProgress } = this.#options;
+    onProgress?.({ type: "manifest-start", digest, blobs: sizes.size, bytes });
+  }
+
   #tellManifest({ descriptor: { digest, mediaType } }: FetchedManifest): void {
     this.#options.onProgress?.({ type: "manifest-done", digest, mediaType });
   }
@@ -266,15 +294,26 @@ class ImageCopy {
     const signal = this.#signal;
     const { onProgress } = this.#options;
     const { digest, size } = descriptor;
-    // Layers that may only be had from their maker are named, not kept.
-    if (isForeign(descriptor)) return;
     using _slot = await this.#slots.acquire(signal);
     onProgress?.({ type: "blob-start", digest, size });
+    let from: { readonly source: string } | undefined;
+    const provider: ContentProvider = {
+      openContent: (wanted, how = {}) =>
+        this.#source.openContent(wanted, {
+          ...how,
+          onOrigin(origin) {
+            const source = URL.parse(origin.url)?.host;
+            from = source === undefined ? undefined : { source };
+            how.onOrigin?.(origin);
+          },
+        }),
+    };
     const write = (): Promise<PushedBlob> =>
-      this.#destination.writeBlob(descriptor, this.#source, {
+      this.#destination.writeBlob(descriptor, provider, {
         from: this.#source.repository,
         signal,
-        onProgress: (written) => onProgress?.({ type: "blob-progress", digest, written, size }),
+        onProgress: (written) =>
+          onProgress?.({ type: "blob-progress", digest, written, size, ...from }),
       });
     const how = await write().catch((error: unknown) => {
       // What was altered on the way may come whole the next time, or from another mirror.
@@ -283,7 +322,7 @@ class ImageCopy {
     });
     this.#counts[how] += 1;
     if (how === "uploaded") this.#bytes += size;
-    onProgress?.({ type: "blob-done", digest, size, how });
+    onProgress?.({ type: "blob-done", digest, size, how, ...(how === "uploaded" && from) });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   archiveDestination,
   copyImage,
   type CopyDestination,
+  type CopyProgress,
   type CopySource,
   createRegistryClient,
   layoutFolderDestination,
@@ -74,6 +75,25 @@ describe.skipIf(!hasPeer("docker-registry"))("copyImage", () => {
     await copy(registrySource(first, ONE), layoutFolderDestination(layout, "it"));
     const again = await copy(registrySource(first, ONE), layoutFolderDestination(layout, "it"));
     expect(again).toMatchObject({ bytes: 0, blobs: { existed: 6, uploaded: 0 } });
+  });
+
+  test("the totals that are told add up to what is copied, and each blob has its source", async () => {
+    await using world = await startWorld();
+    await fillRegistry(world.first);
+    const told: CopyProgress[] = [];
+    await using destination = layoutFolderDestination(join(world.folder, "layout"), "it");
+    const copied = await copyImage(registrySource(world.first, ONE), destination, {
+      withReferrers: true,
+      onProgress: (event) => told.push(event),
+    });
+    const starts = told.filter((event) => event.type === "manifest-start");
+    const blobs = starts.reduce((sum, start) => sum + start.blobs, 0);
+    expect(blobs).toBe(copied.blobs.uploaded);
+    expect(starts.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(copied.bytes);
+    const done = told.filter((event) => event.type === "blob-done");
+    const { host } = world.first.repository;
+    expect(done.map(({ source }) => source)).toEqual(done.map(() => host));
+    expect(done).toHaveLength(blobs);
   });
 
   test("a damaged blob of a layout is mended by the next copy", async () => {

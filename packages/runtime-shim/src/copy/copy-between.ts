@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Digest, hostPlatform, parseDigest, type Platform } from "@stowage/content";
+import { type Digest, hostPlatform, type Platform } from "@stowage/content";
 import type { SignatureRegistry } from "@stowage/policy";
 import type {
   CopyDestination,
@@ -12,6 +12,7 @@ import type {
   PushedBlob,
   RegistryClient,
   RepositoryClient,
+  TransferEvent,
 } from "@stowage/registry";
 import { DEFAULT_TAG, parseTag } from "@stowage/reference";
 
@@ -21,9 +22,12 @@ import { createRuntime, type Runtime } from "../runtime.ts";
 import { wireRegistry } from "../wire-registry.ts";
 import { signatureRegistry } from "../wire-signature-source.ts";
 import { type CopyLocation, formatCopyLocation } from "./copy-location.ts";
-import { countPull } from "./pull-counts.ts";
+import { countPull, digestIn } from "./pull-counts.ts";
 import { pullFrom } from "./store-destination.ts";
 import { openStoreSource } from "./store-source.ts";
+
+/** What {@link copyBetween} tells of: the copy itself, and the registries on both sides. */
+export type CopyBetweenProgress = CopyProgress | TransferEvent;
 
 /** How {@link copyBetween} copies. The store is opened only where it is the one or the other. */
 export interface CopyBetweenOptions extends RuntimeOptions {
@@ -41,7 +45,8 @@ export interface CopyBetweenOptions extends RuntimeOptions {
   readonly from?: RegistryAccess | undefined;
   /** How the registry of the destination is reached, where it differs. */
   readonly to?: RegistryAccess | undefined;
-  readonly onProgress?: ((event: CopyProgress) => void) | undefined;
+  /** Told how far the copy is, and which place served or refused. */
+  readonly onProgress?: ((event: CopyBetweenProgress) => void) | undefined;
 }
 
 /** What was copied; these names are an interface. */
@@ -74,8 +79,9 @@ export async function copyBetween(
   const usesStore = from.transport === "store" || to.transport === "store";
   await using runtime = usesStore ? await createRuntime(options) : undefined;
   const [reading, writing] = [from, to].map(({ transport }) => transport === "docker");
-  await using origin = reading ? await wireRegistry(options, options.from) : undefined;
-  await using target = writing ? await wireRegistry(options, options.to) : undefined;
+  const wiring = { onTransfer: options.onProgress };
+  await using origin = reading ? await wireRegistry(options, options.from, wiring) : undefined;
+  await using target = writing ? await wireRegistry(options, options.to, wiring) : undefined;
   const repository =
     from.transport === "docker" ? origin?.repository(from.reference.repository) : undefined;
   await using source = await openSource(from, options, { runtime, repository });
@@ -223,16 +229,12 @@ async function copyToStore(
     signatures: place.signatures,
   });
   return {
-    digest: digestOf(pulled.canonical),
+    digest: digestIn(pulled.canonical),
     manifests: pulled.indexCanonical === undefined ? 1 : 2,
     referrers: 0,
     blobs: counting.blobs,
     bytes: pulled.transferred.bytes,
   };
-}
-
-function digestOf(canonical: string): Digest {
-  return parseDigest(canonical.slice(canonical.lastIndexOf("@") + 1));
 }
 
 function unsupported(message: string, hint: string): RuntimeError {

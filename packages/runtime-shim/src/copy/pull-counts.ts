@@ -1,3 +1,4 @@
+import { type Digest, parseDigest } from "@stowage/content";
 import type { PullProgress } from "@stowage/image-service";
 import type { CopyProgress, PushedBlob } from "@stowage/registry";
 
@@ -14,16 +15,28 @@ export function countPull(onProgress: ((event: CopyProgress) => void) | undefine
     blobs,
     onProgress(event) {
       const { type } = event;
-      if (type === "blob-start") {
+      if (type === "resolved") {
+        const { canonical, layers, bytes } = event;
+        const digest = digestIn(canonical);
+        onProgress?.({ type: "manifest-start", digest, blobs: layers + 1, bytes });
+      } else if (type === "blob-start") {
         onProgress?.({ type, digest: event.digest, size: event.size });
       } else if (type === "blob-progress") {
-        const { digest, size, received: written } = event;
-        onProgress?.({ type, digest, size, written });
-      } else if (type === "blob-done" || type === "blob-exists" || type === "layer-exists") {
-        const how = type === "blob-done" ? "uploaded" : "existed";
-        blobs[how] += 1;
-        onProgress?.({ type: "blob-done", digest: event.digest, size: event.size, how });
+        const { digest, size, received: written, source } = event;
+        onProgress?.({ type, digest, size, written, ...(source !== undefined && { source }) });
+      } else if (type === "blob-done") {
+        blobs.uploaded += 1;
+        onProgress?.({ ...event, how: "uploaded" });
+      } else if (type === "blob-exists" || type === "layer-exists") {
+        const { digest, size } = event;
+        blobs.existed += 1;
+        onProgress?.({ type: "blob-done", digest, size, how: "existed" });
       }
     },
   };
+}
+
+/** The digest of the manifest that a canonical name is of. */
+export function digestIn(canonical: string): Digest {
+  return parseDigest(canonical.slice(canonical.lastIndexOf("@") + 1));
 }
