@@ -30,9 +30,10 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
   const output = guardOutput(streams.stdout, streams.stderr, signals);
   let exitCode = 0;
   let options: GlobalOptions | undefined;
+  let subject: string | undefined;
   let endsBySignal = false;
   const program = createProgram(streams, async (spec, input) => {
-    const context = createContext(input.flags, streams, signals);
+    const context = createContext(input.flags, streams, signals, (text) => (subject = text));
     options = context.options;
     endsBySignal = spec.endsBySignal ?? false;
     const run = await spec.load();
@@ -50,7 +51,8 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
       return signals.exitCode;
     }
     const failure = error instanceof CommanderError ? asUsageError(error) : error;
-    streams.stderr.write(renderFailure(failure, formatOf(argv, streams.env), options));
+    const format = formatOf(argv, streams.env);
+    streams.stderr.write(renderFailure(failure, format, { options, subject }));
     return exitCodeFrom(failure);
   }
 }
@@ -109,6 +111,7 @@ function createContext(
   flags: Readonly<Record<string, unknown>>,
   streams: CliStreams,
   signals: Signals,
+  at: (subject: string) => void,
 ): CommandContext {
   const { env, stdin, stdout, stderr } = streams;
   const options = readGlobalOptions(flags, env);
@@ -118,6 +121,7 @@ function createContext(
     stdin,
     stderr,
     signal: signals.signal,
+    at,
     leaveNextSignal: () => signals.leaveNext(),
     ...createMessages(options, stderr),
     print(value, text) {

@@ -8,6 +8,8 @@ export interface CommandContext extends Messages {
   readonly stdin: NodeJS.ReadStream;
   readonly stderr: NodeJS.WriteStream;
   readonly signal: AbortSignal;
+  /** Says what the command is at, for a failure that names nothing but a digest. */
+  at(subject: string): void;
   /** Leaves the next signal that would end the command to a process that is told of it. */
   leaveNextSignal(): void;
   /** Prints a result: the value with `--format json`, else the text; a line end is added. */

@@ -5,9 +5,23 @@ import { usualHint } from "./usual-hint.ts";
 
 const MAX_CAUSES = 8;
 
+/** What a failure was in the middle of. */
+export interface FailureContext {
+  readonly options?: GlobalOptions | undefined;
+  /** What the command was at. */
+  readonly subject?: string | undefined;
+}
+
 /** One clear message and what to do; as JSON, with the codes and the causes. Never a stack. */
-export function renderFailure(error: unknown, format: Format, options?: GlobalOptions): string {
-  const { code, message, ...described } = describe(error);
+export function renderFailure(
+  error: unknown,
+  format: Format,
+  { options, subject }: FailureContext = {},
+): string {
+  const { code, message: text, ...described } = describe(error);
+  // A digest says nothing to whoever asked for an image by its name.
+  const isBare = subject !== undefined && /^(?:\w+ )?sha\d+:[0-9a-f]/.test(text);
+  const message = isBare ? `${escapeText(subject, 500)}: ${text}` : text;
   const hint = hintOf(code, options) ?? described.hint ?? usualHint(error);
   if (format === "json") {
     return `${JSON.stringify({ error: { code, message, hint: hint ?? null, causes: causesOf(error) } })}\n`;

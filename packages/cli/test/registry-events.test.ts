@@ -101,6 +101,20 @@ describe.each([
   },
 );
 
+test("a layer that comes wrong is told with the image that it is of", async () => {
+  await using world = await openCliWorld();
+  await using front = await startFront(world, { alter: ({ url = "" }) => url.includes("/blobs/") });
+  const name = `${front.host}/shell:1`;
+  for (const args of [
+    ["pull", TLS, name],
+    ["copy", TLS, `docker://${name}`, `oci:${world.path}/copy:it`],
+  ]) {
+    const { code, stderr } = await world.run(["--quiet", ...args]);
+    expect(code).toBe(8);
+    expect(stderr).toMatch(RegExp(`^stowage: .*${name}.*: sha256:`));
+  }
+});
+
 test("push tells on stderr what the registry wants its users to know", async () => {
   await using world = await openCliWorld();
   await world.ok("pull", TLS, world.image);

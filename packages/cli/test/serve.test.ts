@@ -89,6 +89,23 @@ describe("serve", () => {
     await running.outcome;
   });
 
+  test("warns where others than this machine can reach it, and says what they can do", async () => {
+    await using world = await openCliWorld();
+    const cases: readonly (readonly [args: readonly string[], told: RegExp | undefined])[] = [
+      [[], undefined],
+      [["--host", "0.0.0.0"], /lets whoever reaches it read what is here; --creds-stdin/],
+      [["--host", "::", "--writable"], /lets whoever reaches it read, push and remove/],
+      [["--host", "0.0.0.0", "--creds-stdin"], /plain HTTP, and lets who knows the password read/],
+    ];
+    for (const [args, told] of cases) {
+      const { running } = await serve(world, ...args);
+      running.kill("SIGINT");
+      const { stderr } = await running.outcome;
+      if (told === undefined) expect(stderr).toBe("");
+      else expect(stderr).toMatch(told);
+    }
+  });
+
   test("an upload that is cut and a server that ends leave nothing behind", async () => {
     await using world = await openCliWorld();
     const before = (await readdir(tmpdir())).filter((name) => name.startsWith("stowage-uploads-"));

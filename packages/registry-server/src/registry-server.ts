@@ -86,15 +86,24 @@ function listen(
   { host = "127.0.0.1", port = 0 }: ListenOptions,
 ): Promise<{ url: string; host: string; port: number }> {
   return new Promise((resolve, reject) => {
-    server.once("error", (cause) => {
-      const isUsed = hasErrorCode(cause, "EADDRINUSE");
-      const code = isUsed ? "ERR_SERVER_ADDRESS_IN_USE" : "ERR_SERVER_LISTEN_FAILED";
-      reject(new RegistryServerError(code, `${host}:${port}: ${cause.message}`, { cause }));
-    });
+    server.once("error", (cause) => reject(listenFailure(`${host}:${port}`, cause)));
     server.listen(port, host, () => {
       const { address, family, port: chosen } = server.address() as AddressInfo;
       const name = family === "IPv6" ? `[${address}]:${chosen}` : `${address}:${chosen}`;
       resolve({ url: `http://${name}`, host: name, port: chosen });
     });
   });
+}
+
+function listenFailure(where: string, cause: Error): RegistryServerError {
+  if (hasErrorCode(cause, "EADDRINUSE")) {
+    const what = `${where}: another process listens there`;
+    const hint = "End it, or choose another port; 0 is any that is free.";
+    return new RegistryServerError("ERR_SERVER_ADDRESS_IN_USE", what, { cause, hint });
+  }
+  const hint = hasErrorCode(cause, "EACCES")
+    ? "Choose a port from 1024 on; those below take root."
+    : "Choose an address that this machine has.";
+  const what = `${where}: ${cause.message}`;
+  return new RegistryServerError("ERR_SERVER_LISTEN_FAILED", what, { cause, hint });
 }

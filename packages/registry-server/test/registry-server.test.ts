@@ -144,6 +144,7 @@ describe("listen", () => {
     await using second = createRegistryServer({ content: world.content });
     await expect(second.listen({ port: world.port })).rejects.toMatchObject({
       code: "ERR_SERVER_ADDRESS_IN_USE",
+      hint: expect.stringContaining("another port"),
     });
   });
 
@@ -151,6 +152,7 @@ describe("listen", () => {
     await using server = createRegistryServer({ content: createMemoryContentStore() });
     await expect(server.listen({ host: "192.0.2.1" })).rejects.toMatchObject({
       code: "ERR_SERVER_LISTEN_FAILED",
+      hint: expect.stringContaining("this machine"),
     });
   });
 

@@ -32,9 +32,14 @@ export async function readText(path: string): Promise<string> {
 }
 
 /** A complaint about a file or directory of certificates. */
-export function invalidCertificate(path: string, what: string, cause?: unknown): RegistryError {
+export function invalidCertificate(
+  path: string,
+  what: string,
+  cause?: unknown,
+  hint = "Mend or remove the file. Connections that it is for are refused until then.",
+): RegistryError {
   return new RegistryError("ERR_REGISTRY_INVALID_CERTIFICATE", `${path}: ${what}`, {
-    hint: "Mend or remove the file. Connections that it is for are refused until then.",
+    hint,
     ...(cause !== undefined && { cause }),
   });
 }

@@ -89,7 +89,12 @@ async function list(directory: string, required: boolean): Promise<readonly stri
     return (await readdir(directory)).sort();
   } catch (cause) {
     if (!required && hasErrorCode(cause, "ENOENT", "ENOTDIR")) return undefined;
-    throw invalidCertificate(directory, "it cannot be listed", cause);
+    if (!hasErrorCode(cause, "ENOENT", "ENOTDIR")) {
+      throw invalidCertificate(directory, "it cannot be listed", cause);
+    }
+    const what = "there is no such directory of certificates";
+    const hint = "Name one that holds *.crt, or *.cert with *.key, with --cert-dir.";
+    throw invalidCertificate(directory, what, cause, hint);
   }
 }
 

@@ -83,6 +83,8 @@ class AuthSession {
   readonly #flights = new Map<string, SingleFlight<Authorization>>();
   readonly #lookup = new SingleFlight<{ readonly found: SealedCredentials | undefined }>();
   #credentials: { readonly found: SealedCredentials | undefined } | undefined;
+  /** Who gave the last token. */
+  #tokenServer: string | undefined;
 
   constructor(transport: Transport, options: AuthOptions) {
     this.#transport = transport;
@@ -141,7 +143,8 @@ class AuthSession {
     what?: string,
   ): Promise<Error> {
     const { host, files } = this.#options;
-    const hint = explainCredentials(host, await this.#findCredentials(signal), files);
+    const credentials = await this.#findCredentials(signal);
+    const hint = explainCredentials(host, credentials, files, this.#tokenServer);
     return responseError(request, response, { signal, what, hint });
   }
 
@@ -171,6 +174,7 @@ class AuthSession {
       throw typeof error === "object" && error !== null ? settle(error) : error;
     });
     const grant: Grant = { type: "bearer", origin: registry.origin, secret: token };
+    this.#tokenServer = realm.host;
     return this.#remember(scope, grant, performance.now() + lifetime * USABLE_PART);
   }
 

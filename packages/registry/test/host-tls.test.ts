@@ -50,6 +50,7 @@ describe("loadHostTls", () => {
       });
     }
     await expect(loadHostTls({ certDir: "/absent" })("h.io")).rejects.toMatchObject({
+      hint: expect.stringContaining("--cert-dir"),
       kind: "ConfigFileInvalid",
     });
   });

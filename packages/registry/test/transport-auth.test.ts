@@ -52,6 +52,17 @@ describe("R17 Bearer at a real docker-registry", () => {
   });
 });
 
+test("a token that its server gave and the registry refuses is told so, with both by name", async () => {
+  await using tokens = await serve((_, response) => response.end('{"token":"good"}'));
+  await using server = await serve(challenge(`${tokens.origin}/token`));
+  await expect(fetchFrom(server.host, { credentials: USER })).rejects.toMatchObject({
+    code: "ERR_REGISTRY_AUTH_FAILED",
+    hint: expect.stringMatching(
+      RegExp(`${tokens.host} took the credentials for ${server.host}.*refuses its token`, "u"),
+    ),
+  });
+});
+
 describe("challenges", () => {
   test.for([
     ["none", []],

@@ -42,7 +42,8 @@ async function copyLocations(
   [from, to]: readonly [CopyLocation, CopyLocation],
   flags: CopyFlags,
 ): Promise<void> {
-  const { copyBetween } = await import("@stowage/runtime-shim");
+  const { copyBetween, formatCopyLocation } = await import("@stowage/runtime-shim");
+  context.at(`${formatCopyLocation(from)} to ${formatCopyLocation(to)}`);
   using view = await createCopyView(context);
   const { onProgress } = view;
   const copied = await copyBetween(from, to, { ...runtimeOptions(context), ...flags, onProgress });

@@ -8,6 +8,7 @@ import { readSourceFlags } from "../source-flags.ts";
 
 export const pull: RunCommand = async (context, { args, flags }) => {
   const reference = checkPullReference(args[0] ?? "");
+  context.at(reference);
   const { platform: wanted } = flags;
   const platform = typeof wanted === "string" ? parsePlatform(wanted) : undefined;
   await using runtime = await openRuntime(context, await readSourceFlags(context, flags));

@@ -19,6 +19,12 @@ export const serve: RunCommand = async (context, { flags }) => {
     host: typeof host === "string" ? host : undefined,
     port,
   });
+  if (!isLoopback(listening.url)) {
+    const who = auth === undefined ? "whoever reaches it" : "who knows the password";
+    const what = writable ? "read, push and remove what is here" : "read what is here";
+    const wayOut = auth === undefined ? "; --creds-stdin asks for a password" : "";
+    context.warn(`${listening.url} is in plain HTTP, and lets ${who} ${what}${wayOut}`);
+  }
   context.print({ ...listening, writable }, listening.url);
   if (!signal.aborted) await once(signal, "abort");
 };
@@ -28,4 +34,10 @@ function readPort(text: unknown): number {
   const port = typeof text === "string" && /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (port <= 65_535) return port;
   throw new UsageError("--port takes a number up to 65535");
+}
+
+/** Whether only this machine can reach a server; the address is the one that it listens on. */
+function isLoopback(url: string): boolean {
+  const { hostname } = new URL(url);
+  return hostname === "[::1]" || hostname.startsWith("127.");
 }

@@ -41,14 +41,22 @@ export function sealCredentials(credentials: Credentials): SealedCredentials {
     : { type: "bearer-token", secret: new Secret(credentials.bearerToken), source };
 }
 
-/** Says where credentials came from, or where they were missed; never what they are. */
+/**
+ * Says where credentials came from, or where they were missed; never what they are.
+ *
+ * @param tokenServer - who took them, and gave a token that the registry refuses.
+ */
 export function explainCredentials(
   host: string,
   credentials: { readonly source?: string | undefined } | undefined,
   files: readonly string[] | undefined,
+  tokenServer?: string,
 ): string {
   if (credentials !== undefined) {
     const source = credentials.source === undefined ? "given" : `from ${credentials.source}`;
+    if (tokenServer !== undefined) {
+      return `The token server ${tokenServer} took the credentials for ${host} that were ${source}, and ${host} refuses its token. Whose they are may lack the right to this repository, or a clock is wrong.`;
+    }
     return `The credentials for ${host} were those ${source}. Give others with --creds-stdin, or in the file named by --authfile.`;
   }
   const looked = files === undefined || files.length === 0 ? "" : ` in ${files.join(", ")}`;

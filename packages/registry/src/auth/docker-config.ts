@@ -135,9 +135,13 @@ async function readAuthFile(place: AuthPlace): Promise<ReadAuthFile | undefined>
       return undefined;
     }
     // Going on without it would be another identity than the user's.
-    throw new RegistryError("ERR_REGISTRY_INVALID_AUTH_FILE", `${path}: it cannot be read`, {
+    const isMissing = hasErrorCode(cause, "ENOENT", "ENOTDIR");
+    const what = isMissing ? "there is no such file of credentials" : "it cannot be read";
+    throw new RegistryError("ERR_REGISTRY_INVALID_AUTH_FILE", `${path}: ${what}`, {
       cause,
-      hint: "Make the file readable, or name another with --authfile.",
+      hint: isMissing
+        ? "Name another with --authfile, or have `stowage login` write this one."
+        : "Make the file readable, or name another with --authfile.",
     });
   }
 }

@@ -1,5 +1,6 @@
 import type { JsonValue } from "@stowage/content";
 
+import { RegistryError } from "../registry-error.ts";
 import { createRegistryClient, type RegistryClientOptions } from "../registry-client.ts";
 import {
   type AuthFileEntries,
@@ -53,9 +54,26 @@ export async function logIn(
   requireSpeakable(credentials);
   const { signal } = options;
   await using client = createRegistryClient({ ...options.client, credentials });
-  const verified = await client.ping(target.host, { signal });
+  const verified = await client.ping(target.host, { signal }).catch((error: unknown) => {
+    throw refusal(authKey("", target), error);
+  });
   const storedIn = await keep(target, credentials, options);
   return { registry: authKey("", target), storedIn, verified };
+}
+
+/** Here the credentials are what was asked about; where others might be found is beside the point. */
+function refusal(registry: string, error: unknown): unknown {
+  if (!(error instanceof RegistryError) || error.code !== "ERR_REGISTRY_AUTH_FAILED") return error;
+  const { code, status, method, url, diagnostics } = error;
+  const message = `${registry} does not take this user name and password: ${error.message}`;
+  return new RegistryError(code, message, {
+    status,
+    method,
+    url,
+    diagnostics,
+    cause: error,
+    hint: "Check both; some registries want an access token in place of the password. Nothing was stored.",
+  });
 }
 
 async function keep(

@@ -21,7 +21,7 @@ import {
 } from "@stowage/content";
 
 import type { CopyDestination, CopySource } from "./copy-place.ts";
-import { guarded } from "./file-failure.ts";
+import { guarded, requireSource } from "./file-failure.ts";
 import {
   buildDockerLayout,
   DOCKER_MANIFEST_FILE,
@@ -59,7 +59,8 @@ const READ_BYTES = 256 * 1024;
  *
  * @param kind - which of the two it is taken for, where it is both.
  * @param name - the name within; the only image unless given.
- * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if it is neither.
+ * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if it is neither,
+ *   `ERR_REGISTRY_NOT_FOUND` if there is no such file.
  */
 export async function openArchive(
   kind: "docker-archive" | "oci-archive",
@@ -145,6 +146,7 @@ export function archiveDestination(
 }
 
 async function openTar(path: string): Promise<OpenedArchive> {
+  await requireSource(path);
   const flags = constants.O_RDONLY | constants.O_NONBLOCK;
   const file = await guarded(path, () => open(path, flags));
   try {

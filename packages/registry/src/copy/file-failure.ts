@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+
 import { hasErrorCode } from "@stowage/content";
 
 import { RegistryError } from "../registry-error.ts";
@@ -23,5 +25,22 @@ export async function guarded<Result>(path: string, task: () => Promise<Result>)
     return await task();
   } catch (error) {
     throw fileFailure(error, path);
+  }
+}
+
+/**
+ * Sees to it that there is something to copy from at `path`.
+ *
+ * @throws {@link RegistryError} `ERR_REGISTRY_NOT_FOUND`.
+ */
+export async function requireSource(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (cause) {
+    if (!hasErrorCode(cause, "ENOENT", "ENOTDIR")) throw fileFailure(cause, path);
+    throw new RegistryError("ERR_REGISTRY_NOT_FOUND", `${path}: there is nothing at this path`, {
+      cause,
+      hint: "Check the spelling of the path, and from where it starts.",
+    });
   }
 }

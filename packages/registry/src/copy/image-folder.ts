@@ -27,7 +27,7 @@ import type { TransportOptions } from "../transport.ts";
 import { isWhole, readBlob, syncFolder } from "./blob-file.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
 import { writeDurably } from "./durable-file.ts";
-import { fileFailure, guarded } from "./file-failure.ts";
+import { fileFailure, guarded, requireSource } from "./file-failure.ts";
 import type { LayoutFolderOptions } from "./layout-folder.ts";
 import { invalidLayout } from "./oci-layout.ts";
 
@@ -41,11 +41,15 @@ const OWN = /^(?:(?:sha512-)?[0-9a-f]{64,128}(?:\.manifest\.json|\.signature-\d+
 /**
  * The image of a folder of skopeo's `dir:`. Signatures that lie beside it are not read.
  *
- * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none.
+ * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none,
+ *   `ERR_REGISTRY_NOT_FOUND` if there is no folder.
  */
 export async function openImageFolder(path: string): Promise<CopySource> {
   const bytes = await readManifestFile(join(path, MANIFEST_FILE));
-  if (bytes === undefined) throw invalidLayout(path, `it is no image folder: no ${MANIFEST_FILE}`);
+  if (bytes === undefined) {
+    await requireSource(path);
+    throw invalidLayout(path, `it is no image folder: no ${MANIFEST_FILE}`);
+  }
   const root = parseManifest(bytes);
   const fetchManifest = async (
     { digest, mediaType }: Descriptor,

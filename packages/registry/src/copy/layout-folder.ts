@@ -13,7 +13,7 @@ import { acquireFileLock } from "../file-lock.ts";
 import { isWhole, readBlob, syncFolder } from "./blob-file.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
 import { writeDurably } from "./durable-file.ts";
-import { fileFailure, guarded } from "./file-failure.ts";
+import { fileFailure, guarded, requireSource } from "./file-failure.ts";
 import {
   addToIndex,
   blobFile,
@@ -37,11 +37,15 @@ export interface LayoutFolderOptions {
  * An image of an OCI layout in a folder.
  *
  * @param name - as `org.opencontainers.image.ref.name` has it; the only image unless given.
- * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none.
+ * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none,
+ *   `ERR_REGISTRY_NOT_FOUND` if there is no folder.
  */
 export async function openLayoutFolder(path: string, name?: string): Promise<CopySource> {
   const bytes = await readLayoutFile(path, INDEX_FILE);
-  if (bytes === undefined) throw invalidLayout(path, "it is no OCI image layout: no index.json");
+  if (bytes === undefined) {
+    await requireSource(path);
+    throw invalidLayout(path, "it is no OCI image layout: no index.json");
+  }
   const index = parseLayoutIndex(bytes, path);
   const content: ContentProvider = {
     openContent: ({ digest }, options) => readBlob(join(path, blobFile(digest)), digest, options),
