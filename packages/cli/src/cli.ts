@@ -70,7 +70,10 @@ function createProgram(
       writeErr: () => {},
     });
   const globals = [
-    ...GLOBAL_OPTIONS.map(([flags, env, words]) => new Option(flags, `${words} (${env})`)),
+    ...GLOBAL_OPTIONS.map(([flags, env, words, repeat]) => {
+      const option = new Option(flags, `${words} (${env})`);
+      return repeat === undefined ? option : option.argParser(collect);
+    }),
     new Option("--quiet", "tell only results (STOWAGE_QUIET)"),
     new Option("--no-progress", "do not show progress (STOWAGE_NO_PROGRESS)"),
   ];

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 
+import { readResolution } from "./name-resolution.ts";
+import { readCount, readSize } from "./quantity.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What every command takes; each has an environment variable `STOWAGE_…`. */
@@ -11,6 +13,11 @@ export interface GlobalOptions {
   readonly registriesD: string | undefined;
   readonly authfile: string | undefined;
   readonly certDir: string | undefined;
+  /** Addresses by `host:port`. */
+  readonly resolve: Readonly<Record<string, string>>;
+  /** Bytes a second. */
+  readonly limitRate: number | undefined;
+  readonly requestsPerSecond: number | undefined;
   readonly logLevel: LogLevel;
   readonly format: Format;
   readonly quiet: boolean;
@@ -21,7 +28,12 @@ export type Format = "json" | "text";
 export type LogLevel = "debug" | "error" | "info" | "warn";
 
 /** Flag, environment variable and words of each global option, for the parser. */
-export const GLOBAL_OPTIONS: readonly (readonly [flags: string, env: string, words: string])[] = [
+export const GLOBAL_OPTIONS: readonly (readonly [
+  flags: string,
+  env: string,
+  words: string,
+  repeat?: "repeatable",
+])[] = [
   ["--root <dir>", "STOWAGE_ROOT", "where images and containers are kept"],
   ["--run-root <dir>", "STOWAGE_RUN_ROOT", "where mounts and run directories are"],
   ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
@@ -29,6 +41,14 @@ export const GLOBAL_OPTIONS: readonly (readonly [flags: string, env: string, wor
   ["--registries-d <dir>", "STOWAGE_REGISTRIES_D", "where it says where signatures are"],
   ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
   ["--cert-dir <dir>", "STOWAGE_CERT_DIR", "certificates of registries"],
+  [
+    "--resolve <host:port:address>",
+    "STOWAGE_RESOLVE",
+    "where to connect for a name; again for more",
+    "repeatable",
+  ],
+  ["--limit-rate <size>", "STOWAGE_LIMIT_RATE", "bytes a second of all transfers, as 10MB"],
+  ["--req-per-sec <number>", "STOWAGE_REQ_PER_SEC", "requests a second to one registry"],
   ["--log-level <level>", "STOWAGE_LOG_LEVEL", "error, warn, info or debug"],
   ["--format <format>", "STOWAGE_FORMAT", "text or json"],
 ];
@@ -54,6 +74,15 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
     registriesD: given("registriesD", "STOWAGE_REGISTRIES_D"),
     authfile: given("authfile", "STOWAGE_AUTHFILE"),
     certDir: given("certDir", "STOWAGE_CERT_DIR"),
+    resolve: readResolution(listOf(values["resolve"]) ?? wordsOf(env["STOWAGE_RESOLVE"])),
+    limitRate: overZero(
+      readSize(given("limitRate", "STOWAGE_LIMIT_RATE"), "--limit-rate"),
+      "--limit-rate",
+    ),
+    requestsPerSecond: overZero(
+      readCount(given("reqPerSec", "STOWAGE_REQ_PER_SEC"), "--req-per-sec"),
+      "--req-per-sec",
+    ),
     logLevel: oneOf(
       given("logLevel", "STOWAGE_LOG_LEVEL") ?? "warn",
       ["error", "warn", "info", "debug"],
@@ -86,6 +115,19 @@ function folder(path: string | undefined, flag: string): string {
   throw new UsageError("HOME is not set, so there is no usual place for images", {
     hint: `Give one with ${flag}.`,
   });
+}
+
+function listOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? (value as readonly string[]) : undefined;
+}
+
+function wordsOf(text: string | undefined): readonly string[] {
+  return text?.split(/[\s,]+/u).filter((word) => word !== "") ?? [];
+}
+
+function overZero(value: number | undefined, flag: string): number | undefined {
+  if (value !== 0) return value;
+  throw new UsageError(`${flag} takes a number over 0: with none at all, nothing would happen`);
 }
 
 function oneOf<Value extends string>(text: string, values: readonly Value[], flag: string): Value {

@@ -10,11 +10,11 @@ export async function openRuntime(
   more: Partial<RuntimeOptions> = {},
 ): Promise<Runtime> {
   const { createRuntime } = await import("@stowage/runtime-shim");
-  return createRuntime({ ...runtimeOptions(context), ...more });
+  return createRuntime({ ...(await runtimeOptions(context)), ...more });
 }
 
 /** What the global options say, for whoever opens the runtime itself or only a part of it. */
-export function runtimeOptions(context: CommandContext): RuntimeOptions {
+export async function runtimeOptions(context: CommandContext): Promise<RuntimeOptions> {
   const { options, signal } = context;
   return {
     root: options.root,
@@ -24,7 +24,7 @@ export function runtimeOptions(context: CommandContext): RuntimeOptions {
     authfile: options.authfile,
     certDir: options.certDir,
     signal,
-    ...registrySettings(context),
+    ...(await registrySettings(context)),
     choose: chooserOf(context),
   };
 }

@@ -3,11 +3,16 @@ import type { RegistryEvent, RegistrySettings } from "@stowage/runtime-shim";
 import type { CommandContext } from "./command.ts";
 
 /** The configuration that the global options name, and what became of it as lines on stderr. */
-export function registrySettings(context: CommandContext): RegistrySettings {
+export async function registrySettings(context: CommandContext): Promise<RegistrySettings> {
   const { options, env } = context;
+  const { createBandwidthLimit } = await import("@stowage/runtime-shim");
+  const { resolve, limitRate, requestsPerSecond } = options;
   return {
     registriesConf: options.registriesConf,
     env,
+    resolve,
+    bandwidth: limitRate === undefined ? undefined : await createBandwidthLimit(limitRate),
+    requestsPerSecond,
     onWarning: (message) => context.warn(message),
     onRegistryEvent: (event) => {
       const level = levelOf(event);

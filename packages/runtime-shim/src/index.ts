@@ -46,6 +46,7 @@ export { RuntimeError, type RuntimeErrorCode, runFailureExitCode } from "./runti
 export { createRuntime, type Runtime } from "./runtime.ts";
 export { listTags, type ListTagsOptions } from "./copy/list-tags.ts";
 export { serveStore, type ServeStoreOptions } from "./serve/serve-store.ts";
+export { createBandwidthLimit } from "./open-registry-client.ts";
 export { logInToRegistry, logOutOfRegistry, type RegistryLoginOptions } from "./registry-login.ts";
 export type {
   ChooseShortName,
@@ -73,4 +74,4 @@ export {
 } from "@stowage/policy";
 export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
-export type { CopyProgress, RegistryEvent } from "@stowage/registry";
+export type { BandwidthLimit, CopyProgress, RegistryEvent, TransferEvent } from "@stowage/registry";

@@ -1,4 +1,9 @@
-import type { RegistriesConf, RegistryClient, RegistryClientOptions } from "@stowage/registry";
+import type {
+  BandwidthLimit,
+  RegistriesConf,
+  RegistryClient,
+  RegistryClientOptions,
+} from "@stowage/registry";
 
 import type { RegistryAccess, RegistrySettings } from "./runtime-options.ts";
 
@@ -37,15 +42,29 @@ export async function registryClientOptions(
 ): Promise<RegistryClientOptions> {
   const { loadCredentials, loadHostTls, loadProxies } = await import("@stowage/registry");
   const { credentials, authfile, certDir, tlsVerify: verify, env } = options;
-  const { onRegistryEvent: onEvent } = options;
+  const { onRegistryEvent: onEvent, resolve, bandwidth, requestsPerSecond } = options;
   const { credentialHelpers: helpers } = registries;
   return {
     credentials: credentials ?? loadCredentials({ authfile, env, helpers, onEvent }),
     tls: loadHostTls({ certDir, env, verify, onEvent }),
     proxy: loadProxies({ env, onEvent }),
     registries,
+    resolve,
+    bandwidth,
+    requestsPerSecond,
     onEvent,
   };
+}
+
+/**
+ * A number of bytes a second for all that share it; it may be changed while they run.
+ *
+ * @throws {@link @stowage/registry#RegistryError} `ERR_REGISTRY_INVALID_ARGUMENT` unless it is over
+ *   0.
+ */
+export async function createBandwidthLimit(bytesPerSecond: number): Promise<BandwidthLimit> {
+  const { BandwidthLimit: Limit } = await import("@stowage/registry");
+  return new Limit(bytesPerSecond);
 }
 
 /** A client with all that the user has configured for registries; the caller disposes of it. */

@@ -1,4 +1,4 @@
-import type { Credentials, RegistryEvent, ShortNameMode } from "@stowage/registry";
+import type { BandwidthLimit, Credentials, RegistryEvent, ShortNameMode } from "@stowage/registry";
 
 /** Chooses one of `candidates`, full names that the short name may mean. */
 export type ChooseShortName = (
@@ -38,6 +38,12 @@ export interface RegistrySettings {
   readonly shortNameAliases?: string | undefined;
   /** @defaultValue `process.env` */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
+  /** Addresses by `host:port`, instead of those that are looked up; TLS is held to the name. */
+  readonly resolve?: Readonly<Record<string, string>> | undefined;
+  /** What all that is transferred shares, as `createBandwidthLimit` makes it. @defaultValue none */
+  readonly bandwidth?: BandwidthLimit | undefined;
+  /** Of one pull or copy to one registry, retries included. @defaultValue as many as come */
+  readonly requestsPerSecond?: number | undefined;
   /** Told which file, key and place took part in what a registry was asked. Nobody, unless given. */
   readonly onRegistryEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */

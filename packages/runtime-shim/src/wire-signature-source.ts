@@ -61,9 +61,9 @@ export function wireSignatureFinder(
     const { loadHostTls, loadProxies, UndiciTransport } = await import("@stowage/registry");
     const { certDir, env, registriesDPath } = options;
     const registriesD = await loadRegistriesD({ directory: registriesDPath, env, signal });
-    const { onRegistryEvent: onEvent } = options;
+    const { onRegistryEvent: onEvent, resolve, bandwidth } = options;
     const proxy = loadProxies({ env, onEvent });
-    await using transport = new UndiciTransport({ proxy });
+    await using transport = new UndiciTransport({ proxy, resolve, bandwidth });
     const hostTls = loadHostTls({ certDir, env, onEvent });
     const fetchUrl = urlFetcher(transport, hostTls);
     return await findSignatures(reference, manifest, { registriesD, registry, fetchUrl, signal });

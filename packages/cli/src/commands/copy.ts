@@ -46,7 +46,8 @@ async function copyLocations(
   context.at(`${formatCopyLocation(from)} to ${formatCopyLocation(to)}`);
   using view = await createCopyView(context);
   const { onProgress } = view;
-  const copied = await copyBetween(from, to, { ...runtimeOptions(context), ...flags, onProgress });
+  const options = { ...(await runtimeOptions(context)), ...flags, onProgress };
+  const copied = await copyBetween(from, to, options);
   context.print(copied, copied.digest);
 }
 

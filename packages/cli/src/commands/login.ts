@@ -9,7 +9,7 @@ export const login: RunCommand = async (context, { args: [registry = ""], flags 
   const { logInToRegistry } = await import("@stowage/runtime-shim");
   const { authfile, certDir } = context.options;
   const loggedIn = await logInToRegistry(registry, credentials, {
-    ...registrySettings(context),
+    ...(await registrySettings(context)),
     authfile,
     certDir,
     tlsVerify: readBoolean(flags["tlsVerify"], "--tls-verify"),
@@ -28,7 +28,7 @@ export const logout: RunCommand = async (context, { args: [registry], flags }) =
   }
   const { logOutOfRegistry } = await import("@stowage/runtime-shim");
   const loggedOut = await logOutOfRegistry(registry ?? { all: true }, {
-    ...registrySettings(context),
+    ...(await registrySettings(context)),
     authfile: context.options.authfile,
     signal: context.signal,
   });

@@ -14,7 +14,11 @@ export const serve: RunCommand = async (context, { flags }) => {
   const writable = isWritable === true;
   const { signal } = context;
   const { serveStore } = await import("@stowage/runtime-shim");
-  await using server = await serveStore({ ...runtimeOptions(context), writable, auth });
+  await using server = await serveStore({
+    ...(await runtimeOptions(context)),
+    writable,
+    auth,
+  });
   const listening = await server.listen({
     host: typeof host === "string" ? host : undefined,
     port,

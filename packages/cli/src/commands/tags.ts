@@ -13,7 +13,10 @@ export const tags: RunCommand = async (context, { args: [text = ""], flags }) =>
   const { listTags } = await import("@stowage/runtime-shim");
   const found: string[] = [];
   const name = formatRepository(repository);
-  const options = { ...runtimeOptions(context), ...(await readSourceFlags(context, flags)) };
+  const options = {
+    ...(await runtimeOptions(context)),
+    ...(await readSourceFlags(context, flags)),
+  };
   for await (const one of listTags(name, options)) found.push(one);
   context.print({ repository: name, tags: found }, found.join("\n"));
 };

@@ -1,0 +1,86 @@
+import { once } from "node:events";
+import { createServer, request } from "node:http";
+import type { AddressInfo } from "node:net";
+
+import { describe, expect, test } from "vitest";
+
+import { openCliWorld } from "./support/cli-world.ts";
+
+const TLS = "--tls-verify=false";
+
+describe("--resolve", () => {
+  test("sends the names that it says to their addresses, for every command", async () => {
+    await using world = await openCliWorld();
+    const host = `registry.test:${world.host.split(":")[1]}`;
+    const flags = ["--resolve", `${host}:127.0.0.1`, "--resolve", "other.test:443:[::1]"];
+    expect(await world.ok("pull", TLS, `${host}/shell:1`, ...flags)).toContain(world.digest);
+    const copied = [`docker://${host}/shell:1`, `oci:${world.path}/copy:it`];
+    expect(await world.ok(...flags, "copy", TLS, ...copied)).toBe(world.digest);
+    expect(await world.ok(...flags, "tags", TLS, `${host}/shell`)).toBe("1");
+    const env = { STOWAGE_RESOLVE: `${host}:127.0.0.1,other.test:443:::1` };
+    expect(await world.run(["tags", TLS, `${host}/shell`], { env })).toMatchObject({ code: 0 });
+  });
+
+  test.for([
+    "registry.test",
+    "registry.test:443",
+    "registry.test:443:elsewhere",
+    "registry.test:443:127.0.0.1:80",
+    "127.0.0.1:443:127.0.0.1",
+    "https://registry.test:443:127.0.0.1",
+  ])("%j is a mistake", async (text) => {
+    await using world = await openCliWorld();
+    const { code, stderr } = await world.run(["--resolve", text, "images"]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("HOST:PORT:ADDRESS")]);
+  });
+});
+
+test("--limit-rate holds all transfers of a copy to so many bytes a second", async () => {
+  await using world = await openCliWorld();
+  const args = ["--format", "json", "copy", TLS, `docker://${world.image}`];
+  const started = performance.now();
+  const limited = ["--limit-rate", "500kB", ...args, `oci:${world.path}/copy:it`];
+  const { bytes } = JSON.parse(await world.ok(...limited));
+  const seconds = (performance.now() - started) / 1000;
+  expect(bytes).toBeGreaterThan(1_000_000);
+  expect(seconds).toBeGreaterThan(bytes / 500_000 - 0.2);
+});
+
+test("--req-per-sec spaces the requests of a pull", async () => {
+  await using world = await openCliWorld();
+  const times: number[] = [];
+  const server = createServer((asked, response) => {
+    // The first one only finds out that TLS is not spoken here.
+    if (asked.url !== "/v2/") times.push(performance.now());
+    const [hostname, port] = world.host.split(":");
+    const { url: path, method, headers } = asked;
+    request({ hostname, port, path, method, headers }, (got) => {
+      response.writeHead(got.statusCode ?? 500, got.headers);
+      got.pipe(response);
+    }).end();
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  try {
+    const { port } = server.address() as AddressInfo;
+    await world.ok("--req-per-sec", "3", "pull", TLS, `127.0.0.1:${port}/shell:1`);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+  expect(times.length).toBeGreaterThanOrEqual(3);
+  const first = times[0] ?? 0;
+  const last = times.at(-1) ?? 0;
+  // A request may be late, and the next one is not for that.
+  expect(last - first).toBeGreaterThan(((times.length - 1) * 1000) / 3 - 100);
+});
+
+test.for([
+  ["--limit-rate", "0"],
+  ["--limit-rate", "fast"],
+  ["--req-per-sec", "0"],
+  ["--req-per-sec", "1.5"],
+] as const)("%s %s is a mistake", async ([flag, value]) => {
+  await using world = await openCliWorld();
+  const { code, stderr } = await world.run([flag, value, "images"]);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(`${flag} takes a`)]);
+});
