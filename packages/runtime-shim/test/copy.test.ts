@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
+import { readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { createMemoryContentStore } from "@stowage/content";
+import { createMemoryContentStore, digestOf } from "@stowage/content";
 import { createRegistryServer } from "@stowage/registry-server";
 import { buildImage, buildIndex, writeOciLayout } from "@stowage/testkit";
 import {
@@ -15,6 +15,7 @@ import { describe, expect, test } from "vitest";
 
 import { openRuntimeWorld } from "./support/runtime-world.ts";
 
+const DAY_MS = 86_400_000;
 const IMAGE = buildImage({
   layers: ["one", "two"].map((content) => ({ entries: [{ name: content, content }] })),
 });
@@ -79,6 +80,59 @@ test("R22 an image that is removed while it is copied out of the store is copied
   expect(await world.runtime.images.listImages()).toEqual([]);
 });
 
+test("R22 a copy out of the store holds up the collection of nothing that it does not need", async () => {
+  await using world = await openRuntimeWorld();
+  const { store, images } = world.runtime;
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: IMAGE });
+  const kept = parseCopyLocation("store:localhost/app:1");
+  await copyBetween(parseCopyLocation(`oci:${layout}:it`), kept, world.options);
+  const garbage = Buffer.from("what nothing needs");
+  const descriptor = { digest: digestOf(garbage), size: garbage.length };
+  await store.blobs.write(descriptor, single(garbage));
+  const content = createMemoryContentStore();
+  let collected: Promise<unknown> | undefined;
+  const collect = async (): Promise<void> => {
+    await images.removeImage("localhost/app:1");
+    await store.collectGarbage({ maxIngestAgeMs: 0 });
+  };
+  await using server = createRegistryServer({
+    readOnly: false,
+    content: {
+      ...content,
+      async stat(digest) {
+        await (collected ??= collect());
+        return content.stat(digest);
+      },
+    },
+  });
+  const { host } = await server.listen();
+  await copyBetween(kept, parseCopyLocation(`docker://${host}/app:1`), world.options);
+  expect(await store.blobs.stat(descriptor.digest)).toBeUndefined();
+  expect(await content.stat(IMAGE.descriptor.digest)).toBeDefined();
+});
+
+test("an image is used when it is copied out of the store", async () => {
+  await using world = await openRuntimeWorld();
+  const { store, images } = world.runtime;
+  const layout = join(world.path, "layout");
+  await writeOciLayout(layout, { it: IMAGE });
+  const kept = parseCopyLocation("store:localhost/app:1");
+  await copyBetween(parseCopyLocation(`oci:${layout}:it`), kept, world.options);
+  const { id } = await images.requireImage("localhost/app:1");
+  const before = Date.now() - 40 * DAY_MS;
+  const directory = join(store.root, "images", id.replace("sha256:", ""));
+  const record = join(directory, "image.json");
+  const stored = JSON.parse(await readFile(record, "utf8"));
+  const created = new Date(before).toISOString();
+  await writeFile(record, JSON.stringify({ ...stored, created }));
+  await utimes(join(directory, "last-used"), new Date(before), new Date(before));
+  expect(store.images.lastUse(await store.images.get(id))).toBe(before);
+  const to = parseCopyLocation(`oci-archive:${join(world.path, "it.tar")}`);
+  await copyBetween(kept, to, world.options);
+  expect(store.images.lastUse(await store.images.get(id))).toBeGreaterThan(Date.now() - DAY_MS);
+});
+
 test("several platforms do not go into a place for one, and referrers not into the store", async () => {
   await using world = await openRuntimeWorld();
   const layout = join(world.path, "layout");
@@ -107,3 +161,7 @@ test("a copy that touches no store makes none", async () => {
   await using runtime = await createRuntime(options);
   expect(await runtime.images.listImages()).toEqual([]);
 });
+
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

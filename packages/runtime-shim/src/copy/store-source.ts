@@ -21,7 +21,8 @@ export interface StoreSourceOptions {
 
 /**
  * An image of the store, with the bytes as they were pulled: its manifest, or the index where that
- * is what the name's digest is of. Until it is disposed of, nothing is collected.
+ * is what the name's digest is of. The image is noted as used, and until this is disposed of nothing
+ * of it is collected.
  *
  * @throws {@link @stowage/image-service#ImageError} `ERR_IMAGE_NOT_FOUND`
  */
@@ -30,36 +31,70 @@ export async function openStoreSource(
   image: string,
   { withIndex, signal }: StoreSourceOptions,
 ): Promise<CopySource> {
-  const lease = await store.createLease({ signal });
-  try {
-    const status = await images.requireImage(image, { signal });
-    const record = await store.images.get(status.id);
-    const way = chooseWay(record.manifests, status);
-    const asksIndex = way.index !== undefined && way.index.digest === digestIn(image);
-    const root = (withIndex || asksIndex ? way.index : undefined) ?? way.manifest;
-    const fetch = async (
-      { digest, mediaType, size }: Descriptor,
-      wait: { readonly signal?: AbortSignal | undefined } = {},
-    ): Promise<FetchedManifest> => {
-      const bytes = await readContent(store.blobs, { digest, mediaType, size }, wait);
-      return parseManifest(bytes, mediaType, digest);
-    };
-    return {
-      name: `store:${image}`,
-      fetchRoot: (wait) => fetch(root, wait),
-      fetchManifest: fetch,
-      hasContent: async ({ digest }, wait) => (await store.blobs.stat(digest, wait)) !== undefined,
-      openContent: (descriptor, wait) => store.blobs.openContent(descriptor, wait),
-      async *referrers() {},
-      async findTag() {
-        return undefined;
-      },
-      [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
-    };
-  } catch (error) {
-    await lease[Symbol.asyncDispose]();
-    throw error;
+  // While it is found out what is to be kept, all is.
+  await using _everything = await store.createLease({ signal });
+  const status = await images.requireImage(image, { signal });
+  const record = await store.images.get(status.id);
+  store.images.noteUse(status.id);
+  const way = chooseWay(record.manifests, status);
+  const asksIndex = way.index !== undefined && way.index.digest === digestIn(image);
+  const root = (withIndex || asksIndex ? way.index : undefined) ?? way.manifest;
+  const fetch = async (
+    { digest, mediaType, size }: Descriptor,
+    wait: WaitOptions = {},
+  ): Promise<FetchedManifest> => {
+    const bytes = await readContent(store.blobs, { digest, mediaType, size }, wait);
+    return parseManifest(bytes, mediaType, digest);
+  };
+  const hasContent = async ({ digest }: Descriptor, wait?: WaitOptions): Promise<boolean> =>
+    (await store.blobs.stat(digest, wait)) !== undefined;
+  const blobs = await listBlobs(root, { fetch, hasContent, signal });
+  const lease = await store.createLease({ blobs, signal });
+  return {
+    name: `store:${image}`,
+    fetchRoot: (wait) => fetch(root, wait),
+    fetchManifest: fetch,
+    hasContent,
+    openContent: (descriptor, wait) => store.blobs.openContent(descriptor, wait),
+    async *referrers() {},
+    async findTag() {
+      return undefined;
+    },
+    [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
+  };
+}
+
+interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** All that is here of a manifest or index, and of what it names. */
+async function listBlobs(
+  root: Descriptor,
+  store: WaitOptions & {
+    readonly fetch: (descriptor: Descriptor, wait: WaitOptions) => Promise<FetchedManifest>;
+    readonly hasContent: (descriptor: Descriptor, wait: WaitOptions) => Promise<boolean>;
+  },
+): Promise<readonly Digest[]> {
+  const { fetch, hasContent, signal } = store;
+  const found = new Set<Digest>();
+  // A Map's iteration comes upon what is added meanwhile.
+  const manifests = new Map([[root.digest, root]]);
+  for (const manifest of manifests.values()) {
+    const isHere = manifest === root || (await hasContent(manifest, { signal }));
+    if (!isHere) continue;
+    found.add(manifest.digest);
+    const { document } = await fetch(manifest, { signal });
+    if (document.kind === "index") {
+      for (const entry of document.index.manifests) {
+        if (!manifests.has(entry.digest)) manifests.set(entry.digest, entry);
+      }
+    } else {
+      const { config, layers } = document.manifest;
+      for (const { digest } of [config, ...layers]) found.add(digest);
+    }
   }
+  return [...found];
 }
 
 /** The one that the image's canonical names are of. */
