@@ -10,8 +10,10 @@ import { parseSignatureBlob } from "./signature-blob.ts";
 import { SignatureBudget } from "./signature-budget.ts";
 import type { ImageSignature } from "./signature.ts";
 
-/** The registry that an image comes from, as far as signatures go. */
+/** The registry or other place that an image comes from, as far as signatures go. */
 export interface SignatureRegistry extends ContentProvider {
+  /** How people write the place, if it is no registry. No lookaside is asked about it then. */
+  readonly location?: string;
   /** By its physical name: that of the mirror, if the image comes from one. */
   readonly repository: Repository;
   /** `undefined` only if the registry says that there is none. */
@@ -66,17 +68,19 @@ export async function findSignatures(
     signatures.push(...found);
     places.push({ kind, location, found: found.length });
   };
-  const name = formatRepository(repository);
-  const files = await registry.signatureFiles(manifest, { signal });
+  const name = registry.location ?? formatRepository(repository);
+  const kept = await registry.signatureFiles(manifest, { signal });
+  const files = registry.location === undefined ? kept : (kept ?? []);
   if (files !== undefined) {
-    const location = `the signatures that ${repository.host} keeps`;
+    const keeper = registry.location ?? repository.host;
+    const location = `the signatures that ${keeper} keeps`;
     for (const { byteLength } of files) budget.take(byteLength);
     note(
       "extension",
       location,
       files.map((bytes) => parseSignatureBlob(bytes, location)),
     );
-    const skipped = `${repository.host} keeps signatures itself`;
+    const skipped = `${keeper} keeps signatures itself`;
     places.push({ kind: "lookaside", location: storage.lookaside, skipped });
   } else {
     const read = { fetchUrl, budget, signal };

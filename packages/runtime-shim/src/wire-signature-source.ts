@@ -1,7 +1,8 @@
-import { hasErrorCode } from "@stowage/content";
+import { type Descriptor, type Digest, hasErrorCode, isDigest } from "@stowage/content";
 import type { OpenedImage } from "@stowage/image-service";
 import type { FoundSignatures, SignatureRegistry, UrlFetcher } from "@stowage/policy";
 import type {
+  CopySource,
   RegistryClient,
   RepositoryClient,
   TlsOptions,
@@ -41,6 +42,38 @@ export function signatureRegistry(
     referrers: (subject, wait) => beside.referrers(subject, wait),
     signatureFiles: (manifest, wait) => repository.signatureFiles(manifest, wait),
     openContent: (descriptor, wait) => beside.openContent(descriptor, wait),
+  };
+}
+
+/** What has signatures beside an image that no registry has. */
+export type SignaturePlace = Pick<
+  CopySource,
+  "fetchManifest" | "findTag" | "name" | "openContent" | "referrers" | "signatureFiles"
+>;
+
+/** Where a layout, an archive or a folder has the signatures of its image, called `repository`. */
+export function placeSignatures(
+  place: SignaturePlace,
+  repository: RepositoryClient["repository"],
+): SignatureRegistry {
+  // Who asks for a referrer knows no more than its digest.
+  const listed = new Map<Digest, Descriptor>();
+  return {
+    location: place.name,
+    repository,
+    async findManifest(target, wait) {
+      if (!isDigest(target)) return place.findTag(target, wait);
+      const descriptor = listed.get(target);
+      return descriptor && (await place.fetchManifest(descriptor, wait));
+    },
+    async *referrers(subject, wait) {
+      for await (const referrer of place.referrers(subject, wait)) {
+        listed.set(referrer.digest, referrer);
+        yield referrer;
+      }
+    },
+    signatureFiles: async (manifest, wait) => place.signatureFiles?.(manifest, wait),
+    openContent: (descriptor, wait) => place.openContent(descriptor, wait),
   };
 }
 

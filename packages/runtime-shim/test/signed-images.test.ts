@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
+import { copyBetween } from "@stowage/runtime-shim";
 import { hasPeer } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -194,6 +195,59 @@ describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
     await expect(createFrom(world, name, "app")).rejects.toMatchObject({
       code: "ERR_POLICY_REJECTED",
     });
+  });
+
+  test("R19 come into the store from a folder of skopeo's with the signatures that lie there", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    const folder = join(world.path, "folder");
+    const places = ["--registries.d", join(world.path, "registries.d"), "--insecure-policy"];
+    const from = ["-q", "--src-tls-verify=false", `docker://${name}`];
+    await world.skopeo(...places, "copy", ...from, `dir:${folder}`);
+    expect(await readdir(folder)).toContain("signature-1");
+    world.asked.length = 0;
+    const copyTo = (image: string): Promise<unknown> =>
+      copyBetween(
+        { transport: "dir", path: folder },
+        { transport: "store", image },
+        world.runtime.options,
+      );
+    await expect(copyTo(name.replace("team/app", "team/other"))).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      message: expect.stringContaining("matchRepoDigestOrExact does not accept"),
+    });
+    await copyTo(name);
+    // What is kept with it is enough for a container, when nothing else is there any more.
+    await rm(folder, { recursive: true });
+    await createFrom(world, name, "app");
+    expect(world.asked).toEqual([]);
+  });
+
+  test("R19 come into the store from a folder only with signatures that are there and can be read", async () => {
+    await using world = await openSigningWorld(site);
+    const name = await world.push("team/app:1", "--sign-by", world.signer);
+    const folder = join(world.path, "folder");
+    const from = ["-q", "--src-tls-verify=false", `docker://${name}`];
+    await world.skopeo(
+      "--insecure-policy",
+      "copy",
+      "--remove-signatures",
+      ...from,
+      `dir:${folder}`,
+    );
+    const copy = (): Promise<unknown> =>
+      copyBetween(
+        { transport: "dir", path: folder },
+        { transport: "store", image: name },
+        world.runtime.options,
+      );
+    await expect(copy()).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      message: expect.stringContaining(`the signatures that dir:${folder} keeps`),
+    });
+    await writeFile(join(folder, "signature-1"), "no signature");
+    await expect(copy()).rejects.toMatchObject({ code: "ERR_POLICY_SIGNATURE_INVALID" });
+    expect(await world.runtime.runtime.images.listImages()).toEqual([]);
   });
 
   test("audit lets the image in, and tells what would have been denied", async () => {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 
+import { copyBetween, type CopyLocation, parseCopyLocation } from "@stowage/runtime-shim";
 import { buildIndex, hasPeer, writeOciLayout } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
@@ -57,6 +58,36 @@ describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry$
     const name = await pushSigned(world, "team/app:1");
     const { canonical } = await world.runtime.runtime.images.pull(name);
     await world.runtime.runtime.images.pull(canonical);
+  });
+
+  test.for([
+    ["oci", "signature"],
+    ["oci-archive", "signature"],
+    ["oci", "bundle"],
+  ] as const)("come into the store from %s: with the %s that was copied along", async (row) => {
+    const [transport, kind] = row;
+    await using world = await openWorld();
+    const name = await world.push("team/app:1");
+    if (kind === "signature") await attachSignature(name, site.image.descriptor, key);
+    else {
+      await attachBundle(name, site.image.descriptor, key);
+      await world.setPolicy({ type: "sigstoreBundle", keyPath: key.path });
+    }
+    const { options } = world.runtime;
+    const registry = parseCopyLocation(`docker://${name}`);
+    const store = parseCopyLocation(`store:${name}`);
+    const place = (path: string): CopyLocation => ({
+      transport,
+      path: join(world.path, path),
+      name: "it",
+    });
+    await copyBetween(registry, place("bare"), options);
+    await expect(copyBetween(place("bare"), store, options)).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+    });
+    await copyBetween(registry, place("whole"), { ...options, withReferrers: true });
+    await copyBetween(place("whole"), store, options);
+    expect(await world.runtime.runtime.images.listImages()).toMatchObject([{ names: [name] }]);
   });
 
   test("POL-X04, POL-X05 another tag of the same manifest needs matchRepository", async () => {

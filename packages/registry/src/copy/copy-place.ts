@@ -27,6 +27,8 @@ export interface CopySource extends ContentProvider, AsyncDisposable {
   hasContent?(descriptor: Descriptor, options?: TransportOptions): Promise<boolean>;
   /** What refers to `subject`. */
   referrers(subject: Digest, options?: TransportOptions): AsyncIterable<Descriptor>;
+  /** Signatures that are kept beside a manifest as files, where the place has such. */
+  signatureFiles?(manifest: Digest, options?: TransportOptions): Promise<readonly Uint8Array[]>;
   /** What another tag of the same repository or layout stands for, if there is one. */
   findTag(tag: Tag, options?: TransportOptions): Promise<FetchedManifest | undefined>;
 }

@@ -6,7 +6,7 @@
  * @module
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import {
   algorithmOf,
@@ -38,14 +38,17 @@ const LOCK_FILE = ".stowage.lock";
 // What makes up an image here, and nothing else that somebody may keep beside it.
 const OWN = /^(?:(?:sha512-)?[0-9a-f]{64,128}(?:\.manifest\.json|\.signature-\d+)?|signature-\d+)$/;
 
+// A policy does not look at more.
+const MAX_SIGNATURES = 128;
+
 /**
- * The image of a folder of skopeo's `dir:`. Signatures that lie beside it are not read.
+ * The image of a folder of skopeo's `dir:`, with the signatures that lie beside it.
  *
  * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if the folder holds none,
  *   `ERR_REGISTRY_NOT_FOUND` if there is no folder.
  */
 export async function openImageFolder(path: string): Promise<CopySource> {
-  const bytes = await readManifestFile(join(path, MANIFEST_FILE));
+  const bytes = await readSmallFile(join(path, MANIFEST_FILE));
   if (bytes === undefined) {
     await requireSource(path);
     throw invalidLayout(path, `it is no image folder: no ${MANIFEST_FILE}`);
@@ -66,10 +69,31 @@ export async function openImageFolder(path: string): Promise<CopySource> {
     fetchRoot: async () => root,
     fetchManifest,
     openContent: ({ digest }, options) => readBlob(join(path, nameOf(digest)), digest, options),
+    signatureFiles: (manifest, options) => {
+      const own = manifest === root.descriptor.digest ? "" : `${nameOf(manifest)}.`;
+      return readSignatures(join(path, `${own}signature-`), options);
+    },
     async *referrers() {},
     findTag: async () => undefined,
     async [Symbol.asyncDispose]() {},
   };
+}
+
+/** The files `signature-1` and so on, up to the first that is not there. */
+async function readSignatures(
+  prefix: string,
+  options?: TransportOptions,
+): Promise<readonly Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  for (;;) {
+    const bytes = await readSmallFile(`${prefix}${found.length + 1}`, options);
+    if (bytes === undefined) return found;
+    if (found.length === MAX_SIGNATURES) {
+      const what = `${prefix}*: more than ${MAX_SIGNATURES} of them`;
+      throw new RegistryError("ERR_REGISTRY_TOO_LARGE", what);
+    }
+    found.push(bytes);
+  }
 }
 
 /**
@@ -157,10 +181,14 @@ async function prepare(
   });
 }
 
-async function readManifestFile(file: string): Promise<Uint8Array | undefined> {
+/** A file as long as a manifest may be; `undefined` if there is none. */
+async function readSmallFile(
+  file: string,
+  options?: TransportOptions,
+): Promise<Uint8Array | undefined> {
   const found: Uint8Array[] = [];
   try {
-    const bytes = readBlob(file, MANIFEST_FILE);
+    const bytes = readBlob(file, basename(file), options);
     for await (const chunk of limited(bytes, file)) found.push(chunk);
     return Buffer.concat(found);
   } catch (error) {

@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { digestOf, parsePlatform } from "@stowage/content";
+import { type Digest, digestOf, parsePlatform } from "@stowage/content";
 import {
   copyImage,
   type CopySource,
@@ -145,6 +145,42 @@ describe("dir:", () => {
     await using folder = await tempDir();
     await make(join(folder.path, "manifest.json"));
     await expect(openImageFolder(folder.path)).rejects.toMatchObject({ code });
+  });
+
+  test("the signatures of a manifest are read in their order, up to the first that is missing", async () => {
+    await using folder = await tempDir();
+    const path = join(folder.path, "image");
+    await write(path, IMAGE);
+    const { digest } = IMAGE.descriptor;
+    const other = digestOf(Buffer.from("another"));
+    for (const [name, text] of [
+      ["signature-1", "one"],
+      ["signature-2", "two"],
+      ["signature-4", "four"],
+      [`${other.slice("sha256:".length)}.signature-1`, "of another"],
+    ] as const) {
+      await writeFile(join(path, name), text);
+    }
+    await using source = await openImageFolder(path);
+    const read = async (of: Digest): Promise<readonly string[] | undefined> =>
+      (await source.signatureFiles?.(of))?.map((bytes) => Buffer.from(bytes).toString());
+    expect(await read(digest)).toEqual(["one", "two"]);
+    expect(await read(other)).toEqual(["of another"]);
+    expect(await read(digestOf(Buffer.from("a third")))).toEqual([]);
+  });
+
+  test("signatures without end are not read to their end", async () => {
+    await using folder = await tempDir();
+    const path = join(folder.path, "image");
+    await write(path, IMAGE);
+    for (let at = 1; at <= 129; at += 1) await writeFile(join(path, `signature-${at}`), "x");
+    await using source = await openImageFolder(path);
+    await expect(source.signatureFiles?.(IMAGE.descriptor.digest)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_TOO_LARGE",
+    });
+    await rm(join(path, "signature-1"));
+    await symlink("/etc/hostname", join(path, "signature-1"));
+    await expect(source.signatureFiles?.(IMAGE.descriptor.digest)).resolves.toEqual([]);
   });
 
   test("a blob with other bytes than its name's is not copied on", async () => {

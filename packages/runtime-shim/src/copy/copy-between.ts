@@ -14,13 +14,13 @@ import type {
   RepositoryClient,
   TransferEvent,
 } from "@stowage/registry";
-import { DEFAULT_TAG, parseTag } from "@stowage/reference";
+import { DEFAULT_TAG, parseTag, type Reference } from "@stowage/reference";
 
 import { RuntimeError } from "../runtime-error.ts";
 import type { RegistryAccess, RuntimeOptions } from "../runtime-options.ts";
 import { createRuntime, type Runtime } from "../runtime.ts";
 import { wireRegistry } from "../wire-registry.ts";
-import { signatureRegistry } from "../wire-signature-source.ts";
+import { placeSignatures, signatureRegistry } from "../wire-signature-source.ts";
 import { type CopyLocation, formatCopyLocation } from "./copy-location.ts";
 import { countPull, digestIn } from "./pull-counts.ts";
 import { pullFrom } from "./store-destination.ts";
@@ -87,7 +87,8 @@ export async function copyBetween(
   await using source = await openSource(from, options, { runtime, repository });
   const names = { source: formatCopyLocation(from), destination: formatCopyLocation(to) };
   if (to.transport === "store") {
-    const signatures = origin && repository && signatureRegistry(origin, repository);
+    const signatures = ({ repository: name }: Reference): SignatureRegistry =>
+      origin && repository ? signatureRegistry(origin, repository) : placeSignatures(source, name);
     const place = { runtime: required(runtime), name: to.image, signatures };
     const copied = await copyToStore(source, place, options);
     return { ...names, ...copied };
@@ -215,7 +216,7 @@ async function copyToStore(
   place: {
     readonly runtime: Runtime;
     readonly name: string;
-    readonly signatures: SignatureRegistry | undefined;
+    readonly signatures: (name: Reference) => SignatureRegistry;
   },
   options: CopyBetweenOptions,
 ): Promise<Omit<CopyResult, "destination" | "source">> {

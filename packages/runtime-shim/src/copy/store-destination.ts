@@ -1,6 +1,7 @@
 import { ContentError, type Digest, type FetchedManifest, type Platform } from "@stowage/content";
 import type { OpenedImage, PulledImage, PullProgress } from "@stowage/image-service";
 import type { SignatureRegistry } from "@stowage/policy";
+import type { Reference } from "@stowage/reference";
 import type { CopySource } from "@stowage/registry";
 
 import type { Runtime } from "../runtime.ts";
@@ -16,8 +17,11 @@ export interface PullFromOptions {
   readonly onProgress?: ((event: PullProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly runtime: RuntimeOptions;
-  /** Where the policy finds signatures. None: an image that has to be signed is refused. */
-  readonly signatures?: SignatureRegistry | undefined;
+  /**
+   * Where the policy finds signatures of the image under the name that it goes by here. None: an
+   * image that has to be signed is refused.
+   */
+  readonly signatures?: ((name: Reference) => SignatureRegistry) | undefined;
 }
 
 /**
@@ -31,9 +35,9 @@ export async function pullFrom(
   { platform, onProgress, signal, runtime, signatures }: PullFromOptions,
 ): Promise<PulledImage> {
   const images = await wireImageService(store, runtime, (registries) => ({
-    async open() {
+    async open(reference) {
       const opened = lend(source);
-      if (signatures !== undefined) registries.set(opened, signatures);
+      if (signatures !== undefined) registries.set(opened, signatures(reference));
       return opened;
     },
   }));
