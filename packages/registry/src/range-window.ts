@@ -54,6 +54,7 @@ export class RangeWindow implements AsyncDisposable {
   readonly #signal: AbortSignal;
   readonly #ranges: Range[] = [];
   readonly #running = new Set<Promise<void>>();
+  #control: WidthControl | undefined;
   #next: number;
 
   /**
@@ -80,10 +81,9 @@ export class RangeWindow implements AsyncDisposable {
   /** The bytes from `start` on, until the end or until more connections do not help any more. */
   async *read(): ByteSource {
     const { connection, size, rate, maxWidth, onWidth } = this.#options;
-    let control: WidthControl | undefined;
     let told = 1;
     for (let position = this.start; position < size;) {
-      const width = control?.current ?? 2;
+      const width = this.#control?.current ?? 2;
       // One connection alone is better read without gaps between its ranges.
       if (width === 1 && this.#ranges.length === 0) return;
       if (width !== told) onWidth?.((told = width));
@@ -94,13 +94,12 @@ export class RangeWindow implements AsyncDisposable {
       const range = this.#ranges[0] as Range;
       for await (const chunk of this.#drain(range)) {
         position += chunk.byteLength;
-        control?.count(chunk.byteLength);
         yield chunk;
       }
       if (range.error !== undefined) return;
       this.#ranges.shift();
-      // The first range had a head start, and would make the others look fast.
-      control ??= new WidthControl({ rate, maxWidth });
+      // The first range was alone for a while, and would make two look slow.
+      this.#control ??= new WidthControl({ rate, maxWidth });
     }
   }
 
@@ -144,6 +143,8 @@ export class RangeWindow implements AsyncDisposable {
         }
         range.chunks.push(chunk);
         range.missing -= chunk.byteLength;
+        // As they come, not as they are passed on: that is in leaps, a range at a time.
+        this.#control?.count(chunk.byteLength);
         range.wake();
       }
       if (range.missing > 0) {

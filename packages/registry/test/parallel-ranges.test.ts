@@ -9,7 +9,7 @@ import { blobScript, tagOf } from "./support/blob-script.ts";
 import { type Script, type ScriptedServer, serve } from "./support/scripted-server.ts";
 
 const RATE = 4_000_000;
-const BLOB = randomBytes(7 * RATE);
+const BLOB = randomBytes(10 * RATE);
 const ETAG = tagOf(BLOB);
 const SLOW = { etag: ETAG, bytesPerSecond: RATE };
 const DESCRIPTOR = {
@@ -29,8 +29,9 @@ describe("a large blob from a slow server", { concurrent: true }, () => {
       slow(request, response, self);
     });
     const { isRight, widths } = await read(server);
-    expect([isRight, widths[0]]).toEqual([true, 2]);
-    expect(most).toBeGreaterThan(1);
+    // Each connection has a rate of its own here, so that one more always helps.
+    expect([isRight, widths.slice(0, 2)]).toEqual([true, [2, 3]]);
+    expect(most).toBeGreaterThan(2);
     const ranges = rangesOf(server);
     expect(new Set(ranges.map(({ condition }) => condition))).toEqual(new Set([ETAG]));
     const starts = ranges.map(({ first }) => first).toSorted((a, b) => a - b);
