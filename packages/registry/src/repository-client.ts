@@ -13,6 +13,7 @@ import { formatRepository, type Repository, type Tag } from "@stowage/reference"
 
 import { openBlob } from "./blobs.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
+import { embeddedContent } from "./embedded-content.ts";
 import { fetchManifest } from "./manifests.ts";
 import { withMirrors } from "./mirror-failure.ts";
 import { hasBlob, pushBlob, type PushBlobOptions, type PushedBlob } from "./push-blob.ts";
@@ -276,6 +277,12 @@ export class ConnectedRepository implements RepositoryClient {
     options: OpenContentOptions,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { digest } = descriptor;
+    const embedded = embeddedContent(descriptor);
+    if (embedded !== undefined) {
+      options.signal?.throwIfAborted();
+      yield embedded.subarray(options.offset ?? 0);
+      return;
+    }
     const { maxRangesPerBlob, onEvent } = this.#options;
     const { primary } = this.#options.sources(digest);
     const failures: string[] = [];

@@ -27,6 +27,28 @@ describe("openContent", () => {
     expect(await bytesOf(rest)).toEqual(BLOB.subarray(1_000_001));
   });
 
+  test("that the descriptor carries is asked of nobody; other bytes than it names are no content", async () => {
+    await using server = await serve(ranges(SMALL));
+    await using client = createRegistryClient({ plainHttp: true });
+    const repository = client.repository(parseRepository(`${server.host}/team/app`));
+    const carrying = (bytes: Uint8Array): Descriptor => ({
+      ...descriptorOf(SMALL),
+      data: Buffer.from(bytes).toString("base64"),
+    });
+    expect(await bytesOf(repository.openContent(carrying(SMALL)))).toEqual(SMALL);
+    const rest = repository.openContent(carrying(SMALL), { offset: 900 });
+    expect(await bytesOf(rest)).toEqual(SMALL.subarray(900));
+    const signal = AbortSignal.abort(new Error("enough"));
+    const stopped = bytesOf(repository.openContent(carrying(SMALL), { signal }));
+    await expect(stopped).rejects.toBe(signal.reason);
+    expect(server.requests).toEqual([]);
+    for (const wrong of [SMALL.with(1, (SMALL[1] ?? 0) ^ 1), SMALL.subarray(1), Buffer.alloc(0)]) {
+      server.requests.length = 0;
+      expect(await bytesOf(repository.openContent(carrying(wrong)))).toEqual(SMALL);
+      expect(server.requests).toHaveLength(1);
+    }
+  });
+
   test.for([
     ["smaller", { "content-length": "999" }],
     ["larger", { "content-length": "1001" }],
