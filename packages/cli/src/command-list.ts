@@ -28,7 +28,11 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "pull",
     args: "<ref>",
     summary: "pull an image; prints its canonical reference",
-    flags: [PLATFORM_FLAG, ...SOURCE_FLAGS],
+    flags: [
+      PLATFORM_FLAG,
+      ["--require-tag-match", "of NAME:TAG@DIGEST, fail if the tag is another digest by now"],
+      ...SOURCE_FLAGS,
+    ],
     load: async () => (await import("./commands/pull.ts")).pull,
   },
   {

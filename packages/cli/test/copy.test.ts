@@ -182,6 +182,25 @@ describe.skipIf(!hasPeer("docker-registry"))("push", () => {
     expect(told).toEqual({ repository, tags: lines });
   });
 
+  test("mounts what the registry has in the repository that it came from", async () => {
+    await using world = await openCliWorld();
+    await using registry = await startDockerRegistry();
+    const layout = await layoutOf(world, HOST);
+    const name = `${registry.host}/team/app:1`;
+    await world.ok("copy", PLAIN, layout, `docker://${name}`);
+    await world.ok("pull", PLAIN, name);
+    const to = `${registry.host}/other/app:1`;
+    const told = JSON.parse(await world.ok("--format=json", "push", PLAIN, name, to));
+    const blobs = HOST.blobs.size - 1;
+    expect(told).toMatchObject({ bytes: 0, blobs: { mounted: blobs, uploaded: 0 } });
+    // Where it came from may be gone by now, or be another registry's.
+    const gone = "registry.test/gone/app:1";
+    await world.ok("copy", layout, `store:${registry.host}/gone/app:1`);
+    await world.ok("tag", `${registry.host}/gone/app:1`, gone);
+    const again = `${registry.host}/third/app:1`;
+    expect(await world.ok("push", PLAIN, gone, again)).toBe(HOST.descriptor.digest);
+  });
+
   test("an index of which the store has a part is named as such by a registry that wants all", async () => {
     await using world = await openCliWorld();
     await using registry = await startDockerRegistry();

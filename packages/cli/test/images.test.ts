@@ -34,6 +34,18 @@ describe("pull", () => {
     ]);
   });
 
+  test("R3 --require-tag-match: a tag that names another digest than the reference is a failure", async () => {
+    await using world = await openCliWorld();
+    const tls = "--tls-verify=false";
+    const pinned = `${world.image}@${world.digest}`;
+    await world.ok("pull", tls, "--require-tag-match", pinned);
+    await world.put("shell", "1", { layers: [] });
+    const moved = await world.run(["--format", "json", "pull", tls, "--require-tag-match", pinned]);
+    expect(moved.code).not.toBe(0);
+    expect(JSON.parse(moved.stderr).error.code).toBe("ERR_IMAGE_TAG_MISMATCH");
+    expect((await world.run(["pull", tls, pinned])).code).toBe(0);
+  });
+
   test("tells progress on stderr, and nothing there with --quiet", async () => {
     await using world = await openCliWorld();
     const told = await world.run(["pull", "--tls-verify=false", world.image]);

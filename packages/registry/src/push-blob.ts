@@ -77,6 +77,12 @@ export async function hasBlob(
   return length === undefined || Number(length) === size;
 }
 
+const UNMOUNTABLE = [
+  "ERR_REGISTRY_AUTH_FAILED",
+  "ERR_REGISTRY_DENIED",
+  "ERR_REGISTRY_NOT_FOUND",
+] as const;
+
 /**
  * Brings a blob to a repository: not at all if it is there, by a mount if it may be, else by an
  * upload, which is taken up again where it broke.
@@ -95,8 +101,8 @@ export async function pushBlob(
     try {
       session = await mountBlob(connection, digest, from, signal);
     } catch (error) {
-      // Who may push here need not be allowed to read there.
-      if (!hasErrorCode(error, "ERR_REGISTRY_AUTH_FAILED", "ERR_REGISTRY_DENIED")) throw error;
+      // Who may push here need not be allowed to read there, and there may be nothing any more.
+      if (!hasErrorCode(error, ...UNMOUNTABLE)) throw error;
       continue;
     }
     if (session === undefined) return "mounted";

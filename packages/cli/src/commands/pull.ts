@@ -16,6 +16,7 @@ export const pull: RunCommand = async (context, { args, flags }) => {
   const { onProgress } = progress;
   const pulled = await runtime.images.pull(reference, {
     platform,
+    requireTagMatch: flags["requireTagMatch"] === true,
     onProgress,
     signal: context.signal,
   });

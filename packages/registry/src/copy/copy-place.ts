@@ -14,7 +14,7 @@ import type { TransportOptions } from "../transport.ts";
 export interface CopySource extends ContentProvider, AsyncDisposable {
   /** As people write it, for messages. */
   readonly name: string;
-  /** Its repository, if it is a registry's, so that blobs may be mounted within the registry. */
+  /** The repository that it is or came from, so that blobs may be mounted within its registry. */
   readonly repository?: Repository | undefined;
   /** The manifest or index that the name stands for. */
   fetchRoot(options?: TransportOptions): Promise<FetchedManifest>;

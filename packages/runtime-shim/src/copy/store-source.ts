@@ -7,7 +7,7 @@ import {
 } from "@stowage/content";
 import type { ImageStatus } from "@stowage/image-service";
 import type { CopySource } from "@stowage/registry";
-import { parseReference } from "@stowage/reference";
+import { parseReference, parseRepository } from "@stowage/reference";
 import type { ImageManifestRecord } from "@stowage/store";
 
 import type { Runtime } from "../runtime.ts";
@@ -52,6 +52,7 @@ export async function openStoreSource(
   const lease = await store.createLease({ blobs, signal });
   return {
     name: `store:${image}`,
+    ...(way.repository !== undefined && { repository: parseRepository(way.repository) }),
     fetchRoot: (wait) => fetch(root, wait),
     fetchManifest: fetch,
     hasContent,
