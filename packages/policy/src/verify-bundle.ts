@@ -7,6 +7,9 @@ import type { SigstoreKey } from "./sigstore-key.ts";
 import type { TimestampToken } from "./timestamp-token.ts";
 import type { TrustedRoot } from "./trusted-root.ts";
 
+/** How many proofs of each kind it takes. */
+export type VerifierThresholds = ConstructorParameters<typeof Verifier>[1];
+
 /**
  * Resolves to who signed, as the sigstore project's verifier finds it.
  *
@@ -17,7 +20,7 @@ export async function verifyBundle(
   { bundle, tokens }: ReadBundle,
   root: TrustedRoot,
   key: SigstoreKey | undefined,
-  thresholds: ConstructorParameters<typeof Verifier>[1],
+  thresholds: VerifierThresholds,
 ): Promise<Signer> {
   const { toSignedEntity, toTrustMaterial, Verifier } = await import("@sigstore/verify");
   try {
