@@ -160,7 +160,7 @@ test("a policy file that was named is named again by the command that mends it",
   expect(refused.code).toBe(7);
   const [, command = ""] = /`stowage (.*)`/.exec(refused.stderr) ?? [];
   const mend = await world.run(["--trust", world.host], {
-    wrap: ["sh", "-c", `main="$1 $2 $3"; shift 3; $main ${command} "$@"`, "sh"],
+    wrap: ["sh", "-c", `main="$1 $2"; shift 2; $main ${command} "$@"`, "sh"],
   });
   expect(mend).toMatchObject({ code: 0, stdout: `${file}\n` });
   expect(await world.run(pull)).toMatchObject({ code: 0 });

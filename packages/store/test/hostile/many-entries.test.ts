@@ -63,10 +63,12 @@ describe("archives of many entries", () => {
   });
 });
 
+/** Milliseconds of processor time, which other work on the machine has no part in. */
 async function unpackTime(archive: Buffer): Promise<number> {
-  const start = performance.now();
+  const start = process.cpuUsage();
   await unpackOnly(archive);
-  return performance.now() - start;
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1000;
 }
 
 async function unpackOnly(archive: Buffer): Promise<{ readonly code?: unknown }> {
