@@ -6,10 +6,10 @@ import { compare } from "./compare.ts";
 import { multiplyImages } from "./many-images.ts";
 import { measureProcess } from "./measure-process.ts";
 import { stowagePuller } from "./pullers.ts";
-import { summarize } from "./pull-row.ts";
 import { layersOf } from "./real-image.ts";
 import type { RowOptions, RowResult } from "./rows.ts";
 import { BUILT, placeDir, setStage, writeOpenPolicy } from "./stage.ts";
+import { summarize } from "./summarize.ts";
 
 const IMAGES = 5000;
 const TARGET_MS = 500;
@@ -23,7 +23,7 @@ export async function benchList(options: RowOptions): Promise<RowResult> {
   await using stage = await setStage(layersOf("tiny", 1), "gzip", main);
   await using folder = await placeDir("tmpfs");
   const policy = await writeOpenPolicy(folder.path);
-  await using puller = stowagePuller(main)(folder.path, policy);
+  await using puller = await stowagePuller(main)(folder.path, policy);
   await puller.reset();
   await measureProcess(puller.pull(stage.reference));
   const root = join(folder.path, "stowage");

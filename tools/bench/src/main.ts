@@ -1,51 +1,55 @@
+import { mkdir, writeFile } from "node:fs/promises";
 import { loadavg } from "node:os";
-import { parseArgs } from "node:util";
+import { join } from "node:path";
 
+import { type BenchArguments, parseBenchArguments } from "./bench-arguments.ts";
+import { growthReport } from "./growth-report.ts";
+import { partsReport } from "./parts-report.ts";
+import { installedPeers, missingFor, PEERS_TO_COMPARE } from "./pullers.ts";
+import type { Report } from "./report.ts";
 import { formatTable } from "./result-table.ts";
-import { DEFAULT_ROW_OPTIONS, type Place, type RowResult, ROWS } from "./rows.ts";
+import { type RowResult, ROWS } from "./rows.ts";
+import { isMet } from "./summarize.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    size: { type: "string" },
-    layers: { type: "string" },
-    pairs: { type: "string" },
-    runs: { type: "string" },
-    scale: { type: "string" },
-    peers: { type: "string" },
-    places: { type: "string" },
-    json: { type: "boolean", default: false },
-  },
-});
-
-const number = (text: string | undefined, usual: number): number => {
-  const value = text === undefined ? usual : Number(text);
-  if (!Number.isFinite(value) || value <= 0) throw new Error(`${text} is no number over 0`);
-  return value;
+const parsed = parseBenchArguments(process.argv.slice(2));
+const tell = (text: string): void => {
+  if (!parsed.json) process.stdout.write(text);
 };
-const options = {
-  size: number(values.size, DEFAULT_ROW_OPTIONS.size),
-  layers: number(values.layers, DEFAULT_ROW_OPTIONS.layers),
-  pairs: number(values.runs ?? values.pairs, DEFAULT_ROW_OPTIONS.pairs),
-  scale: number(values.scale, 1),
-  ...(values.peers !== undefined && { peers: values.peers.split(",") }),
-  ...(values.places !== undefined && { places: values.places.split(",").map(place) }),
-};
-const results: RowResult[] = [];
-for (const name of positionals.length > 0 ? positionals : Object.keys(ROWS)) {
-  const row = ROWS[name];
-  if (row === undefined)
-    throw new Error(`no row ${name}; there are ${Object.keys(ROWS).join(", ")}`);
-  const found = [await row(options)].flat();
-  results.push(...found);
-  if (!values.json) process.stdout.write(`${formatTable(found)}\n`);
-}
+const reports = { growth: growthReport, parts: partsReport, rows: rowsReport };
+const report = await reports[parsed.what](parsed, tell);
 const load = loadavg().map((value) => value.toFixed(1));
-if (values.json) process.stdout.write(`${JSON.stringify({ load, results }, null, 2)}\n`);
+const json = `${JSON.stringify({ load, ...report.data }, null, 2)}\n`;
+if (parsed.json) process.stdout.write(json);
 else process.stdout.write(`load of the machine: ${load.join(", ")}\n`);
-process.exitCode = results.every(({ ratio, target }) => ratio <= target) ? 0 : 1;
+if (parsed.out !== undefined) {
+  await mkdir(parsed.out, { recursive: true });
+  const files = {
+    [`${parsed.what}.json`]: json,
+    [`${parsed.what}.txt`]: report.text,
+    ...report.files,
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(parsed.out, name), text);
+}
+process.exitCode = report.isGood ? 0 : 1;
 
-function place(text: string): Place {
-  if (text === "disk" || text === "tmpfs") return text;
-  throw new Error(`${text} is no place; there are disk and tmpfs`);
+async function rowsReport(
+  { names, options }: BenchArguments,
+  tellNow: (text: string) => void,
+): Promise<Report> {
+  const results: RowResult[] = [];
+  const texts: string[] = [];
+  const say = (text: string): void => {
+    texts.push(text);
+    tellNow(text);
+  };
+  const absent = Object.keys(PEERS_TO_COMPARE).filter((name) => !installedPeers().includes(name));
+  for (const name of options.peers === undefined ? absent : []) {
+    say(`${name} is left out: ${missingFor(name).join(", ")} is not installed\n`);
+  }
+  for (const name of names) {
+    const found = [(await ROWS[name]?.(options)) ?? []].flat();
+    results.push(...found);
+    say(`${formatTable(found)}\n`);
+  }
+  return { data: { results, absent }, text: texts.join(""), isGood: results.every(isMet) };
 }

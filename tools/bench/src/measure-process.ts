@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** A program and what it is called with. */
 export interface BenchCommand {
@@ -21,6 +21,8 @@ export interface ProcessCost {
 }
 
 const LOOK_EVERY_MS = 10;
+/** To find a program's children takes a look at each of its threads. */
+const CHILDREN_EVERY_MS = 50;
 const TICK_MS = 10;
 
 /**
@@ -41,11 +43,18 @@ export async function measureProcess(command: BenchCommand): Promise<ProcessCost
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
   let own = 0;
   let together = 0;
+  let below: readonly number[] = [];
+  let lookedAt = Number.NEGATIVE_INFINITY;
   // The kernel keeps the high-water mark itself, so that only the last moments can be missed.
   const look = setInterval(() => {
     own = Math.max(own, memoryOf(child.pid, "VmHWM"));
-    const below = descendantsOf(child.pid).map((pid) => memoryOf(pid, "VmRSS"));
-    together = Math.max(together, memoryOf(child.pid, "VmRSS") + sum(below));
+    if (performance.now() - lookedAt >= CHILDREN_EVERY_MS) {
+      lookedAt = performance.now();
+      below = descendantsOf(child.pid);
+    }
+    if (below.length === 0) return;
+    const resident = [child.pid, ...below].map((pid) => memoryOf(pid, "VmRSS"));
+    together = Math.max(together, sum(resident));
   }, LOOK_EVERY_MS);
   const [code] = (await once(child, "close")) as [number | null];
   const milliseconds = performance.now() - started;
@@ -86,9 +95,20 @@ function memoryOf(pid: number | undefined, field: "VmHWM" | "VmRSS"): number {
   return Number(line?.[1] ?? 0) * 1024;
 }
 
+/** The kernel has a child with the thread that started it, whichever that was. */
 function descendantsOf(pid: number | undefined): readonly number[] {
-  const children = readProc(`${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
+  const lists = threadsOf(pid).map((thread) => readProc(`${pid}/task/${thread}/children`));
+  const children = lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
   return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+/** None, once the process has ended. */
+function threadsOf(pid: number | undefined): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 /** Sets the high-water mark to what is resident now. */

@@ -1,10 +1,10 @@
-import { rm } from "node:fs/promises";
-
-import { compare, type Compared, median } from "./compare.ts";
-import { installedPullers, PEER_PULLERS, stowagePuller } from "./pullers.ts";
+import { compare, type Compared } from "./compare.ts";
+import { countEntries, type Peer, type Puller } from "./puller.ts";
+import { installedPeers, missingFor, PEERS_TO_COMPARE, stowagePuller } from "./pullers.ts";
 import { type ImageKind, layersOf } from "./real-image.ts";
 import type { Place, RowOptions, RowResult } from "./rows.ts";
-import { BUILT, placeDir, setStage, writeOpenPolicy } from "./stage.ts";
+import { BUILT, placeDir, setStage, settle, writeOpenPolicy } from "./stage.ts";
+import { failed, summarize } from "./summarize.ts";
 
 const PLACES: readonly Place[] = ["tmpfs", "disk"];
 
@@ -13,17 +13,20 @@ export async function benchPull(
   kind: ImageKind,
   options: RowOptions,
 ): Promise<readonly RowResult[]> {
-  const { main = BUILT, scale = 1, peers = installedPullers(), places = PLACES } = options;
+  const { main = BUILT, scale = 1, peers = installedPeers(), places = PLACES } = options;
   const compression = kind.endsWith("-zstd") ? "zstd" : "gzip";
   await using stage = await setStage(layersOf(kind, scale), compression, main);
+  const { reference, image } = stage;
   const results: RowResult[] = [];
   for (const place of places) {
-    for (const peer of peers) {
-      const about = { row: kind, peer, place, target: targetOf(kind, peer, place) };
+    for (const name of peers) {
+      const about = { row: kind, peer: name, place, image, ...targetsOf(kind, name, place) };
       try {
-        const { reference } = stage;
-        const compared = await comparePulls(reference, peer, place, options.pairs, main);
-        results.push(summarize(about, compared));
+        const peer = requirePeerOf(name);
+        if (peer.places?.includes(place) === false) continue;
+        const setting = await peer.setting?.();
+        const compared = await comparePulls({ ...options, main, reference, peer, place });
+        results.push({ ...summarize(about, compared), ...(setting !== undefined && { setting }) });
       } catch (error) {
         results.push(failed(about, error));
       }
@@ -32,67 +35,71 @@ export async function benchPull(
   return results;
 }
 
-async function comparePulls(
-  reference: string,
-  peer: string,
-  place: Place,
-  pairs: number,
-  main: readonly string[],
-): Promise<Compared> {
+interface PullComparison {
+  readonly reference: string;
+  readonly peer: Peer;
+  readonly place: Place;
+  readonly pairs: number;
+  readonly main: readonly string[];
+  readonly dropsCache?: boolean;
+}
+
+/** The stores of both are gone before each run, and what either left to be written is written. */
+async function comparePulls(comparison: PullComparison): Promise<Compared> {
+  const { reference, peer, place, pairs, main, dropsCache = false } = comparison;
   await using folder = await placeDir(place);
   const policy = await writeOpenPolicy(folder.path);
-  const create = PEER_PULLERS[peer];
-  if (create === undefined) {
-    throw new Error(`no peer ${peer}; there are ${Object.keys(PEER_PULLERS).join(", ")}`);
-  }
-  await using ours = stowagePuller(main)(folder.path, policy);
-  await using theirs = create(folder.path, policy);
-  const compared = await compare({
+  await using ours = await stowagePuller(main)(folder.path, policy);
+  await using theirs = await peer.create(folder.path, policy);
+  const entries = new Map<Puller, number>();
+  let running = ours;
+  const prepare = async (puller: Puller) => {
+    running = puller;
+    await (puller === ours ? theirs : ours).clear();
+    await puller.reset();
+    await settle(folder.path, dropsCache);
+    return puller.pull(reference);
+  };
+  return await compare({
     pairs,
-    async ours() {
-      await ours.reset();
-      return ours.pull(reference);
-    },
-    async theirs() {
-      await theirs.reset();
-      return theirs.pull(reference);
+    ours: () => prepare(ours),
+    theirs: () => prepare(theirs),
+    async check() {
+      // Once each, in the runs that do not count.
+      if (entries.has(running)) return;
+      entries.set(running, await running.withRoot(reference, countEntries));
+      requireSame([...entries.values()]);
     },
   });
-  await rm(policy);
-  return compared;
 }
 
-/** The part of a peer's time that a row may take. */
-function targetOf(kind: ImageKind, peer: string, place: Place): number {
+function requireSame(counts: readonly number[]): void {
+  const [our = 0, their = our] = counts;
+  if (our === their && our > 0) return;
+  throw new Error(`what we pulled has ${our} entries, what they pulled has ${their}`);
+}
+
+function requirePeerOf(name: string): Peer {
+  const peer = PEERS_TO_COMPARE[name];
+  if (peer === undefined) {
+    throw new Error(`no peer ${name}; there are ${Object.keys(PEERS_TO_COMPARE).join(", ")}`);
+  }
+  const missing = missingFor(name);
+  if (missing.length > 0) throw new Error(`${missing.join(", ")} is not installed`);
+  return peer;
+}
+
+/** The part of a peer's time, and of its processor time, that a row may take. */
+function targetsOf(
+  kind: ImageKind,
+  peer: string,
+  place: Place,
+): Pick<RowResult, "cpuTarget" | "target"> {
   const isLarge = kind === "small-files" || kind.startsWith("usr");
-  if (!isLarge) return 1;
-  if (place === "disk") return 1 / 2;
-  if (kind === "usr-zstd") return 1 / 3;
-  return peer === "containerd" ? 1 / 4 : 1 / 5;
-}
-
-/** What a comparison comes to. */
-export function summarize(
-  about: Pick<RowResult, "peer" | "place" | "row" | "target">,
-  { ours, theirs, ratio, ratios }: Compared,
-): RowResult {
-  return {
-    ...about,
-    ratio,
-    ratioMin: Math.min(...ratios),
-    ratioMax: Math.max(...ratios),
-    oursMs: median(ours.map(({ milliseconds }) => milliseconds)),
-    theirsMs: median(theirs.map(({ milliseconds }) => milliseconds)),
-    oursCpuMs: median(ours.map(({ cpuMs }) => cpuMs)),
-    theirsCpuMs: median(theirs.map(({ cpuMs }) => cpuMs)),
-    cpuRatio: median(ours.map(({ cpuMs }, at) => cpuMs / (theirs[at]?.cpuMs ?? Number.NaN))),
-    oursPeakBytes: Math.max(...ours.map(({ peakBytes }) => peakBytes)),
-    theirsPeakBytes: Math.max(...theirs.map(({ peakBytes }) => peakBytes)),
-  };
-}
-
-function failed(about: Pick<RowResult, "row" | "target">, error: unknown): RowResult {
-  const none = { ratio: Number.NaN, oursMs: Number.NaN, theirsMs: Number.NaN };
-  const failure = error instanceof Error ? error.message : String(error);
-  return { ...about, ...none, oursPeakBytes: 0, theirsPeakBytes: 0, failure };
+  if (!isLarge) return { target: 1 };
+  const isContainerd = peer.startsWith("containerd");
+  const cpu = isContainerd && !kind.endsWith("-zstd") ? { cpuTarget: 1 / 3 } : {};
+  if (place === "disk") return { target: 1 / 2, ...cpu };
+  if (kind === "usr-zstd") return { target: 1 / 3 };
+  return { target: isContainerd ? 1 / 4 : 1 / 5, ...cpu };
 }

@@ -1,7 +1,10 @@
 import { benchCopy } from "./copy-row.ts";
 import { benchHere } from "./here-row.ts";
+import type { ImageFacts } from "./image-layout.ts";
 import { benchList } from "./list-row.ts";
+import { benchMemory } from "./memory-row.ts";
 import { benchPull } from "./pull-row.ts";
+import { benchStart } from "./start-row.ts";
 import { benchVersion } from "./version-row.ts";
 
 /** How large a row's stage is. */
@@ -16,6 +19,8 @@ export interface RowOptions {
   readonly peers?: readonly string[];
   /** Where stores lie. @defaultValue both */
   readonly places?: readonly Place[];
+  /** Whether the kernel's cache of files is emptied before each pull, too. @defaultValue false */
+  readonly dropsCache?: boolean;
   /** Node's arguments for the command line. @defaultValue as it was built */
   readonly main?: readonly string[];
 }
@@ -36,13 +41,23 @@ export interface RowResult {
   /** Medians. */
   readonly oursMs: number;
   readonly theirsMs: number;
+  /** The least and the most. */
+  readonly oursRange?: readonly [number, number];
+  readonly theirsRange?: readonly [number, number];
   readonly oursCpuMs?: number;
   readonly theirsCpuMs?: number;
   /** The median of the pairs. */
   readonly cpuRatio?: number;
+  readonly cpuTarget?: number;
   /** The most of all runs. */
   readonly oursPeakBytes: number;
   readonly theirsPeakBytes: number;
+  /** What was pulled. */
+  readonly image?: ImageFacts;
+  /** How the peer was set, where that is not by default. */
+  readonly setting?: string;
+  /** What else was seen. */
+  readonly note?: string;
   /** Why there are no figures. */
   readonly failure?: string;
 }
@@ -62,6 +77,8 @@ export const ROWS: Readonly<Record<string, Row>> = {
   here: benchHere,
   version: benchVersion,
   list: benchList,
+  start: benchStart,
+  memory: benchMemory,
 };
 
 export const DEFAULT_ROW_OPTIONS: RowOptions = { size: 500, layers: 7, pairs: 5 };

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 
 import { startDockerRegistry } from "@stowage/testkit";
 
+import type { ImageFacts } from "./image-layout.ts";
 import type { RealFile } from "./real-files.ts";
 import { writeRealImage } from "./real-image.ts";
 import type { Place } from "./rows.ts";
@@ -31,9 +32,16 @@ export async function clear(path: string): Promise<void> {
 }
 
 /** An image in a registry of its own; both go when the scope ends. */
-export interface Stage extends AsyncDisposable {
-  /** Where it is, without a transport. */
-  readonly reference: string;
+export interface Stage extends PushedImage, AsyncDisposable {}
+
+/**
+ * Has all that waits to be written on a file system written, so that no run pays for another's.
+ *
+ * @param dropsCache - Whether the kernel also forgets what it has read, of the whole machine.
+ */
+export async function settle(path: string, dropsCache: boolean): Promise<void> {
+  await run("sync", ["-f", path]);
+  if (dropsCache) await writeFile("/proc/sys/vm/drop_caches", "3");
 }
 
 /** Makes an image from files, starts a registry, and pushes the image. */
@@ -43,18 +51,35 @@ export async function setStage(
   main: readonly string[],
 ): Promise<Stage> {
   const registry = await startDockerRegistry();
-  const reference = `${registry.host}/bench/image:it`;
-  await using folder = await placeDir("disk");
   try {
-    const layout = join(folder.path, "image");
-    await writeRealImage(layout, layers, compression);
-    const copy = ["--quiet", "copy", "--tls-verify=false", `oci:${layout}:it`];
-    await run(process.execPath, [...main, ...copy, `docker://${reference}`]);
+    const write = (layout: string) => writeRealImage(layout, layers, compression);
+    const pushed = await pushImage(`${registry.host}/bench/image:it`, main, write);
+    return { ...pushed, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() };
   } catch (error) {
     await registry[Symbol.asyncDispose]();
     throw error;
   }
-  return { reference, [Symbol.asyncDispose]: () => registry[Symbol.asyncDispose]() };
+}
+
+/** An image in a registry. */
+export interface PushedImage {
+  /** Where it is, without a transport. */
+  readonly reference: string;
+  readonly image: ImageFacts;
+}
+
+/** @param write - Writes the image into a new OCI layout, under the name `it`. */
+export async function pushImage(
+  reference: string,
+  main: readonly string[],
+  write: (layout: string) => Promise<ImageFacts>,
+): Promise<PushedImage> {
+  await using folder = await placeDir("disk");
+  const layout = join(folder.path, "image");
+  const image = await write(layout);
+  const copy = ["--quiet", "copy", "--tls-verify=false", `oci:${layout}:it`];
+  await run(process.execPath, [...main, ...copy, `docker://${reference}`]);
+  return { reference, image };
 }
 
 /** Writes a policy that accepts everything. */

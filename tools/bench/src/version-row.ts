@@ -1,7 +1,7 @@
 import { compare } from "./compare.ts";
-import { summarize } from "./pull-row.ts";
 import type { RowOptions, RowResult } from "./rows.ts";
 import { BUILT } from "./stage.ts";
+import { summarize } from "./summarize.ts";
 
 const TARGET = 1.3;
 

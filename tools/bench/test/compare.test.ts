@@ -44,6 +44,14 @@ test("what a process and its children take of the processors counts", async () =
   expect(cpuMs).toBeGreaterThanOrEqual(300);
 });
 
+test("a child counts, whichever thread of a process has started it", async () => {
+  const large = "globalThis.kept = Buffer.alloc(1e8, 1); setTimeout(() => {}, 300)";
+  const start = `require("node:child_process").spawnSync(process.execPath, ["-e", ${JSON.stringify(large)}])`;
+  const thread = `new (require("node:worker_threads").Worker)(${JSON.stringify(start)}, { eval: true })`;
+  const { peakBytes } = await measureProcess(node(thread));
+  expect(peakBytes).toBeGreaterThan(1.5e8);
+});
+
 test("what a daemon takes for it counts as well", async () => {
   const busy = "setInterval(() => { const end = Date.now() + 50; while (Date.now() < end); }, 50)";
   const daemon = spawn(process.execPath, ["-e", busy]);

@@ -1,14 +1,13 @@
-import { fileURLToPath } from "node:url";
-
 import { hasPeer } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { benchList } from "../src/list-row.ts";
-import { benchPull, summarize } from "../src/pull-row.ts";
+import { benchPull } from "../src/pull-row.ts";
 import { formatTable } from "../src/result-table.ts";
+import { isMet, summarize } from "../src/summarize.ts";
+import { SOURCE_MAIN } from "./support/source-main.ts";
 
-const MAIN = fileURLToPath(import.meta.resolve("stowage")).replace(/index\.[jt]s$/, "main.ts");
-const main = ["--conditions=@stowage/source", MAIN];
+const main = SOURCE_MAIN;
 const NEEDED = ["docker-registry", "tar", "gzip", "skopeo", "umoci"];
 const MISSING = [
   ...(process.getuid?.() === 0 ? [] : ["root"]),
@@ -50,4 +49,19 @@ test("a ratio is told as the median of the pairs, with the least and the most", 
   const found = summarize({ row: "r", target: 1 }, compared);
   expect(found).toMatchObject({ ratioMin: 0.25, ratioMax: 1.5, oursMs: 2, cpuRatio: 0.5 });
   expect(formatTable([found])).toMatch(/0\.50 \(0\.25–1\.50\)\s+1\.00 met/);
+});
+
+test("a row with a target for processor time is met only if both are", () => {
+  const row = {
+    row: "r",
+    target: 1 / 4,
+    oursMs: 1,
+    theirsMs: 4,
+    oursPeakBytes: 1,
+    theirsPeakBytes: 1,
+  };
+  expect(isMet({ ...row, ratio: 0.2, cpuRatio: 0.5 })).toBe(true);
+  expect(isMet({ ...row, ratio: 0.2, cpuRatio: 0.3, cpuTarget: 1 / 3 })).toBe(true);
+  expect(isMet({ ...row, ratio: 0.2, cpuRatio: 0.5, cpuTarget: 1 / 3 })).toBe(false);
+  expect(isMet({ ...row, ratio: 0.3, cpuRatio: 0.1, cpuTarget: 1 / 3 })).toBe(false);
 });
