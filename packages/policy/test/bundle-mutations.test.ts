@@ -47,6 +47,16 @@ describe("a good bundle with one field or one bit of it changed", () => {
     ]);
   });
 
+  test("does not count if bits of a checkpoint that stand for nothing are others", async () => {
+    for (const [line, allowed] of [
+      ["\u2014 witness.example.com AAAAAAAAAAA=\n", true],
+      ["\u2014 witness.example.com AAAAAAAAAAB=\n", false],
+    ] as const) {
+      const bundle = await sigstore.bundle({ log: "v2", witnesses: [line] });
+      expect((await judgeOne(byIdentity(), bundleSignature(bundle))).allowed).toBe(allowed);
+    }
+  });
+
   test("counts if only the number of an entry is another that no promise has", async () => {
     const bundle = await sigstore.bundle({ promise: false, timestamp: true });
     expect(await changeable(bundle, byIdentity())).toEqual([
