@@ -97,7 +97,8 @@ class IncrementalTarReader implements TarReader {
   }
 
   finish(): void {
-    if (this.#body !== "none" || this.#padding > 0 || this.#blockBytes > 0) {
+    // The padding of the last entry may be left out, as some writers do: its content is whole.
+    if (this.#body !== "none" || this.#blockBytes > 0) {
       throw invalid("the archive ends in the middle of an entry");
     }
     if (this.#pax || this.#longName || this.#longLink || this.#sparseHeader) {

@@ -13,6 +13,8 @@ const BLOCK = Buffer.alloc(512);
 describe("where an archive ends", () => {
   test.for([
     ["no end blocks", file],
+    ["no padding behind the content, as umoci insert leaves it", file.subarray(0, 512 + 7)],
+    ["padding that is cut", file.subarray(0, 1000)],
     ["one end block", Buffer.concat([file, BLOCK])],
     ["many end blocks", Buffer.concat([file, Buffer.alloc(20 * 512)])],
     ["9,000 zeros that are no whole block", Buffer.concat([file, Buffer.alloc(9000)])],
@@ -36,7 +38,6 @@ describe("where an archive ends", () => {
 
   test.for([
     ["in content", rawEntry({ name: "f", body: "x".repeat(600) }).subarray(0, 700)],
-    ["in padding", rawEntry({ name: "f", body: "x".repeat(600) }).subarray(0, 1400)],
     ["in a header", file.subarray(0, 300)],
     ["behind an extended header", rawEntry({ name: "f", pax: [["mtime", "1"]] }).subarray(0, 1024)],
   ] as const)("T32 an archive that is cut %s is refused", async ([, archive]) => {
