@@ -8,15 +8,17 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 
 import { createInflater } from "../linux/isal.ts";
+import { createZstdDecompressor } from "../linux/libzstd.ts";
 import { StoreError } from "../store-error.ts";
 import { abortRing, RingAbortedError, RingWriter } from "./chunk-ring.ts";
 import { type ChunkSink, writeChunk } from "./chunk-sink.ts";
-import { decompress, detectCompression } from "./decompress.ts";
+import { decompress, detectCompression, WINDOW_LOG_MAX } from "./decompress.ts";
 import { GrowthAbortedError, GrowthReader } from "./growing-file.ts";
 import { gunzipMembers } from "./gunzip-members.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import type { DecodedBlob, DecodeJob, GrowingBlob } from "./unpack-job.ts";
 import { answerJobs, reportDigest, reportProgress } from "./unpack-thread.ts";
+import { unzstdFrames } from "./unzstd-frames.ts";
 
 const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
@@ -53,6 +55,11 @@ async function unpack(
   const inflater = compression === "gzip" ? createInflater() : undefined;
   if (inflater) {
     gunzipMembers(inflater, whole, sink);
+    return;
+  }
+  using unpacker = compression === "zstd" ? createZstdDecompressor(WINDOW_LOG_MAX) : undefined;
+  if (unpacker) {
+    unzstdFrames(unpacker, whole, sink, limits.maxFrames);
     return;
   }
   const lasting = compression === "none" ? whole : copied(whole);

@@ -18,7 +18,8 @@ export type Compression = "gzip" | "none" | "zstd";
 const CHUNK_BYTES = 256 * 1024;
 const SMALL_FRAME_BYTES = 64 * 1024;
 const SMALL_CONTENT_BYTES = 1024 * 1024;
-const WINDOW_LOG_MAX = 27;
+/** The most memory that a zstd frame may want: 128 MiB, as a power of two. */
+export const WINDOW_LOG_MAX = 27;
 const ZSTD_PARAMS = { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX };
 
 const UNSUPPORTED: readonly (readonly [string, string])[] = [
