@@ -33,7 +33,6 @@ const COPIERS: Readonly<Record<string, (reference: string, layout: string) => re
     crane: (reference, layout) => ["pull", "--insecure", "--format=oci", reference, layout],
     oras: (reference, layout) => [
       "copy",
-      "--no-tty",
       "--from-plain-http",
       "--to-oci-layout",
       reference,

@@ -24,7 +24,7 @@ export const umociPuller: PullerFactory = directoryPuller(
 /** `oras copy` into an OCI layout, and `umoci unpack` of that. */
 export const orasPuller: PullerFactory = directoryPuller(
   [
-    '"$1" copy --no-tty --from-plain-http --to-oci-layout "$3" "$4/image:it"',
+    '"$1" copy --from-plain-http --to-oci-layout "$3" "$4/image:it"',
     '"$2" unpack --image "$4/image:it" "$4/bundle"',
   ],
   ["oras", "umoci"],
