@@ -235,7 +235,8 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "policy explain",
     args: "<image>",
-    summary: "tell what the signature policy says about an image, and why",
+    summary:
+      "tell what the signature policy says about an image, also dir:PATH and oci:PATH, and why",
     flags: [["--local", "ask about the image in the store, by name or ID"], ...SOURCE_FLAGS],
     load: async () => (await import("./commands/policy.ts")).policyExplain,
   },

@@ -37,6 +37,25 @@ describe("policy explain", () => {
     });
   });
 
+  test("judges an image in files by the scopes of its transport", async () => {
+    await using world = await openCliWorld();
+    const folder = join(world.path, "folder");
+    const copy = ["copy", "--src-tls-verify=false", `docker://${world.image}`];
+    await world.ok(...copy, `dir:${folder}`);
+    await world.ok(...copy, `oci:${join(world.path, "layout")}:app`);
+    await writePolicy(world, { default: REJECT, transports: { dir: { [world.path]: SIGNED } } });
+    const dir = await world.run(["policy", "explain", `dir:${folder}`]);
+    expect(dir).toMatchObject({ code: 7, stderr: "" });
+    expect(dir.stdout).toContain(`scope "${world.path}" of dir`);
+    expect(dir.stdout).toContain(`folder: ${folder}/signature-N: 0`);
+    const json = ["policy", "explain", "--format", "json", `oci:${join(world.path, "layout")}:app`];
+    const oci = await world.run(json);
+    expect(oci.code).toBe(7);
+    expect(JSON.parse(oci.stdout)).toMatchObject({ transport: "oci", scope: { kind: "default" } });
+    expect(await world.ok("images", "--format", "json")).toBe("[]");
+    expect((await world.run(["policy", "explain", "--local", `dir:${folder}`])).code).toBe(2);
+  });
+
   test("a rejected pull prints the short form, and what would pass", async () => {
     await using world = await openCliWorld();
     await writePolicy(world, { default: SIGNED });

@@ -16,6 +16,7 @@ export {
   type FindSignaturesOptions,
   type SignatureRegistry,
 } from "./find-signatures.ts";
+export { type FolderSignaturesOptions, readFolderSignatures } from "./folder-signatures.ts";
 export { formatVerdict } from "./format-verdict.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
 export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";

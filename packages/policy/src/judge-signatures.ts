@@ -136,15 +136,20 @@ function unsigned(
   for (const { format } of signatures) others.set(format, (others.get(format) ?? 0) + 1);
   const beside = [...others].map(([name, count]) => `${count} of the format ${name}`).join(", ");
   const wanted: Readonly<Record<ImageSignature["format"], readonly string[]>> = {
-    "simple-signing": ["lookaside", "extension", "store"],
-    "sigstore-attachment": ["attachments", "store"],
-    "sigstore-bundle": ["referrers", "store"],
+    "simple-signing": ["lookaside", "extension", "folder", "store"],
+    "sigstore-attachment": ["attachments", "folder", "store"],
+    "sigstore-bundle": ["referrers", "folder", "store"],
   };
   const own = places.filter(({ kind }) => wanted[format].includes(kind));
   const passed = own.find(({ skipped, kind }) => skipped !== undefined && kind !== "lookaside");
   const looked = own.filter((place) => place.found !== undefined).map(({ location }) => location);
   const where = looked.length === 0 ? "" : ` in ${looked.join(", ")}`;
   const reason = `a ${noun} is required, and there is none${where}${beside && ` (there are others: ${beside})`}`;
+  if (own.some(({ kind }) => kind === "folder"))
+    return {
+      reason: passed?.skipped === undefined ? reason : `${reason}: ${passed.skipped}`,
+      remedy: FOLDER_REMEDY,
+    };
   if (passed?.skipped !== undefined)
     return {
       reason: `${reason}; ${passed.skipped}`,
@@ -152,6 +157,9 @@ function unsigned(
     };
   return { reason, remedy: remedyFor(format, others, undefined) };
 }
+
+const FOLDER_REMEDY =
+  "Ask for the image in a registry, or copy it to a folder (dir:) together with its signatures, as skopeo does.";
 
 function remedyFor(
   format: ImageSignature["format"],
@@ -200,11 +208,20 @@ export function requireClaims(
     );
   }
   if (matchesIdentity(identity, context.reference, dockerReference)) return;
+  const isNameless = context.reference === undefined && !identity.type.startsWith("exact");
   throw new SignatureRejection(
     "mismatch",
     `it is for the name ${escapeText(dockerReference)}, which ${identity.type} does not accept for this image`,
-    { remedy: identityRemedy(identity, dockerReference) },
+    {
+      remedy: isNameless
+        ? namelessRemedy(dockerReference)
+        : identityRemedy(identity, dockerReference),
+    },
   );
+}
+
+function namelessRemedy(claimed: string): string {
+  return `An image in files has no name that a signature could be for: set "signedIdentity" to exactReference or exactRepository of ${escapeText(claimed)}.`;
 }
 
 function identityRemedy(identity: SignedIdentity, claimed: string): string {

@@ -3,16 +3,15 @@
  *
  * @module
  */
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { algorithmOf, type Digest, encodedOf, escapeText, hasErrorCode } from "@stowage/content";
+import { algorithmOf, type Digest, encodedOf, escapeText } from "@stowage/content";
 import type { Repository } from "@stowage/reference";
 
 import { PolicyError } from "./policy-error.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
 import { type SignatureBudget, tooLong } from "./signature-budget.ts";
+import { readSignatureFile, unavailable } from "./signature-file.ts";
 import type { ImageSignature } from "./signature.ts";
 
 /** Gets what a URL of `http:` or `https:` names; reads at most `maxBytes`, and one more. */
@@ -62,7 +61,7 @@ export async function readLookaside(
     signal?.throwIfAborted();
     const url = lookasideUrl(base, repository, digest, n);
     const bytes = await (url.protocol === "file:"
-      ? readFileUrl(url, budget.maxBytes)
+      ? readSignatureFile(fileURLToPath(url), budget.maxBytes)
       : fetchSignature(url, options));
     if (bytes === undefined) return signatures;
     budget.take(bytes.byteLength);
@@ -94,35 +93,6 @@ async function fetchSignature(
   if (status !== 200) throw unavailable(shown(url), `the server says ${status}`);
   if (bytes.byteLength > budget.maxBytes) throw tooLong();
   return bytes;
-}
-
-async function readFileUrl(url: URL, maxBytes: number): Promise<Uint8Array | undefined> {
-  const path = fileURLToPath(url);
-  try {
-    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    const status = await file.stat();
-    if (!status.isFile()) throw unavailable(path, "it is no plain file");
-    if (status.size > maxBytes) throw tooLong();
-    const buffer = Buffer.alloc(status.size + 1);
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-    if (bytesRead > status.size) throw unavailable(path, "it changed while it was read");
-    return buffer.subarray(0, bytesRead);
-  } catch (cause) {
-    if (hasErrorCode(cause, "ENOENT")) return undefined;
-    if (cause instanceof PolicyError) throw cause;
-    throw unavailable(path, "it cannot be read", cause);
-  }
-}
-
-function unavailable(location: string, problem: string, cause?: unknown): PolicyError {
-  return new PolicyError(
-    "ERR_POLICY_SIGNATURES_UNAVAILABLE",
-    `${escapeText(location)}: ${problem}, so that nobody knows whether the image is signed`,
-    {
-      ...(cause === undefined ? {} : { cause }),
-      hint: "Only a place that says that it has nothing (404, or no such file) has nothing.",
-    },
-  );
 }
 
 // What is behind the question mark may be a secret.

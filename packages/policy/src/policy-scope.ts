@@ -74,6 +74,8 @@ export function scopesOf(subject: PolicySubject): ImageScopes {
       return directoryScopes(subject.path);
     case "oci":
       return ociLayoutScopes(subject.path);
+    case "oci-archive":
+      return { ...ociLayoutScopes(subject.path), transport: "oci-archive" };
     case "docker-archive":
       return { transport: "docker-archive", identity: "", namespaces: [] };
   }

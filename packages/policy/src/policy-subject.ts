@@ -10,9 +10,9 @@ export interface DockerSubject {
   readonly manifestDigest?: Digest;
 }
 
-/** An image in a directory of this machine. */
+/** An image in a directory of this machine, or in an OCI layout that is packed into a file. */
 export interface PathSubject {
-  readonly transport: "dir" | "oci";
+  readonly transport: "dir" | "oci" | "oci-archive";
   /** Absolute and clean, links resolved, without the name of an image in it. */
   readonly path: string;
   readonly manifestDigest?: Digest;

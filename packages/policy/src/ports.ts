@@ -28,7 +28,7 @@ export interface FoundSignatures {
 
 /** One place where signatures may be. */
 export interface SignaturePlace {
-  readonly kind: "lookaside" | "extension" | "attachments" | "referrers" | "store";
+  readonly kind: "lookaside" | "extension" | "attachments" | "referrers" | "folder" | "store";
   /** A URL, a tag or a path, for people. */
   readonly location: string;
   /** How many were there; absent if nobody looked. */

@@ -31,7 +31,7 @@ export async function writePolicy(
   signal?.throwIfAborted();
   if (await publish(path, text, overwrite)) return;
   throw new PolicyError("ERR_POLICY_FILE_EXISTS", `${escapeText(path)} exists already`, {
-    hint: "Edit it, or say that it is to be replaced.",
+    hint: "Edit it, or replace it with `stowage policy init --force` (overwrite).",
   });
 }
 

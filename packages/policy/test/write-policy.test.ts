@@ -24,6 +24,7 @@ test("does not replace a file unless told to", async () => {
   await expect(writePolicy(path, OURS)).rejects.toMatchObject({
     code: "ERR_POLICY_FILE_EXISTS",
     kind: "AlreadyExists",
+    hint: expect.stringContaining("--force"),
   });
   expect(await readFile(path, "utf8")).toBe("by hand");
   await writePolicy(path, OURS, { overwrite: true });

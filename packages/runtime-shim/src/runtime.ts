@@ -53,9 +53,11 @@ export interface Runtime extends AsyncDisposable {
    * What the signature policy says about an image in a registry or, with `local`, in the store: the
    * whole verdict, whether it allows or not. Writes nothing.
    *
+   * @param image - a name or ID, or a location as `parseCopyLocation` reads it: `dir:PATH` and other
+   *   images in files are judged by the scopes of their own transport.
    * @throws what a pull throws before it asks the policy, or `images.requireAllowed`.
    */
-  explainPolicy(nameOrId: string, options?: ExplainPolicyOptions): Promise<PolicyVerdict>;
+  explainPolicy(image: string, options?: ExplainPolicyOptions): Promise<PolicyVerdict>;
 }
 
 /** Opens the store and composes the services over it. */
@@ -83,7 +85,7 @@ export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
       createContainer: (container) => createRunnable(context, container),
       startContainer: (idOrName, start = {}) => startRunnable(context, idOrName, start),
       runContainer: (run) => runContainer(context, run),
-      explainPolicy: (nameOrId, how = {}) => explainPolicy(store, options, nameOrId, how),
+      explainPolicy: (image, how = {}) => explainPolicy(store, options, image, how),
       [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
     };
   } catch (error) {

@@ -1,13 +1,18 @@
-import type { PolicyGate } from "@stowage/image-service";
+import type { ImageSource, PolicyGate, PolicySubject } from "@stowage/image-service";
 import type { Platform } from "@stowage/content";
 import type { PolicyProblem, PolicyVerdict } from "@stowage/policy";
+import { formatReference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
 
+import { isCopyLocation, parseCopyLocation } from "./copy/copy-location.ts";
+import { type FileLocation, openFileSource } from "./copy/file-source.ts";
+import { lend } from "./copy/store-destination.ts";
 import { registriesSource } from "./open-registry-client.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+import { askPolicyOfFile } from "./policy-of-files.ts";
 import { withShortNames } from "./short-names.ts";
 import { imageSource } from "./wire-image-service.ts";
-import { askPolicy } from "./wire-policy-gate.ts";
+import { askPolicy, type PolicyQuestion } from "./wire-policy-gate.ts";
 import type { SignatureRegistries } from "./wire-signature-source.ts";
 
 /** What the policy is asked about an image that nobody is about to use. */
@@ -29,34 +34,84 @@ class Explained extends Error {
 /**
  * What the policy says about an image, on the very way that a pull or a container goes; writes
  * nothing.
+ *
+ * @param image - a name or ID, or a location as {@link parseCopyLocation} reads it. An image in files
+ *   is judged by the scopes of its own transport.
  */
 export async function explainPolicy(
   store: Store,
   options: RuntimeOptions,
-  nameOrId: string,
+  image: string,
   how: ExplainPolicyOptions,
 ): Promise<PolicyVerdict> {
+  if (!isCopyLocation(image)) return await explainName(store, options, image, how);
+  const location = parseCopyLocation(image);
+  switch (location.transport) {
+    case "docker":
+      return await explainName(store, options, formatReference(location.reference), how);
+    case "store":
+      return await explainName(store, options, location.image, { ...how, local: true });
+    default:
+      return await explainFile(store, options, location, how);
+  }
+}
+
+async function explainName(
+  store: Store,
+  options: RuntimeOptions,
+  nameOrId: string,
+  { local = false, platform, source, signal }: ExplainPolicyOptions,
+): Promise<PolicyVerdict> {
   const { createImageService } = await import("@stowage/image-service");
-  const { local = false, platform, source, signal } = how;
   const registries = registriesSource(options);
   const signatures: SignatureRegistries = new WeakMap();
+  const opener = imageSource(options, registries, signatures);
+  return await askOnTheWay(
+    (asked, wait) => askPolicy(asked, options, signatures, wait),
+    async (policy) => {
+      const service = createImageService({ store, source: opener, policy });
+      const images = withShortNames(service, registries, options);
+      if (local) await images.requireAllowed(nameOrId, { signal });
+      else await images.pull(nameOrId, { platform, source, signal });
+    },
+  );
+}
+
+/** No pull of it gets as far as to need a name. */
+const NAMELESS = "localhost/file:latest";
+
+async function explainFile(
+  store: Store,
+  options: RuntimeOptions,
+  location: FileLocation,
+  { platform, signal }: ExplainPolicyOptions,
+): Promise<PolicyVerdict> {
+  const { createImageService } = await import("@stowage/image-service");
+  await using place = await openFileSource(location);
+  const source: ImageSource = { open: async () => lend(place) };
+  return await askOnTheWay(
+    (asked, wait) => askPolicyOfFile(location, asked, options, wait),
+    async (policy) => {
+      await createImageService({ store, source, policy }).pull(NAMELESS, { platform, signal });
+    },
+  );
+}
+
+/** Goes as far as to the policy, and no further. */
+async function askOnTheWay(
+  ask: (asked: PolicySubject, signal: AbortSignal | undefined) => Promise<PolicyQuestion>,
+  go: (policy: PolicyGate) => Promise<void>,
+): Promise<PolicyVerdict> {
   let verdict: PolicyVerdict | undefined;
   const policy: PolicyGate = {
     async requireAllowed(asked, wait) {
-      const question = await askPolicy(asked, options, signatures, wait?.signal);
+      const question = await ask(asked, wait?.signal);
       verdict = await question.evaluator.evaluate(question.subject, { signal: wait?.signal });
       throw new Explained("the policy was asked");
     },
   };
-  const opener = imageSource(options, registries, signatures);
-  const images = withShortNames(
-    createImageService({ store, source: opener, policy }),
-    registries,
-    options,
-  );
   try {
-    if (local) await images.requireAllowed(nameOrId, { signal });
-    else await images.pull(nameOrId, { platform, source, signal });
+    await go(policy);
   } catch (error) {
     if (verdict !== undefined && error instanceof Explained) return verdict;
     throw error;

@@ -1,5 +1,10 @@
 import type { PolicyGate, PolicySubject } from "@stowage/image-service";
-import type { FoundSignatures, LoadedPolicy, PolicyEvaluator } from "@stowage/policy";
+import type {
+  FoundSignatures,
+  LoadedPolicy,
+  PolicyEvaluator,
+  SignatureSource,
+} from "@stowage/policy";
 
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 import {
@@ -42,26 +47,32 @@ export async function askPolicy(
   registries: SignatureRegistries,
   signal: AbortSignal | undefined,
 ): Promise<PolicyQuestion> {
-  const { createPolicyEvaluator, loadPolicy, unpackSignatures } = await import("@stowage/policy");
-  const { policyPath, env, onWarning } = options;
-  const loaded = await loadPolicy({ path: policyPath, env, signal });
-  const { policy, file, digest, warnings } = loaded;
-  for (const warning of [...warnings, ...rollback(loaded, options)]) onWarning?.(warning);
+  const { unpackSignatures } = await import("@stowage/policy");
   const registry = opened && registries.get(opened);
   const finder =
     stored || registry === undefined
       ? { find: async () => (signatures === undefined ? NONE : unpackSignatures(signatures)) }
       : wireSignatureFinder(reference, manifest.digest, registry, options);
   return {
-    evaluator: createPolicyEvaluator({
-      policy,
-      file,
-      digest,
-      signatures: { findSignatures: (_, wait) => finder.find(wait.signal) },
-    }),
+    evaluator: await openEvaluator(finder, options, signal),
     subject: { transport: "docker", reference, manifestDigest: manifest.digest },
     finder,
   };
+}
+
+/** The policy as it is on disk now, for an image whose signatures `finder` finds. */
+export async function openEvaluator(
+  finder: SignatureFinder,
+  options: RuntimeOptions,
+  signal: AbortSignal | undefined,
+): Promise<PolicyEvaluator> {
+  const { createPolicyEvaluator, loadPolicy } = await import("@stowage/policy");
+  const { policyPath, env, onWarning } = options;
+  const loaded = await loadPolicy({ path: policyPath, env, signal });
+  const { policy, file, digest, warnings } = loaded;
+  for (const warning of [...warnings, ...rollback(loaded, options)]) onWarning?.(warning);
+  const signatures: SignatureSource = { findSignatures: (_, wait) => finder.find(wait.signal) };
+  return createPolicyEvaluator({ policy, file, digest, signatures });
 }
 
 const NEWEST = new WeakMap<RuntimeOptions, LoadedPolicy>();

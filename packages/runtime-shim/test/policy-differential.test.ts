@@ -1,4 +1,4 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
@@ -9,6 +9,7 @@ import {
   type PolicyOutcome,
   type PolicyPeer,
   podmanPeer,
+  skopeoFilePeer,
   skopeoPeer,
 } from "./support/policy-peers.ts";
 import { attachSignature, type ImageSigner, makeImageSigner } from "./support/sigstore-attach.ts";
@@ -70,7 +71,92 @@ describe.runIf(CAN_RUN)(`policies come to the same as with skopeo and podman${WH
     }
     expect([...seen.keys()].toSorted()).toEqual(["allowed", "invalid", "rejected"]);
   });
+
+  test(`about images in files (seed ${SEED})`, async () => {
+    await using world = await openSigningWorld(site);
+    await world.setRegistriesD({ lookaside: `file://${world.lookaside}` });
+    const generate = await openFileGenerator(world);
+    const skopeo = skopeoFilePeer(world);
+    const seen = new Map<PolicyOutcome, number>();
+    for (let round = 0; round < 2 * ROUNDS; round += 1) {
+      const { policy, name } = generate();
+      const path = join(world.path, "generated.json");
+      await writeFile(path, policy);
+      await writeFile(join(world.path, "policy.json"), policy);
+      const outcome = await askStowage(world, name);
+      const theirs = await skopeo(path, name);
+      expect({ round, policy, name, theirs }).toEqual({ round, policy, name, theirs: outcome });
+      seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+    }
+    expect([...seen.keys()].toSorted()).toEqual(["allowed", "invalid", "rejected"]);
+  });
 });
+
+/** Images in files, one of them with a signature beside it, and policies about them. */
+async function openFileGenerator(world: SigningWorld): Promise<() => Question> {
+  const { path } = world;
+  const layout = `oci:${join(world.keyring.path, "layout")}:app`;
+  const folder = join(path, "files/deep");
+  await mkdir(folder, { recursive: true });
+  await symlink(folder, join(path, "link"));
+  const copy = ["--insecure-policy", "copy", "-q"];
+  const signed = await world.push("team/app:1", "--sign-by", world.signer);
+  const registriesD = ["--registries.d", join(path, "registries.d")];
+  const from = ["--src-tls-verify=false", `docker://${signed}`];
+  await world.skopeo(...registriesD, ...copy, ...from, `dir:${join(folder, "signed")}`);
+  await world.skopeo(...copy, layout, `dir:${join(folder, "plain")}`);
+  await world.skopeo(...copy, layout, `oci:${join(folder, "layout")}:app`);
+  await world.skopeo(...copy, layout, `oci-archive:${join(folder, "a.tar")}:app`);
+  await world.skopeo(...copy, layout, `docker-archive:${join(folder, "b.tar")}:app:1`);
+  const locations = [
+    `dir:${folder}/signed`,
+    `dir:${path}/link/signed`,
+    `dir:${folder}/plain`,
+    `oci:${folder}/layout:app`,
+    `oci:${path}/link/layout:app`,
+    `oci-archive:${folder}/a.tar:app`,
+    `docker-archive:${folder}/b.tar`,
+  ];
+  const random = seeded(SEED);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const names = ["signed", "plain", "layout", "a.tar", "b.tar"].map((name) => join(folder, name));
+  const paths = [...names, folder, join(path, "files"), path, join(path, "link"), "/tmp", "/", ""];
+  const signer = { type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath };
+  const reference = { type: "exactReference", dockerReference: signed };
+  const requirements = [
+    { type: "insecureAcceptAnything" },
+    { type: "insecureAcceptAnything" },
+    { type: "reject" },
+    signer,
+    { ...signer, signedIdentity: reference },
+    { ...signer, signedIdentity: reference },
+    { ...signer, signedIdentity: { type: "matchRepository" } },
+  ];
+  const scopes = (): object =>
+    Object.fromEntries(
+      Array.from({ length: 1 + Math.floor(random() * 3) }, () => [
+        pick(paths),
+        [pick(requirements)],
+      ]),
+    );
+  return () => {
+    const transports = Object.fromEntries(
+      ["dir", "oci", "oci-archive", "docker-archive", "docker", "containers-storage"]
+        .filter(() => random() < 0.6)
+        .map((name) => [
+          name,
+          name === "docker-archive" && random() < 0.9 ? { "": [pick(requirements)] } : scopes(),
+        ]),
+    );
+    // What is no scope there makes it no policy at all: not too often, so that others are seen.
+    if (random() < 0.9) delete transports["containers-storage"];
+    const policy = JSON.stringify({ default: [pick(requirements)], transports });
+    return {
+      policy: random() < 0.7 ? policy.replaceAll('"/":', '"/tmp":') : policy,
+      name: pick(locations),
+    };
+  };
+}
 
 async function askStowage(world: SigningWorld, name: string): Promise<PolicyOutcome> {
   try {

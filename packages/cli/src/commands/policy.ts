@@ -22,11 +22,17 @@ export const policyInit: RunCommand = async (context, { flags }) => {
 
 export const policyExplain: RunCommand = async (context, { args, flags }) => {
   const { platform, local } = flags;
-  const { formatVerdict } = await import("@stowage/runtime-shim");
-  const reference = args[0] ?? "";
+  const { formatVerdict, isCopyLocation } = await import("@stowage/runtime-shim");
+  const image = args[0] ?? "";
+  const isLocation = isCopyLocation(image);
+  if (local === true && isLocation) {
+    throw new UsageError("--local is for a name or ID of the store, not for a location", {
+      hint: "Leave out --local, or the transport.",
+    });
+  }
   await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
   const verdict = await runtime.explainPolicy(
-    local === true ? reference : checkPullReference(reference),
+    local === true || isLocation ? image : checkPullReference(image),
     {
       local: local === true,
       platform: typeof platform === "string" ? parsePlatform(platform) : undefined,

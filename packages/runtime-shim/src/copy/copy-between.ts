@@ -22,6 +22,7 @@ import { createRuntime, type Runtime } from "../runtime.ts";
 import { wireRegistry } from "../wire-registry.ts";
 import { placeSignatures, signatureRegistry } from "../wire-signature-source.ts";
 import { type CopyLocation, formatCopyLocation } from "./copy-location.ts";
+import { openFileSource } from "./file-source.ts";
 import { countPull, digestIn } from "./pull-counts.ts";
 import { pullFrom } from "./store-destination.ts";
 import { openStoreSource } from "./store-source.ts";
@@ -155,26 +156,18 @@ async function openSource(
     readonly repository: RepositoryClient | undefined;
   },
 ): Promise<CopySource> {
-  const { openArchive, openImageFolder, openLayoutFolder, registrySource } =
-    await import("@stowage/registry");
   switch (from.transport) {
     case "store": {
       const withIndex = allPlatforms || platforms.length > 0;
       return openStoreSource(required(opened.runtime), from.image, { withIndex, signal });
     }
     case "docker": {
+      const { registrySource } = await import("@stowage/registry");
       const { tag, digest } = from.reference;
       return registrySource(required(opened.repository), digest ?? tag ?? parseTag(DEFAULT_TAG));
     }
-    case "dir":
-      return openImageFolder(from.path);
-    case "oci":
-      return openLayoutFolder(from.path, from.name);
-    case "docker-archive":
-    case "oci-archive":
-      return openArchive(from.transport, from.path, from.name);
     default:
-      return from satisfies never;
+      return openFileSource(from);
   }
 }
 

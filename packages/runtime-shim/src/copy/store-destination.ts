@@ -45,7 +45,7 @@ export async function pullFrom(
 }
 
 /** The source as the repository that an image service pulls from; it stays the caller's. */
-function lend(source: PullPlace): OpenedImage {
+export function lend(source: PullPlace): OpenedImage {
   let root: Promise<FetchedManifest> | undefined;
   return {
     async fetchManifest(target, wait) {

@@ -24,6 +24,16 @@ export function skopeoPeer(world: SigningWorld): PolicyPeer {
     });
 }
 
+/** Skopeo, asked about a location as it writes them. */
+export function skopeoFilePeer(world: SigningWorld): PolicyPeer {
+  return async (policy, location) =>
+    await outcomeOf(async () => {
+      const copy = ["copy", "-q", "--remove-signatures"];
+      const to = `dir:${join(world.path, "copied")}`;
+      await world.skopeo("--policy", policy, ...copy, location, to);
+    });
+}
+
 /** Podman, with stores and a home of its own, which pulls the image. */
 export async function podmanPeer(world: SigningWorld): Promise<PolicyPeer> {
   const home = join(world.path, "podman");
