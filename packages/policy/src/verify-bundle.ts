@@ -1,4 +1,4 @@
-import type { SignedEntity, Signer, Verifier } from "@sigstore/verify";
+import type { SignedEntity, Signer } from "@sigstore/verify";
 import { escapeText } from "@stowage/content";
 
 import type { ReadBundle } from "./read-bundle.ts";
@@ -7,8 +7,12 @@ import type { SigstoreKey } from "./sigstore-key.ts";
 import type { TimestampToken } from "./timestamp-token.ts";
 import type { TrustedRoot } from "./trusted-root.ts";
 
-/** How many proofs of each kind it takes. */
-export type VerifierThresholds = ConstructorParameters<typeof Verifier>[1];
+/** How many there must be of each that vouch. */
+export interface Thresholds {
+  readonly ctlogThreshold: number;
+  readonly tlogThreshold: number;
+  readonly timestampThreshold: number;
+}
 
 /**
  * Resolves to who signed, as the sigstore project's verifier finds it.
@@ -20,7 +24,7 @@ export async function verifyBundle(
   { bundle, tokens }: ReadBundle,
   root: TrustedRoot,
   key: SigstoreKey | undefined,
-  thresholds: VerifierThresholds,
+  thresholds: Thresholds,
 ): Promise<Signer> {
   const { toSignedEntity, toTrustMaterial, Verifier } = await import("@sigstore/verify");
   try {
