@@ -16,6 +16,9 @@ import { guardOutput } from "./output-streams.ts";
 import { onSignals, type Signals } from "./signals.ts";
 import { UsageError } from "./usage-error.ts";
 
+// As other tools take them.
+const SECRET_OPTION = /'(?:--(?:src-|dest-)?(?:creds|username|password|registry-token)|-[pu])'/;
+
 /** What the command line reads from and writes to; `process` has them. */
 export interface CliStreams {
   readonly stdin: NodeJS.ReadStream;
@@ -141,9 +144,12 @@ function asUsageError(error: CommanderError): UsageError {
   const message = isHelp ? "a command is missing" : text.trim();
   const usual = "stowage --help lists the commands; stowage COMMAND --help its options.";
   const isOption = error.code === "commander.unknownOption";
+  const more = SECRET_OPTION.test(message)
+    ? "Passwords are read from standard input, by --creds-stdin or login --password-stdin: on the command line all the machine could see them."
+    : "What a container is to run stands behind --.";
   return new UsageError(message, {
     cause: undefined,
-    hint: isOption ? `${usual} What a container is to run stands behind --.` : usual,
+    hint: isOption ? `${usual} ${more}` : usual,
   });
 }
 

@@ -2,7 +2,7 @@ import type { CopyBetweenProgress } from "@stowage/runtime-shim";
 
 import type { CommandContext } from "./command.ts";
 import { createProgressView } from "./progress.ts";
-import { formatSize, shortId } from "./table.ts";
+import { countOf, formatSize, shortId } from "./table.ts";
 import { transferLine } from "./transfer-line.ts";
 
 /** Shows a copy on stderr: bars on a terminal, lines elsewhere. */
@@ -25,7 +25,9 @@ export async function createCopyView(context: CommandContext): Promise<CopyView>
         context.tell(`${WORDS[how]} ${shortId(digest)}  ${formatSize(size)}${from}`);
       } else if (event.type === "manifest-start") {
         const { digest, blobs, bytes } = event;
-        context.tell(`copying  ${shortId(digest)}  ${blobs} blobs, ${formatSize(bytes)}`);
+        context.tell(
+          `copying  ${shortId(digest)}  ${countOf(blobs, "blob")}, ${formatSize(bytes)}`,
+        );
       } else if (event.type === "manifest-done") {
         context.tell(`written  ${shortId(event.digest)}  ${event.mediaType}`);
       } else {

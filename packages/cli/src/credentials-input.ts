@@ -8,6 +8,7 @@ const MAX_LENGTH = 64 * 1024;
 /** Reads `user:password` from standard input: on the command line, all the machine could see it. */
 export async function readCredentials(
   context: CommandContext,
+  flag = "--creds-stdin",
 ): Promise<{ readonly username: string; readonly password: string }> {
   let text = "";
   const { stdin, signal } = context;
@@ -26,7 +27,9 @@ export async function readCredentials(
   const line = text.replace(/\r?\n$/, "");
   const colon = line.indexOf(":");
   if (colon < 1 || line.includes("\n")) {
-    throw new UsageError("--creds-stdin: standard input is not user:password");
+    throw new UsageError(`${flag}: standard input is not user:password`, {
+      hint: `printf '%s' "$USER_AND_PASSWORD" | stowage … ${flag}`,
+    });
   }
   return { username: line.slice(0, colon), password: line.slice(colon + 1) };
 }

@@ -1,7 +1,7 @@
 import type { PullProgress } from "@stowage/runtime-shim";
 
 import type { CommandContext } from "./command.ts";
-import { formatSize, shortId } from "./table.ts";
+import { countOf, formatSize, shortId } from "./table.ts";
 import { transferLine } from "./transfer-line.ts";
 
 /** Shows a pull on stderr: bars on a terminal, lines elsewhere. */
@@ -39,7 +39,7 @@ function createLines(context: CommandContext): ProgressView {
 function lineOf(event: PullProgress): string | undefined {
   switch (event.type) {
     case "resolved":
-      return `resolved ${event.canonical}: ${event.layers} layers, ${formatSize(event.bytes)}`;
+      return `resolved ${event.canonical}: ${countOf(event.layers, "layer")}, ${formatSize(event.bytes)}`;
     case "blob-done":
       return `fetched  ${shortId(event.digest)}  ${formatSize(event.size)}${fromOf(event)}`;
     case "blob-start":

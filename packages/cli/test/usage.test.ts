@@ -144,6 +144,27 @@ test("the version is the same, and fails alike, whether or not a variable says h
   expect((await world.run(["version"], { env: unset, wrap })).code).toBe(9);
 });
 
+test.for([
+  ["pull", "--creds", "me:canary", "h.io/a"],
+  ["copy", "--dest-creds=me:canary", "oci:a", "docker://h.io/a"],
+  ["login", "h.io", "-p", "canary"],
+])(
+  "a password on the command line is told where it belongs, and is not repeated: %j",
+  async (args) => {
+    await using world = await openCliWorld();
+    const { code, stderr } = await world.run(args);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("standard input")]);
+    expect(stderr).not.toContain("canary");
+  },
+);
+
+test("what OpenSSL says of its source code is left out", async () => {
+  await using world = await openCliWorld();
+  const { code, stderr } = await world.run(["pull", world.image]);
+  expect([code, stderr]).toEqual([5, expect.stringContaining("(wrong version number)")]);
+  expect(stderr).not.toMatch(/openssl|[0-9A-F]{12}:error/);
+});
+
 test("version and help are results", async () => {
   await using world = await openCliWorld();
   expect(await world.ok("version")).toMatch(/^\d+\.\d+\.\d+$/);

@@ -137,7 +137,9 @@ function codeOf(error: unknown): string {
 
 /** The library's error may hold the bytes that it read; message and code are all that is kept. */
 function causeOf(error: unknown, code: string): Error {
-  const message = error instanceof Error && error.message !== "" ? error.message : code;
+  const text = error instanceof Error && error.message !== "" ? error.message : code;
+  // OpenSSL's own words are about its source code, but for the reason, which is the sixth field.
+  const message = /^[0-9A-F]+:error:(?:[^:]*:){3}([^:]+):/u.exec(text)?.[1] ?? text;
   const cause: Error & { code?: string } = new Error(message.split("\n", 1)[0]?.slice(0, 256));
   delete cause.stack;
   if (code !== "") cause.code = code;

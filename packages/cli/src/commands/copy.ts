@@ -67,7 +67,7 @@ async function readAccess(
   const isHere = flags[`${side}CredsStdin`] === true;
   return {
     tlsVerify: readBoolean(flags[`${side}TlsVerify`], `--${side}-tls-verify`),
-    credentials: isHere ? await readCredentials(context) : undefined,
+    credentials: isHere ? await readCredentials(context, `--${side}-creds-stdin`) : undefined,
   };
 }
 
