@@ -15,9 +15,18 @@ export interface ContentStoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How {@link ContentStore.stat} asks. */
+export interface StatContentOptions extends ContentStoreOptions {
+  /**
+   * Whether somebody is about to refer to it, so that it should stay although nothing does yet; a
+   * store that never collects need not mind.
+   */
+  readonly toRefer?: boolean | undefined;
+}
+
 /** Keeps bytes under their digest. */
 export interface ContentStore extends ContentProvider {
-  stat(digest: Digest, options?: ContentStoreOptions): Promise<ContentInfo | undefined>;
+  stat(digest: Digest, options?: StatContentOptions): Promise<ContentInfo | undefined>;
   /**
    * Takes in what `descriptor` names. The bytes are verified before anybody can see them; where
    * they are here already, `source` is not opened.

@@ -11,7 +11,12 @@ export type {
   ContentProvider,
   OpenContentOptions,
 } from "./content-provider.ts";
-export type { ContentInfo, ContentStore, ContentStoreOptions } from "./content-store.ts";
+export type {
+  ContentInfo,
+  ContentStore,
+  ContentStoreOptions,
+  StatContentOptions,
+} from "./content-store.ts";
 export { type Descriptor, EMPTY_DESCRIPTOR, parseDescriptor } from "./descriptor.ts";
 export {
   algorithmOf,

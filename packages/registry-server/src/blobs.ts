@@ -44,9 +44,11 @@ export async function deleteBlob(exchange: Exchange): Promise<void> {
   sendEmpty(exchange, 202);
 }
 
-async function requireBlob({ target, content, signal }: Exchange): Promise<ContentInfo> {
+async function requireBlob({ request, target, content, signal }: Exchange): Promise<ContentInfo> {
   if (!isDigest(target)) throw new ProtocolError(400, "DIGEST_INVALID", "not a digest");
-  const info = await content.stat(target, { signal });
+  // Who pushes asks so, and does not send what is here.
+  const toRefer = request.method === "HEAD";
+  const info = await content.stat(target, { signal, toRefer });
   if (info === undefined) throw new ProtocolError(404, "BLOB_UNKNOWN", `no blob ${target}`);
   return info;
 }

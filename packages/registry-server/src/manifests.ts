@@ -45,7 +45,7 @@ export async function putManifest(exchange: Exchange): Promise<void> {
   if (!isDigest(target)) checkTag(target);
   const manifest = readManifest(bytes, request.headers["content-type"], digest);
   for (const { digest: needed } of referredBy(manifest)) {
-    if (!(await content.stat(needed, { signal }))) {
+    if (!(await content.stat(needed, { signal, toRefer: true }))) {
       throw new ProtocolError(404, "MANIFEST_BLOB_UNKNOWN", `${needed} has not been pushed`);
     }
   }

@@ -12,7 +12,11 @@ import type { Upload } from "./upload-store.ts";
 export async function startUpload(exchange: Exchange): Promise<void> {
   const { url, repository, content, uploads, signal } = exchange;
   const mounted = url.searchParams.get("mount");
-  if (mounted !== null && isDigest(mounted) && (await content.stat(mounted, { signal }))) {
+  if (
+    mounted !== null &&
+    isDigest(mounted) &&
+    (await content.stat(mounted, { signal, toRefer: true }))
+  ) {
     sendCreated(exchange, mounted);
     return;
   }

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 
-import { digestOf, MEDIA_TYPE, parsePlatform } from "@stowage/content";
+import { type Digest, digestOf, MEDIA_TYPE, parsePlatform } from "@stowage/content";
 import { copyBetween, parseCopyLocation, serveStore } from "@stowage/runtime-shim";
 import { buildImage, type BuiltImage, writeOciLayout } from "@stowage/testkit";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+
+import { createPushLease } from "../src/serve/push-lease.ts";
 
 import { openRuntimeWorld, type RuntimeWorld } from "./support/runtime-world.ts";
 
@@ -101,6 +103,80 @@ test("two registries' images of one path are asked for by their full names", asy
   expect(await status("one.example.com/app/manifests/2")).toBe(404);
   expect(await status("two.example.com/app/manifests/2")).toBe(200);
 });
+
+describe("R22 while a store is served to be written to", () => {
+  test("what nothing needs is collected, and what is being pushed is not", async () => {
+    await using world = await openRuntimeWorld();
+    const { store } = world.runtime;
+    const [garbage, found] = [Buffer.from("garbage"), Buffer.from("left by another push")];
+    for (const bytes of [garbage, found]) {
+      await store.blobs.write({ digest: digestOf(bytes), size: bytes.length }, single(bytes));
+    }
+    await using server = await serveStore({ ...world.options, writable: true });
+    const { url } = await server.listen();
+    // The image's blobs, and one that is found here, so that it is not sent.
+    await pushImage(url, IMAGE);
+    const asked = await fetch(`${url}/v2/app/blobs/${digestOf(found)}`, { method: "HEAD" });
+    expect(asked.status).toBe(200);
+    await (await fetch(`${url}/v2/app/blobs/${digestOf(garbage)}`)).arrayBuffer();
+    await store.collectGarbage();
+    expect(await store.blobs.stat(digestOf(garbage))).toBeUndefined();
+    expect(await store.blobs.stat(digestOf(found))).toBeDefined();
+    expect(await putManifest(url, "app/manifests/1", IMAGE.manifest)).toMatchObject({
+      status: 201,
+    });
+  });
+
+  test("what is no image stays until the end, and is collected then", async () => {
+    await using world = await openRuntimeWorld();
+    const { store } = world.runtime;
+    {
+      await using server = await serveStore({ ...world.options, writable: true });
+      const { url } = await server.listen();
+      await pushImage(url, FOREIGN);
+      await putManifest(url, "app/manifests/1", FOREIGN.manifest);
+      await store.collectGarbage();
+      for (const digest of FOREIGN.blobs.keys()) {
+        expect(await store.blobs.stat(digest)).toBeDefined();
+      }
+    }
+    await store.collectGarbage();
+    for (const digest of FOREIGN.blobs.keys()) {
+      expect(await store.blobs.stat(digest)).toBeUndefined();
+    }
+  });
+
+  test("what was pushed and is never referred to is kept for its time, what was for good longer", async () => {
+    await using world = await openRuntimeWorld();
+    const { store } = world.runtime;
+    const written = await Promise.all(
+      ["soon", "for good", "again and again"].map(async (text) => {
+        const bytes = Buffer.from(text);
+        const digest = digestOf(bytes);
+        await store.blobs.write({ digest, size: bytes.length }, single(bytes));
+        return digest;
+      }),
+    );
+    const [soon, good, again] = written as [Digest, Digest, Digest];
+    await using pushes = createPushLease(store, 200);
+    await Promise.all([pushes.hold([soon, again]), pushes.hold([good], true), pushes.hold([good])]);
+    await store.collectGarbage();
+    expect(await Promise.all(written.map((one) => store.blobs.stat(one)))).not.toContain(undefined);
+    await expect
+      .poll(async () => {
+        await pushes.hold([again]);
+        await store.collectGarbage();
+        return store.blobs.stat(soon);
+      })
+      .toBeUndefined();
+    expect(await store.blobs.stat(good)).toBeDefined();
+    expect(await store.blobs.stat(again)).toBeDefined();
+  });
+});
+
+async function* single(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
 
 async function keep(world: RuntimeWorld, name: string): Promise<void> {
   const layout = join(world.path, "layout");

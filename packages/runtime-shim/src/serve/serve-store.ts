@@ -1,4 +1,10 @@
-import { type FetchedManifest, hasErrorCode, parseManifest, readContent } from "@stowage/content";
+import {
+  type Digest,
+  type FetchedManifest,
+  hasErrorCode,
+  parseManifest,
+  readContent,
+} from "@stowage/content";
 import type { ManifestEntry, RegistryServer } from "@stowage/registry-server";
 
 import { pullFrom } from "../copy/store-destination.ts";
@@ -18,24 +24,26 @@ export interface ServeStoreOptions extends RuntimeOptions {
  * `localhost/PATH:TAG`: the policy is asked, and a refusal is the client's answer.
  */
 export async function serveStore(options: ServeStoreOptions): Promise<RegistryServer> {
-  const { writable = false, auth, signal } = options;
+  const { writable = false, auth } = options;
   const { createRegistryServer } = await import("@stowage/registry-server");
   const { keepBlobs } = await import("./kept-blobs.ts");
+  const { createPushLease } = await import("./push-lease.ts");
   const { createStoreTags } = await import("./store-tags.ts");
   const runtime = await createRuntime(options);
   try {
     // What was pushed and has no name yet must not be collected.
-    const lease = writable ? await runtime.store.createLease({ signal }) : undefined;
-    const tags = createStoreTags(runtime, (entry, name) =>
-      keepImage(runtime, options, entry, name),
-    );
-    const content = keepBlobs(runtime.store.blobs);
+    const pushes = writable ? createPushLease(runtime.store) : undefined;
+    const tags = createStoreTags(runtime, {
+      keepImage: (entry, name) => keepImage(runtime, options, entry, name),
+      hold: async (entry) => pushes?.hold(await namedBy(runtime, entry), true),
+    });
+    const content = keepBlobs(runtime.store.blobs, pushes);
     const server = createRegistryServer({ content, tags, readOnly: !writable, auth });
     return {
       listen: (where) => server.listen(where),
       async [Symbol.asyncDispose]() {
         await server[Symbol.asyncDispose]();
-        await lease?.[Symbol.asyncDispose]();
+        await pushes?.[Symbol.asyncDispose]();
         await runtime[Symbol.asyncDispose]();
       },
     };
@@ -43,6 +51,15 @@ export async function serveStore(options: ServeStoreOptions): Promise<RegistrySe
     await runtime[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** A manifest and the blobs that it names; the entries of an index are pushed as manifests of their own. */
+async function namedBy({ store }: Runtime, entry: ManifestEntry): Promise<readonly Digest[]> {
+  const bytes = await readContent(store.blobs, entry);
+  const { document } = parseManifest(bytes, entry.mediaType, entry.digest);
+  if (document.kind === "index") return [entry.digest];
+  const { config, layers } = document.manifest;
+  return [entry, config, ...layers].map(({ digest }) => digest);
 }
 
 async function keepImage(

@@ -15,8 +15,13 @@ import type { ImageManifestRecord } from "@stowage/store";
 
 import type { Runtime } from "../runtime.ts";
 
-/** Takes an image that was pushed into the store; resolves to whether it is one that can be. */
-export type KeepImage = (entry: ManifestEntry, name: string) => Promise<boolean>;
+/** What becomes of manifests that are pushed. */
+export interface PushedManifests {
+  /** Takes an image into the store under a name; resolves to whether it is one that can be. */
+  keepImage(entry: ManifestEntry, name: string): Promise<boolean>;
+  /** Keeps what was not taken in, and what it names, as long as it is served. */
+  hold(entry: ManifestEntry): Promise<void>;
+}
 
 interface StoredName {
   readonly reference: Reference;
@@ -35,7 +40,7 @@ const LOCAL = "localhost/";
  */
 export function createStoreTags(
   { store, images }: Pick<Runtime, "images" | "store">,
-  keep: KeepImage,
+  manifests: PushedManifests,
 ): TagStore {
   const pushed = createMemoryTagStore();
   const namesOf = async (repository: string): Promise<readonly StoredName[]> => {
@@ -66,7 +71,9 @@ export function createStoreTags(
     async put(repository, entry, tag) {
       const name = local(repository);
       refuseForeign(name);
-      const isKept = tag !== undefined && (await keep(entry, `${LOCAL}${name}:${tag}`));
+      const isKept =
+        tag !== undefined && (await manifests.keepImage(entry, `${LOCAL}${name}:${tag}`));
+      if (!isKept) await manifests.hold(entry);
       // A tag is either the store's or ours.
       if (isKept) await pushed.remove(name, tag);
       else if (tag !== undefined) await untag(repository, tag);
