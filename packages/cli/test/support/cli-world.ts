@@ -1,14 +1,14 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 
-import { bundleCli, CLI_PACKAGE } from "@stowage/cli-bundle";
 import { createMemoryContentStore, type Descriptor } from "@stowage/content";
 import { createMemoryTagStore, createRegistryServer } from "@stowage/registry-server";
 import { hostShellEntries, putImage, tempDir } from "@stowage/testkit";
-import { afterAll } from "vitest";
+
+import { BUILT_MAIN } from "./built-main.ts";
 
 /** What came of a command. */
 export interface Outcome {
@@ -57,13 +57,7 @@ export interface Running {
   untilReading(): Promise<void>;
 }
 
-// What is tested is what npm delivers. It finds packages from right below its own.
-const BUNDLE = await mkdtemp(join(CLI_PACKAGE, "bin-"));
-await bundleCli(BUNDLE);
-afterAll(() => rm(BUNDLE, { recursive: true }));
-
 const NODE = [process.execPath];
-const MAIN = join(BUNDLE, "main.js");
 // Hundreds of commands are started, and most of what each does is to compile itself.
 const COMPILE_CACHE = join(import.meta.dirname, "../../node_modules/.cache/compile");
 
@@ -137,7 +131,7 @@ function spawnCli(
   env: Readonly<Record<string, string | undefined>>,
   { input = "", wrap = [] }: RunOptions,
 ): Running {
-  const words = [...wrap, ...NODE, MAIN, ...args];
+  const words = [...wrap, ...NODE, BUILT_MAIN, ...args];
   return watch(spawn(words[0] ?? "", words.slice(1), { env }), input);
 }
 
@@ -146,7 +140,7 @@ function spawnOnTerminal(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Running {
-  const command = [...NODE, MAIN, ...args].map((word) => `'${word}'`).join(" ");
+  const command = [...NODE, BUILT_MAIN, ...args].map((word) => `'${word}'`).join(" ");
   const flags = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
   return watch(spawn("script", flags, { env }), null);
 }

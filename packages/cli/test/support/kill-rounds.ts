@@ -1,10 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { pushRandomImage, startCountingProxy, startDockerRegistry } from "@stowage/testkit";
 
+import { BUILT_MAIN } from "./built-main.ts";
 import { openCliWorld } from "./cli-world.ts";
 
 export interface KillRoundsOptions {
@@ -32,7 +32,6 @@ export interface KillRounds {
   readonly sound: boolean;
 }
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
 const MOST_DELAY = 50;
 
 /**
@@ -59,7 +58,7 @@ export async function runKillRounds(options: KillRoundsOptions): Promise<KillRou
   for (const point of points.toSorted((a, b) => a - b)) {
     const pull = spawn(
       process.execPath,
-      ["--conditions=@stowage/source", MAIN, "--no-progress", "pull", "--tls-verify=false", name],
+      [BUILT_MAIN, "--no-progress", "pull", "--tls-verify=false", name],
       { env: world.env, stdio: ["ignore", "ignore", "inherit"] },
     );
     const closed = once(pull, "close");
