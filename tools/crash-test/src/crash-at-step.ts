@@ -48,15 +48,18 @@ export async function crashAtStep(
   const ended = await runIn(world, scenario, (step) => (step.at === at ? decision : "go"));
   const step = ended.steps[at - 1];
   const problems = [
-    ...(fault === "kill" ? [] : problemsOfEnd(ended)),
-    ...(await problemsAfter(world, scenario, world.place, isAcknowledged(ended))),
+    ...(fault === "kill" ? [] : problemsOfEnd(scenario, ended)),
+    ...(await problemsAfter(world, scenario, world.place, isAcknowledged(scenario, ended))),
   ];
   return { scenario: scenario.name, fault, at, step, problems };
 }
 
 /** Whether whoever gave the command has reason to believe that it was done. */
-export function isAcknowledged({ code, stdout }: Pick<SteppedRun, "code" | "stdout">): boolean {
-  return code === 0 || stdout !== "";
+export function isAcknowledged(
+  { unfinished }: Scenario,
+  { code, stdout }: Pick<SteppedRun, "code" | "stdout">,
+): boolean {
+  return code === 0 || (stdout !== "" && code !== unfinished);
 }
 
 /** What is wrong with a store after a command was cut off, and after it was given again. */
@@ -66,28 +69,36 @@ export async function problemsAfter(
   place: StowagePlace,
   wasAcknowledged: boolean,
 ): Promise<readonly string[]> {
-  const { before, after, between = [], repeated } = scenario;
+  const { before, after, again: last = after, between = [], repeated } = scenario;
   const hasKept = scenario.state !== "nothing";
   const view = await lookAtStore(world, place, { hasKept, isDeep: true });
   const isDone = matches(view, after);
   const allowed = wasAcknowledged ? [after] : [before, after, ...between];
-  const problems = [...view.problems];
+  const isHurt = scenario.isDamaged === true && !wasAcknowledged;
+  const problems = view.problems.filter((problem) => !isHurt || isWorse(problem));
   if (!allowed.some((wanted) => matches(view, wanted))) {
     problems.push(`${wasAcknowledged ? "acknowledged, but " : ""}${describe(view)}`);
   }
-  const again = await runHere(place, scenario.args(world));
+  const again = await runHere(place, scenario.args(world, place));
   if (again.code !== 0 && !(isDone && again.code === repeated)) {
     problems.push(`given again, it ended with ${again.code}: ${again.stderr.trim()}`);
   }
-  const last = await lookAtStore(world, place, { hasKept });
-  problems.push(...last.problems.map((problem) => `given again: ${problem}`));
-  if (!matches(last, after)) problems.push(`given again: ${describe(last)}`);
+  const seen = await lookAtStore(world, place, { hasKept });
+  problems.push(...seen.problems.map((problem) => `given again: ${problem}`));
+  if (!matches(seen, last)) problems.push(`given again: ${describe(seen)}`);
   return problems;
 }
 
+/** What must not be of a store that is damaged either. */
+function isWorse(problem: string): boolean {
+  return /^(?:lost|left over|mounted|containers|gc|check|the store can not be opened)\b/.test(
+    problem,
+  );
+}
+
 /** A failure has to be named, and its name must not mean that we have no idea. */
-function problemsOfEnd({ code, stderr }: SteppedRun): readonly string[] {
-  if (code === 0) return [];
+function problemsOfEnd({ unfinished }: Scenario, { code, stderr }: SteppedRun): readonly string[] {
+  if (code === 0 || code === unfinished) return [];
   if (code > 128) return [`it was ended by signal ${code - 128}: ${stderr}`];
   try {
     const line = stderr.split("\n").find((text) => text.startsWith('{"error"')) ?? "";
@@ -108,9 +119,9 @@ async function runIn(
   await world.restore(scenario.state, place);
   await scenario.prepare?.(place);
   return await runStepped({
-    words: [...STOWAGE_WORDS, ...scenario.args(world)],
+    words: [...STOWAGE_WORDS, ...scenario.args(world, place)],
     env: stowageEnv(place),
-    directories: [place.root, place.runRoot],
+    directories: [place.root, place.runRoot, place.exportDir],
     decide,
   });
 }

@@ -7,7 +7,7 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import { createMemoryContentStore, digestOf } from "@stowage/content";
@@ -16,6 +16,7 @@ import { createRuntime } from "@stowage/runtime-shim";
 import { createTar, putImage, tempDir } from "@stowage/testkit";
 
 import { APP, type CrashImage, OTHER } from "./crash-images.ts";
+import { damageStore } from "./damage-store.ts";
 import { mustRunHere, type StowagePlace } from "./stowage.ts";
 
 const run = promisify(execFile);
@@ -24,7 +25,14 @@ const run = promisify(execFile);
  * What a store holds when a command begins. In all but the first, an image with another name for it
  * and a container have been acknowledged, and must outlive whatever comes.
  */
-export type StateName = "created" | "garbage" | "nothing" | "pulled" | "seed" | "tagged";
+export type StateName =
+  | "created"
+  | "damaged"
+  | "garbage"
+  | "nothing"
+  | "pulled"
+  | "seed"
+  | "tagged";
 
 /** Where everything is, and what it is called. */
 export interface CrashWorld extends AsyncDisposable {
@@ -64,7 +72,13 @@ export async function openCrashWorld(): Promise<CrashWorld> {
   const [policy, authfile] = [join(path, "policy.json"), join(path, "auth.json")];
   await writeFile(policy, '{"default":[{"type":"insecureAcceptAnything"}]}');
   await writeFile(authfile, "{}");
-  const placeAt: CrashWorld["placeAt"] = (root, runRoot) => ({ root, runRoot, policy, authfile });
+  const placeAt: CrashWorld["placeAt"] = (root, runRoot) => ({
+    root,
+    runRoot,
+    policy,
+    authfile,
+    exportDir: join(dirname(root), "export"),
+  });
   const place = placeAt(join(path, "root"), join(path, "run"));
   const app = `${host}/ns/app:1`;
   const other = `${host}/ns/other:1`;
@@ -88,6 +102,7 @@ export async function openCrashWorld(): Promise<CrashWorld> {
       await mustRunHere(place, "create", "--pod", POD, "--name", SUBJECT, app);
     }
     if (state === "garbage") await litter(place);
+    if (state === "damaged") await damageStore(place, app, NEW_NAME);
     await mkdir(stateAt(state), { recursive: true });
     await copyTree(place.root, join(stateAt(state), "root"));
     await copyTree(place.runRoot, join(stateAt(state), "run"));
@@ -133,6 +148,7 @@ const PREDECESSOR: Readonly<Record<StateName, StateName | undefined>> = {
   created: "pulled",
   tagged: "pulled",
   garbage: "seed",
+  damaged: "tagged",
 };
 
 /** Leaves a blob, a layer and the beginning of a download behind that nothing needs. */
@@ -166,9 +182,9 @@ async function* breakOff(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   throw new Error("broken off");
 }
 
-/** Unmounts what is mounted below a place and removes its roots. */
-export async function clear({ root, runRoot }: StowagePlace): Promise<void> {
-  for (const path of [root, runRoot]) {
+/** Unmounts what is mounted below a place, and removes its roots and its export. */
+export async function clear({ root, runRoot, exportDir }: StowagePlace): Promise<void> {
+  for (const path of [root, runRoot, exportDir]) {
     await unmountBelow(path);
     await rm(path, { recursive: true, force: true });
   }

@@ -8,16 +8,11 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { isAcknowledged, problemsAfter } from "./crash-at-step.ts";
-import { clear, type CrashWorld } from "./crash-world.ts";
+import { clear, type CrashWorld, unmountBelow } from "./crash-world.ts";
 import { type FilesystemKind, makeFilesystem, mountFilesystem } from "./loop-filesystem.ts";
-import { type Scenario, SCENARIOS } from "./scenarios.ts";
+import type { Scenario } from "./scenarios.ts";
 import { type Decision, runStepped, type Step } from "./step-tracer.ts";
 import { type StowagePlace, STOWAGE_WORDS, stowageEnv } from "./stowage.ts";
-
-/** The commands that change what has to outlive a boot. */
-export const LASTING_SCENARIOS: readonly Scenario[] = SCENARIOS.filter(
-  ({ prepare }) => prepare === undefined,
-).filter(({ name }) => name !== "start");
 
 /** What is to be cut off. */
 export interface PowerCutOptions {
@@ -109,6 +104,8 @@ async function runAndCopy(
 ): Promise<{ readonly copies: readonly Copy[]; readonly steps: number; readonly seconds: number }> {
   const copies: Copy[] = [];
   await using disk = await mountFilesystem(file, filesystem, mountPoint);
+  await using _mounts = mountsOf(place);
+  await scenario.prepare?.(place);
   let known = "";
   const copy = async (before: Step | undefined, wasAcknowledged: boolean): Promise<void> => {
     const writes = await disk.writes();
@@ -121,16 +118,16 @@ async function runAndCopy(
   };
   let began = performance.now();
   const ended = await runStepped({
-    words: [...STOWAGE_WORDS, ...scenario.args(world)],
+    words: [...STOWAGE_WORDS, ...scenario.args(world, place)],
     env: stowageEnv(place),
-    directories: [place.root],
+    directories: [place.root, place.exportDir],
     async decide(step, { stdout }): Promise<Decision> {
       if (step.at === 1) began = performance.now();
       await copy(step, stdout !== "");
       return without.includes(step.call) ? { answer: 0 } : "go";
     },
   });
-  await copy(undefined, isAcknowledged(ended));
+  await copy(undefined, isAcknowledged(scenario, ended));
   if (ended.code !== 0)
     throw new Error(`${scenario.name} ended with ${ended.code}: ${ended.stderr}`);
   const seconds = (performance.now() - began) / 1000;
@@ -147,12 +144,19 @@ async function judge(
   await clear({ ...place, root: join(world.path, "no-root") });
   try {
     await using _disk = await mountFilesystem(file, filesystem, mountPoint);
-    return await problemsAfter(world, scenario, place, wasAcknowledged);
+    await using _mounts = mountsOf(place);
+    const seen = { ...scenario, ...scenario.afterBoot };
+    return await problemsAfter(world, seen, place, wasAcknowledged);
   } catch (error) {
     return [`it can not be looked at: ${String(error)}`];
   } finally {
     await rm(file);
   }
+}
+
+/** What is mounted from a disk, which is not unmounted itself before that. */
+function mountsOf({ runRoot }: StowagePlace): AsyncDisposable {
+  return { [Symbol.asyncDispose]: () => unmountBelow(runRoot) };
 }
 
 function isChosen(at: number, count: number, maxCuts: number): boolean {

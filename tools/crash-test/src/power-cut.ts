@@ -1,9 +1,10 @@
-/** Cuts the power at every step of every lasting command on every file system, and prints the figures. */
+/** Cuts the power at every step of every command on every file system, and prints the figures. */
 import { parseArgs } from "node:util";
 
 import { openCrashWorld } from "./crash-world.ts";
-import { ALL_SYNCS, cutPower, LASTING_SCENARIOS, type PowerCutReport } from "./cut-power.ts";
+import { ALL_SYNCS, cutPower, type PowerCutReport } from "./cut-power.ts";
 import { FILESYSTEMS, whatFilesystemNeeds } from "./loop-filesystem.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const { values } = parseArgs({
   options: {
@@ -28,7 +29,7 @@ let skipped = 0;
   for (const filesystem of FILESYSTEMS) {
     if (values.filesystem?.includes(filesystem.name) === false) continue;
     const needs = whatFilesystemNeeds(filesystem);
-    for (const scenario of LASTING_SCENARIOS) {
+    for (const scenario of SCENARIOS) {
       if (values.command?.includes(scenario.name) === false) continue;
       if (needs !== "" || performance.now() >= until) {
         process.stderr.write(

@@ -8,13 +8,21 @@ export interface Scenario {
   readonly state: StateName;
   /** What has to be done on top of the state, such as mounting. */
   readonly prepare?: (place: StowagePlace) => Promise<unknown>;
-  readonly args: (world: CrashWorld) => readonly string[];
+  readonly args: (world: CrashWorld, place: StowagePlace) => readonly string[];
   readonly before: Partial<SubjectView>;
   readonly after: Partial<SubjectView>;
   /** What may be seen beside, when it was cut off. */
   readonly between?: readonly Partial<SubjectView>[];
+  /** What is there once it was given again. @defaultValue {@link Scenario.after} */
+  readonly again?: Partial<SubjectView>;
+  /** What is otherwise where it was the power that was cut: nothing runs after a boot. */
+  readonly afterBoot?: Pick<Scenario, "after" | "again" | "before" | "between">;
   /** What the command may end with beside 0 when it is given again and its work was done already. */
   readonly repeated?: number;
+  /** What the command ends with when it did not do all that it should, and prints what is left. */
+  readonly unfinished?: number;
+  /** Whether the store is damaged until the command has been acknowledged. */
+  readonly isDamaged?: boolean;
 }
 
 const start = (place: StowagePlace): Promise<string> => mustRunHere(place, "start", SUBJECT);
@@ -74,6 +82,11 @@ export const SCENARIOS: readonly Scenario[] = [
     args: () => ["start", SUBJECT],
     before: { container: "created" },
     after: { container: "running" },
+    afterBoot: {
+      before: { container: "created" },
+      after: { container: "created" },
+      again: { container: "running" },
+    },
   },
   {
     name: "stop",
@@ -82,6 +95,7 @@ export const SCENARIOS: readonly Scenario[] = [
     args: () => ["stop", SUBJECT],
     before: { container: "running" },
     after: { container: "stopped" },
+    afterBoot: { before: { container: "created" }, after: { container: "created" } },
   },
   {
     name: "rm",
@@ -91,6 +105,7 @@ export const SCENARIOS: readonly Scenario[] = [
     before: { container: "running" },
     after: { container: "absent" },
     between: [{ container: "stopped" }],
+    afterBoot: { before: { container: "created" }, after: { container: "absent" }, between: [] },
   },
   {
     name: "gc",
@@ -99,6 +114,33 @@ export const SCENARIOS: readonly Scenario[] = [
     before: { garbage: 3 },
     after: { garbage: 0 },
     between: [{ garbage: 1 }, { garbage: 2 }],
+  },
+  {
+    name: "prune",
+    state: "tagged",
+    args: () => ["prune", "--unused-for", "0s"],
+    before: { app: "named", alias: "there" },
+    after: { app: "absent", alias: "absent", garbage: 0 },
+  },
+  {
+    name: "export podman",
+    state: "pulled",
+    args: (_, { exportDir }) => ["export", "podman", exportDir],
+    before: { exported: "absent", keepers: 0 },
+    after: { app: "named", exported: "there", keepers: 1 },
+    between: [
+      { exported: "absent", keepers: 1 },
+      { exported: "there", keepers: 1 },
+    ],
+  },
+  {
+    name: "fsck",
+    state: "damaged",
+    args: () => ["fsck", "--repair", "--tls-verify=false"],
+    before: {},
+    after: { app: "named", alias: "there", garbage: 0 },
+    unfinished: 8,
+    isDamaged: true,
   },
 ];
 

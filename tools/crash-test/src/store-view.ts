@@ -16,6 +16,7 @@ import {
   NEW_NAME,
   SUBJECT,
 } from "./crash-world.ts";
+import { lookAtExport } from "./export-view.ts";
 import type { StowagePlace } from "./stowage.ts";
 
 const TEMPLATE = "userdata/config.json";
@@ -27,6 +28,9 @@ export interface SubjectView {
   readonly container: "absent" | "created" | "running" | "stopped" | "unknown";
   /** Blobs, layers and beginnings of downloads that nothing needs. */
   readonly garbage: number;
+  readonly exported: "absent" | "there";
+  /** Leases that outlive their process. */
+  readonly keepers: number;
 }
 
 /** What was seen. */
@@ -43,6 +47,15 @@ export interface LookOptions {
   readonly isDeep?: boolean;
 }
 
+const NOTHING: SubjectView = {
+  app: "absent",
+  alias: "absent",
+  container: "absent",
+  garbage: 0,
+  exported: "absent",
+  keepers: 0,
+};
+
 /** Opens a store, which clears up after the crash, and checks all of it. */
 export async function lookAtStore(
   world: CrashWorld,
@@ -55,7 +68,7 @@ export async function lookAtStore(
     runtime = await createRuntime({ root, runRoot, policyPath, authfile, tlsVerify: false });
   } catch (error) {
     const problems = [`the store can not be opened: ${String(error)}`];
-    return { app: "absent", alias: "absent", container: "absent", garbage: 0, problems };
+    return { ...NOTHING, problems };
   }
   const problems: string[] = [];
   await using open = runtime;
@@ -113,7 +126,10 @@ export async function lookAtStore(
   const expected = subject?.state === "running" ? [store.mounts] : [];
   const mounted = await mountsBelow(runRoot);
   if (mounted.length !== expected.length) problems.push(`mounted: ${mounted.join(", ")}`);
-  problems.push(...leftovers(root));
+  const keepers = (await store.listLeases()).flatMap(({ id, purpose }) => (purpose ? [id] : []));
+  problems.push(...leftovers(root, keepers));
+  const exported = lookAtExport(place);
+  problems.push(...exported.problems.map((problem) => `export: ${problem}`));
   const plan = await attempt("gc", () => store.collectGarbage({ dryRun: true, maxIngestAgeMs: 0 }));
   const garbage = plan?.items.filter(({ action }) => action === "remove").length ?? 0;
   const appId = names.get(world.app);
@@ -123,17 +139,21 @@ export async function lookAtStore(
     alias: names.has(NEW_NAME) ? "there" : "absent",
     container: subject?.state ?? "absent",
     garbage,
+    exported: exported.images === 0 ? "absent" : "there",
+    keepers: keepers.length,
     problems,
   };
 }
 
 /** What a process that died had on its way; opening the store has to have removed it. */
-function leftovers(root: string): readonly string[] {
+function leftovers(root: string, keepers: readonly string[]): readonly string[] {
   // This process has the store open, and one directory of its own.
   const staging = readdirSync(join(root, "staging")).filter((name) => !name.endsWith(".lock"));
   return [
     ...(staging.length > 1 ? staging.map((name) => `left over: staging/${name}`) : []),
     ...readdirSync(join(root, "trash")).map((name) => `left over: trash/${name}`),
-    ...readdirSync(join(root, "leases")).map((name) => `left over: leases/${name}`),
+    ...readdirSync(join(root, "leases"))
+      .filter((name) => !keepers.some((id) => name.startsWith(id)))
+      .map((name) => `left over: leases/${name}`),
   ];
 }

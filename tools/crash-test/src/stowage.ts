@@ -32,6 +32,8 @@ export interface StowagePlace {
   readonly runRoot: string;
   readonly policy: string;
   readonly authfile: string;
+  /** Where `export podman` puts what it makes: beside the root, and on its disk. */
+  readonly exportDir: string;
 }
 
 /** The environment of a command. One thread of the pool, so that steps come in the same order. */

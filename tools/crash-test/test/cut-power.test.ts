@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 
 import { commitSeed } from "../src/commit-seed.ts";
 import { openCrashWorld } from "../src/crash-world.ts";
-import { ALL_SYNCS, cutPower, LASTING_SCENARIOS, type PowerCutReport } from "../src/cut-power.ts";
+import { ALL_SYNCS, cutPower, type PowerCutReport } from "../src/cut-power.ts";
 import { FILESYSTEMS, whatFilesystemNeeds } from "../src/loop-filesystem.ts";
 import { SCENARIOS } from "../src/scenarios.ts";
 import { WHAT_STEPPING_NEEDS } from "../src/step-tracer.ts";
 
 const SEED = commitSeed();
 const MAX_CUTS = 8;
-const scenario = LASTING_SCENARIOS[SEED % LASTING_SCENARIOS.length] ?? SCENARIOS[0];
+const scenario = SCENARIOS[SEED % SCENARIOS.length] ?? SCENARIOS[0];
 const strict = FILESYSTEMS.find(({ name }) => name === "ext4 noauto_da_alloc");
 const pull = SCENARIOS.find(({ name }) => name === "pull");
 
