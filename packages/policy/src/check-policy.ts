@@ -1,6 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import { invalidKeysOf } from "./check-keys.ts";
+import { checkRegistriesD } from "./check-registries-d.ts";
 import { findLookalikes } from "./lookalike-host.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
@@ -54,7 +55,10 @@ export async function checkPolicy(
   options: CheckPolicyOptions = {},
 ): Promise<readonly PolicyProblem[]> {
   const { registriesD, readKeyFile: read = readKeyFile, signal } = options;
-  const problems: PolicyProblem[] = [...checkScopes(policy)];
+  const problems: PolicyProblem[] = [
+    ...checkScopes(policy),
+    ...(registriesD === undefined ? [] : checkRegistriesD(registriesD)),
+  ];
   for (const [place, requirements] of placesOf(policy)) {
     for (const [index, requirement] of requirements.entries()) {
       const path = `${place.path}[${index}]`;

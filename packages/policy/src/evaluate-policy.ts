@@ -15,6 +15,7 @@ import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
 import { judgeSignedBy } from "./requirement-signed-by.ts";
 import { judgeSigstoreBundle } from "./judge-sigstore-bundle.ts";
 import { judgeSigstoreSigned } from "./judge-sigstore-signed.ts";
+import { findSimilarScopes } from "./similar-scope.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
 /** What an evaluator is made of. */
@@ -66,7 +67,7 @@ export function createPolicyEvaluator(options: PolicyEvaluatorOptions): PolicyEv
     },
     async requireAllowed(subject, how) {
       const verdict = await evaluator.evaluate(subject, how);
-      if (!verdict.allowed) throw rejection(subject, verdict);
+      if (!verdict.allowed) throw rejection(verdict);
       return verdict;
     },
   };
@@ -81,6 +82,7 @@ async function evaluate(
   const { policy, file, digest } = options;
   const image = scopesOf(subject);
   const { scope, considered, requirements } = chooseRequirements(policy, image);
+  const similar = findSimilarScopes(Object.keys(policy.transports[image.transport] ?? {}), image);
   const finding = findOnce(options.signatures, subject, signal);
   const context: JudgeContext = {
     reference: referenceOf(subject),
@@ -101,6 +103,7 @@ async function evaluate(
     ...(subject.manifestDigest === undefined ? {} : { manifestDigest: subject.manifestDigest }),
     scope,
     considered,
+    ...(similar.length === 0 ? {} : { similar }),
     ...(file === undefined ? {} : { file }),
     ...(digest === undefined ? {} : { policyDigest: digest }),
     requirements: verdicts,
@@ -119,7 +122,8 @@ export async function judge(
     return await judgeByType(requirement, context);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-    const remedy = "Correct what the policy names there.";
+    const remedy =
+      "Put there what the policy says that is there, or correct the path or the data in the policy.";
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }
 }

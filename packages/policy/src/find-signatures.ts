@@ -1,4 +1,12 @@
-import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import { join } from "node:path";
+
+import {
+  type ContentProvider,
+  type Descriptor,
+  type Digest,
+  escapeText,
+  type FetchedManifest,
+} from "@stowage/content";
 import { formatRepository, type Reference, type Repository, type Tag } from "@stowage/reference";
 
 import { findBundles } from "./bundle-referrers.ts";
@@ -96,8 +104,10 @@ export async function findSignatures(
   if (!storage.useSigstoreAttachments) {
     const where = storage.attachmentsFile ?? registriesD.directory;
     const skipped = `nobody looked beside the image, since ${where} does not set use-sigstore-attachments for ${name}`;
-    places.push({ kind: "attachments", location, skipped });
-    places.push({ kind: "referrers", location: referrers, skipped });
+    const file = storage.attachmentsFile ?? join(registriesD.directory, "NAME.yaml");
+    const remedy = `Set use-sigstore-attachments: true there, as in docker: {"${name}": {use-sigstore-attachments: true}} in ${escapeText(file)}.`;
+    places.push({ kind: "attachments", location, skipped, remedy });
+    places.push({ kind: "referrers", location: referrers, skipped, remedy });
     return { signatures, places };
   }
   const attached = await registry.findManifest(tag, { signal });

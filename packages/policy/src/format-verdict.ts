@@ -1,6 +1,6 @@
 import { escapeText } from "@stowage/content";
 
-import { describeScope } from "./rejection.ts";
+import { describeScope, remedyOf } from "./rejection.ts";
 import type { PolicyVerdict, RequirementVerdict, SignatureVerdict } from "./verdict.ts";
 
 /** The whole of a verdict as text for a terminal, several lines without a last line end. */
@@ -20,8 +20,16 @@ export function formatVerdict(verdict: PolicyVerdict): string {
       formatRequirement(requirement, `requirement ${index + 1} of ${requirements.length}`, "  "),
     ),
     ...(verdict.unsigned ? ["  no requirement verified a signature, and one was asked for"] : []),
+    ...remedies(verdict),
     ...verdict.audit.map((remark) => `  only reported: ${remark}`),
   ].join("\n");
+}
+
+/** What no requirement says already. */
+function remedies(verdict: PolicyVerdict): readonly string[] {
+  const remedy = verdict.allowed ? undefined : remedyOf(verdict);
+  const isSaid = verdict.requirements.some((requirement) => requirement.remedy === remedy);
+  return remedy === undefined || isSaid ? [] : [`  to pass: ${escapeText(remedy, 2000)}`];
 }
 
 function missed({ considered }: PolicyVerdict): readonly string[] {

@@ -63,6 +63,7 @@ export {
   type SignatureSection,
   type SignatureStorage,
   signatureStorageOf,
+  type UnknownKey,
 } from "./registries-d.ts";
 export type { AnyOfRequirement, AuditRequirement } from "./requirement-combined.ts";
 export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
@@ -98,6 +99,7 @@ export {
 } from "./signature.ts";
 export type { SignatureFault } from "./signature-rejection.ts";
 export type { SignedIdentity } from "./signed-identity.ts";
+export type { SimilarScope } from "./similar-scope.ts";
 export { findUnreachableScopes, type UnreachableScope } from "./transport-scope.ts";
 export type {
   ConsideredScope,

@@ -153,40 +153,43 @@ function unsigned(
   if (passed?.skipped !== undefined)
     return {
       reason: `${reason}; ${passed.skipped}`,
-      remedy: remedyFor(format, others, passed.skipped),
+      remedy: remedyFor(format, others, passed.remedy ?? ATTACHMENTS_REMEDY),
     };
   return { reason, remedy: remedyFor(format, others, undefined) };
 }
 
+const BUNDLE_REMEDY =
+  'The image is signed with bundles, as cosign 3 does: use a requirement {"type": "sigstoreBundle", "keyPath": …} with the key of its signer, or with "identity" and "trustedRootPath" instead.';
 const FOLDER_REMEDY =
   "Ask for the image in a registry, or copy it to a folder (dir:) together with its signatures, as skopeo does.";
+
+const ATTACHMENTS_REMEDY =
+  "Set use-sigstore-attachments: true for the image's scope in registries.d.";
 
 function remedyFor(
   format: ImageSignature["format"],
   others: ReadonlyMap<string, number>,
-  skipped: string | undefined,
+  lookRemedy: string | undefined,
 ): string {
   switch (format) {
     case "simple-signing":
       if (others.size > 0) {
-        return "The image is signed with sigstore: use a requirement sigstoreSigned or sigstoreBundle with its key or identity.";
+        return others.has("sigstore-bundle")
+          ? BUNDLE_REMEDY
+          : 'The image is signed with sigstore: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
       }
-      return "Have the image signed, and say in registries.d where its signatures are: lookaside, under the image's scope.";
+      return 'Have the image signed, and say where its signatures are: docker: {"SCOPE": {lookaside: URL}} in a YAML file of registries.d.';
     case "sigstore-attachment":
       if (others.has("sigstore-bundle")) {
-        return "The image is signed with bundles, as cosign 3 does: use a requirement sigstoreBundle.";
+        return BUNDLE_REMEDY;
       }
-      if (skipped !== undefined) {
-        return "Set use-sigstore-attachments: true for the image's scope in registries.d.";
-      }
+      if (lookRemedy !== undefined) return lookRemedy;
       return "Have the image signed: each image of an index by itself (cosign sign --recursive).";
     case "sigstore-bundle":
       if (others.has("sigstore-attachment")) {
-        return "The image has signatures as cosign 2 writes them: use a requirement sigstoreSigned.";
+        return 'The image has signatures as cosign 2 writes them: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
       }
-      if (skipped !== undefined) {
-        return "Set use-sigstore-attachments: true for the image's scope in registries.d.";
-      }
+      if (lookRemedy !== undefined) return lookRemedy;
       return "Have the image signed or attested with cosign 3, each image of an index by itself.";
   }
 }

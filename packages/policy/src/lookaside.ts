@@ -35,6 +35,11 @@ export function lookasideUrl(base: string, repository: Repository, digest: Diges
   return url;
 }
 
+/** Whether signatures can be read from `base`. */
+export function isLookaside(base: string): boolean {
+  return readBase(base) !== undefined;
+}
+
 /** What reading needs. */
 export interface ReadLookasideOptions {
   readonly fetchUrl: UrlFetcher;
@@ -69,12 +74,16 @@ export async function readLookaside(
   }
 }
 
-function parseBase(base: string): URL {
+function readBase(base: string): URL | undefined {
   const url = URL.parse(base);
-  if (url !== null && ["file:", "http:", "https:"].includes(url.protocol)) {
-    const isLocal = url.protocol !== "file:" || url.host === "";
-    if (isLocal && url.username === "" && url.password === "") return url;
-  }
+  if (url === null || !["file:", "http:", "https:"].includes(url.protocol)) return undefined;
+  const isLocal = url.protocol !== "file:" || url.host === "";
+  return isLocal && url.username === "" && url.password === "" ? url : undefined;
+}
+
+function parseBase(base: string): URL {
+  const url = readBase(base);
+  if (url !== undefined) return url;
   throw new PolicyError(
     "ERR_POLICY_INVALID_REGISTRIES_D",
     `"${escapeText(base, 160)}" can be no lookaside`,

@@ -45,6 +45,17 @@ export type PolicyRequirement =
   | AnyOfRequirement
   | AuditRequirement;
 
+const TYPES: readonly PolicyRequirement["type"][] = [
+  "insecureAcceptAnything",
+  "reject",
+  "signedBy",
+  "signedBaseLayer",
+  "sigstoreSigned",
+  "sigstoreBundle",
+  "anyOf",
+  "audit",
+];
+
 /** Scope to requirements; the key `""` is the whole transport. Has no prototype. */
 export type PolicyScopes = Readonly<Record<string, readonly PolicyRequirement[]>>;
 
@@ -149,6 +160,9 @@ function readRequirement(shape: PolicyShape): PolicyRequirement {
     case "audit":
       return parseAudit(shape, readRequirements);
     default:
-      return shape.fail(`is "${escapeText(type, 80)}", which is no type of requirement`, "type");
+      return shape.fail(
+        `is "${escapeText(type, 80)}", which is no type of requirement: there are ${TYPES.join(", ")}`,
+        "type",
+      );
   }
 }

@@ -35,6 +35,8 @@ export interface SignaturePlace {
   readonly found?: number;
   /** Why nobody looked, as a clause. */
   readonly skipped?: string;
+  /** What would make somebody look, as a sentence. */
+  readonly remedy?: string;
 }
 
 /** Reads a file of keys or certificates; `maxBytes` is all that it may hold. */

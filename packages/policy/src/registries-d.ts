@@ -46,6 +46,14 @@ export interface RegistriesD {
   readonly docker: Readonly<Record<string, SignatureSection>>;
   /** Where signatures are if no section says. */
   readonly defaultLookaside: string;
+  /** What is written there and means nothing, as containers tools pass over it. */
+  readonly unknown?: readonly UnknownKey[];
+}
+
+/** A key that stands where it has no meaning. */
+export interface UnknownKey {
+  readonly file: string;
+  readonly path: string;
 }
 
 /** What the sections say about one image, each field with the file that says so. */
@@ -62,6 +70,13 @@ export interface SignatureStorage {
 
 const SYSTEM_DIRECTORY = "/etc/containers/registries.d";
 const USER_DIRECTORY = ".config/containers/registries.d";
+const SECTION_KEYS: ReadonlySet<string> = new Set([
+  "lookaside",
+  "lookaside-staging",
+  "sigstore",
+  "sigstore-staging",
+  "use-sigstore-attachments",
+]);
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_FILES = 1000;
 
@@ -75,6 +90,13 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
   const { env = process.env, signal } = options;
   const directory = await findDirectory(options);
   const docker: Record<string, SignatureSection> = Object.create(null);
+  const unknown: UnknownKey[] = [];
+  const read = (value: unknown, file: string, path: string): SignatureSection => {
+    for (const [key] of entriesOf(value, file, path)) {
+      if (!SECTION_KEYS.has(key)) unknown.push({ file, path: `${path}.${escapeText(key, 160)}` });
+    }
+    return readSection(value, file, path);
+  };
   let fallback: SignatureSection | undefined;
   for (const file of await listFiles(directory)) {
     signal?.throwIfAborted();
@@ -83,14 +105,16 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
       if (key === "default-docker") {
         if (value === null) continue;
         if (fallback !== undefined) throw repeated(file, fallback, "default-docker");
-        fallback = readSection(value, file, key);
+        fallback = read(value, file, key);
       } else if (key === "docker") {
         for (const [scope, section] of entriesOf(value, file, key)) {
           const known = docker[scope];
           if (known !== undefined)
             throw repeated(file, known, `docker["${escapeText(scope, 160)}"]`);
-          docker[scope] = readSection(section, file, `docker["${escapeText(scope, 160)}"]`);
+          docker[scope] = read(section, file, `docker["${escapeText(scope, 160)}"]`);
         }
+      } else {
+        unknown.push({ file, path: escapeText(key, 160) });
       }
     }
   }
@@ -99,6 +123,7 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
     docker,
     ...(fallback === undefined ? {} : { default: fallback }),
     defaultLookaside: defaultLookaside(env),
+    ...(unknown.length === 0 ? {} : { unknown }),
   };
 }
 

@@ -1,13 +1,11 @@
 import { escapeText } from "@stowage/content";
-import { formatRepository } from "@stowage/reference";
 
 import { PolicyError } from "./policy-error.ts";
 import type { PolicyScope } from "./policy-scope.ts";
-import type { PolicySubject } from "./policy-subject.ts";
 import type { PolicyVerdict } from "./verdict.ts";
 
 /** The error of a verdict that denies: the short form of what it says. */
-export function rejection(subject: PolicySubject, verdict: PolicyVerdict): PolicyError {
+export function rejection(verdict: PolicyVerdict): PolicyError {
   const { transport, image, file, scope, requirements, unsigned } = verdict;
   const index = requirements.findIndex(({ allowed }) => !allowed);
   const name = image === "" ? transport : escapeText(image);
@@ -22,7 +20,7 @@ export function rejection(subject: PolicySubject, verdict: PolicyVerdict): Polic
   return new PolicyError(
     denied?.cause === undefined ? "ERR_POLICY_REJECTED" : "ERR_POLICY_INVALID_KEY",
     `${name} is rejected by policy (${where}, ${why})`,
-    { verdict, cause: denied?.cause, hint: denied?.remedy ?? remedy(subject, verdict) },
+    { verdict, cause: denied?.cause, hint: remedyOf(verdict) },
   );
 }
 
@@ -39,10 +37,20 @@ export function describeScope(transport: string, scope: PolicyScope): string {
   }
 }
 
-function remedy(subject: PolicySubject, { file, unsigned }: PolicyVerdict): string | undefined {
+/** What would make it allow; `undefined` if nobody here can say. */
+export function remedyOf(verdict: PolicyVerdict): string | undefined {
+  const { considered, file, image, requirements, similar, transport, unsigned } = verdict;
+  // One that was found went before whatever is wider than it.
+  const missing = considered.filter(({ found }) => !found).map(({ text }) => text);
+  const near = similar?.find(({ meant }) => missing.includes(meant));
+  if (near !== undefined) {
+    return `The policy has the scope "${escapeText(near.scope, 160)}", which is not this image's: write "${escapeText(near.meant, 160)}".`;
+  }
+  const denied = requirements.find(({ allowed }) => !allowed);
+  if (denied?.remedy !== undefined) return denied.remedy;
   if (unsigned) return "Give its scope a requirement that asks for a signature.";
-  if (subject.transport !== "docker") return undefined;
-  const scope = formatRepository(subject.reference.repository);
+  if (transport !== "docker") return undefined;
+  const scope = escapeText(image.replace(/@.*$|:[^/:]*$/, ""), 512);
   const where = file === undefined ? "the policy" : escapeText(file);
   return `To trust it unsigned, give ${where} a scope transports.docker["${scope}"] of [{"type":"insecureAcceptAnything"}].`;
 }

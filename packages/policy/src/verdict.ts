@@ -5,6 +5,7 @@ import type { PolicyScope } from "./policy-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
 import type { ImageSignature } from "./signature.ts";
 import type { SignatureFault } from "./signature-rejection.ts";
+import type { SimilarScope } from "./similar-scope.ts";
 
 /** What one requirement of the chosen scope says. */
 export interface RequirementVerdict {
@@ -56,6 +57,8 @@ export interface PolicyVerdict {
   readonly scope: PolicyScope;
   /** What was looked for until `scope` was found. */
   readonly considered: readonly ConsideredScope[];
+  /** Scopes of the policy that look as if they were for this image, and are not. */
+  readonly similar?: readonly SimilarScope[];
   /** The file that the policy was read from, if it was read from one. */
   readonly file?: string;
   /** Of the policy's bytes: under another policy this says nothing. */

@@ -158,6 +158,41 @@ describe("POL-X06 checkPolicy, of signatures beside images that nobody looks for
   });
 });
 
+describe("checkPolicy, of registries.d", () => {
+  test.for([
+    ["lookasid: file:///a", "lookasid", "warning"],
+    ["lookaside: /srv/signatures", "lookaside", "error"],
+    ["lookaside: ftp://q.io/a", "lookaside", "error"],
+  ] as const)("%s is told of with its file", async ([field, key, severity]) => {
+    await using folder = await tempDir();
+    for (const yaml of [`docker: {q.io: {${field}}}`, `default-docker: {${field}}`]) {
+      const config = await registriesD(folder.path, yaml);
+      const problems = await checkPolicy(docker({}), { registriesD: config });
+      expect(problems).toEqual([
+        {
+          severity,
+          path: join(folder.path, "a.yaml"),
+          problem: expect.stringContaining(`.${key}`),
+          remedy: expect.any(String),
+        },
+      ]);
+    }
+  });
+
+  test("a section that is none is told of, and what is well is not", async () => {
+    await using folder = await tempDir();
+    const config = await registriesD(folder.path, "dcoker: {q.io: {lookaside: 'file:///a'}}");
+    expect(await checkPolicy(docker({}), { registriesD: config })).toMatchObject([
+      { severity: "warning", problem: expect.stringContaining("dcoker") },
+    ]);
+    const good = await registriesD(
+      folder.path,
+      "docker: {q.io: {lookaside: 'https://q.io/s', use-sigstore-attachments: true}}",
+    );
+    expect(await checkPolicy(docker({}), { registriesD: good })).toEqual([]);
+  });
+});
+
 function docker(scopes: Readonly<Record<string, readonly object[]>>) {
   return parsePolicy(JSON.stringify({ default: REJECT, transports: { docker: scopes } }));
 }

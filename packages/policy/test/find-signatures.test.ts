@@ -205,9 +205,12 @@ describe("signatures beside the image", () => {
     const { signatures, places } = await world.find();
     expect(signatures).toEqual([]);
     const skipped = expect.stringContaining("use-sigstore-attachments for q.io/a/b");
+    const remedy = expect.stringContaining(
+      'docker: {"q.io/a/b": {use-sigstore-attachments: true}} in /etc/registries.d/',
+    );
     expect(places.slice(1)).toEqual([
-      { kind: "attachments", location: `q.io/a/b:sha256-${HEX}.sig`, skipped },
-      { kind: "referrers", location: expect.any(String), skipped },
+      { kind: "attachments", location: `q.io/a/b:sha256-${HEX}.sig`, skipped, remedy },
+      { kind: "referrers", location: expect.any(String), skipped, remedy },
     ]);
   });
 

@@ -58,7 +58,7 @@ describe("formatVerdict", () => {
       [GPG],
       [],
       [{ kind: "lookaside", location: "file:///s", found: 0 }],
-      /there is none in file:\/\/\/s[^]*to pass: Have the image signed, and say in registries\.d/,
+      /there is none in file:\/\/\/s[^]*to pass: Have the image signed, and say where[^]*registries\.d/,
     ],
     [
       "attachments are off",
@@ -114,7 +114,7 @@ describe("formatVerdict", () => {
       [{ type: "sigstoreSigned", keyPath: "/none.pub" }],
       [],
       [],
-      /\/none\.pub is not there[^]*to pass: Correct/,
+      /\/none\.pub is not there[^]*to pass: Put there/,
     ],
   ])("says how to mend it where %s", async ([, requirements, signatures, places, words]) => {
     expect(formatVerdict(await judgeImage(requirements, signatures, { places }))).toMatch(words);

@@ -1,0 +1,59 @@
+import { createPolicyEvaluator, formatVerdict, parsePolicy } from "@stowage/policy";
+import { parseReference } from "@stowage/reference";
+import { describe, expect, test } from "vitest";
+
+const ACCEPT = [{ type: "insecureAcceptAnything" }];
+const REJECT = [{ type: "reject" }];
+
+describe("a scope that misses an image by little", () => {
+  test.for([
+    ["q.io", "q.io:5000/a/b:1", "q.io:5000"],
+    ["q.io:5000/a", "q.io/a/b:1", "q.io/a"],
+    ["https://q.io/a", "q.io/a/b:1", "q.io/a"],
+    ["q.io/a/", "q.io/a/b:1", "q.io/a"],
+    ["Q.io/a", "q.io/a/b:1", "q.io/a"],
+    ["busybox", "busybox", "docker.io/library/busybox"],
+    ["docker.io/busybox", "busybox", "docker.io/library/busybox"],
+    ["acme/app", "acme/app:2", "docker.io/acme/app"],
+  ] as const)("%s is told of with %s, and what would be it", async ([scope, image, meant]) => {
+    const { evaluate, requireAllowed } = evaluator({ [scope]: ACCEPT });
+    const verdict = await evaluate(docker(image));
+    expect(verdict).toMatchObject({ allowed: false, similar: [{ scope, meant }] });
+    expect(formatVerdict(verdict)).toContain(`"${scope}"`);
+    await expect(requireAllowed(docker(image))).rejects.toMatchObject({
+      hint: expect.stringContaining(`write "${meant}"`),
+    });
+  });
+
+  test.for([
+    ["q.io", "q.io/a/b:1"],
+    ["other.io/a", "q.io/a/b:1"],
+    ["q.io/ab", "q.io/a/b:1"],
+    ["q.io/a/b/c", "q.io/a/b:1"],
+    ["", "q.io/a/b:1"],
+  ] as const)("%j is none for %s", async ([scope, image]) => {
+    const verdict = await evaluator({ [scope]: REJECT }).evaluate(docker(image));
+    expect(verdict).not.toHaveProperty("similar");
+  });
+
+  test("does not hide what a nearer one that was found asks for", async () => {
+    const { requireAllowed } = evaluator({ "q.io/a/b": REJECT, "https://q.io": ACCEPT });
+    await expect(requireAllowed(docker("q.io/a/b:1"))).rejects.toMatchObject({
+      hint: expect.not.stringContaining("https://q.io"),
+    });
+  });
+});
+
+test("what rejects all images says what would let this one through", async () => {
+  const verdict = await evaluator({}).evaluate(docker("q.io/a/b:1"));
+  expect(formatVerdict(verdict)).toMatch(/to pass: .*transports\.docker\["q\.io\/a\/b"\]/);
+});
+
+function evaluator(scopes: object) {
+  const policy = parsePolicy(JSON.stringify({ default: REJECT, transports: { docker: scopes } }));
+  return createPolicyEvaluator({ policy });
+}
+
+function docker(name: string) {
+  return { transport: "docker", reference: parseReference(name) } as const;
+}
