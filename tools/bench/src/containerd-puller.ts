@@ -1,102 +1,99 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 import { requirePeer } from "@stowage/testkit";
 
+import { type ContainerdDaemon, startContainerd } from "./containerd-daemon.ts";
+import { criPull } from "./cri-pull.ts";
+import type { BenchCommand } from "./measure-process.ts";
 import { type Puller, syncedAfter } from "./puller.ts";
 import { clear } from "./stage.ts";
 
+/** How containerd is asked. */
+export interface ContainerdMode {
+  /** Its own client, or what Kubernetes asks it by. */
+  readonly client: "cri" | "ctr";
+  readonly isDurable: boolean;
+}
+
+/** What makes a mode durable, where there is such a setting. */
+interface SyncSetting {
+  readonly text: string;
+  /** For `ctr`. */
+  readonly options: readonly string[];
+  /** For the configuration of the CRI plugin. */
+  readonly config: readonly string[];
+}
+
 const run = promisify(execFile);
-const PATIENCE_MS = 60_000;
-const LOOK_EVERY_MS = 20;
 
-/** How `ctr` is told to sync what it unpacks; it is, where it fetches by itself (2.0 and later). */
-const SYNC_OPTIONS = ["--local", "--sync-fs"];
+// `ctr` syncs only where it fetches by itself, as it always did before 2.0.
+const CTR_OPTIONS = ["--local", "--sync-fs"];
+const CRI_KEY = "image_pull_with_sync_fs";
 
-/** What makes it durable here. */
-export async function containerdSetting(): Promise<string> {
-  return (await canSync()) ? `ctr ${SYNC_OPTIONS.join(" ")}` : "no such setting: sync -f after it";
+/** What makes it durable here, in words. */
+export async function containerdSetting(client: ContainerdMode["client"]): Promise<string> {
+  return (await findSyncSetting(client))?.text ?? "no such setting: sync -f after it";
 }
 
 /** A daemon of its own, started anew for each store. */
-export async function containerdPuller(folder: string, isDurable = false): Promise<Puller> {
+export async function containerdPuller(
+  folder: string,
+  { client, isDurable }: ContainerdMode,
+): Promise<Puller> {
   const root = join(folder, "containerd");
-  const socket = join(root, "socket");
-  const own = ["-a", socket, "-n", "bench"];
   const ctr = requirePeer("ctr");
-  const syncs = isDurable && (await canSync());
-  let stop = async (): Promise<void> => {};
-  let pid = 0;
+  const sync = isDurable ? await findSyncSetting(client) : undefined;
+  let daemon: ContainerdDaemon | undefined;
   const end = async (): Promise<void> => {
-    await stop();
+    await daemon?.stop();
+    daemon = undefined;
     await clear(root);
+  };
+  const own = (): readonly string[] => {
+    if (daemon === undefined) throw new Error("containerd is not running");
+    return ["-a", daemon.socket, "-n", client === "cri" ? "k8s.io" : "bench"];
+  };
+  const pull = (reference: string): BenchCommand => {
+    const { socket = "", pid = 0 } = daemon ?? {};
+    if (client === "cri") return { ...criPull(socket, reference, root), daemons: [pid] };
+    const args = [...own(), "images", "pull", "--plain-http", ...(sync?.options ?? []), reference];
+    return { program: ctr, args, daemons: [pid] };
   };
   return {
     async reset() {
       await end();
-      ({ pid, stop } = await startDaemon(root, socket));
-      await run(ctr, ["--address", socket, "version"]);
+      daemon = await startContainerd(root, client === "cri" ? (sync?.config ?? []) : undefined);
     },
     clear: end,
-    pull(reference) {
-      const options = ["--plain-http", ...(syncs ? SYNC_OPTIONS : [])];
-      const args = [...own, "images", "pull", ...options, reference];
-      const command = { program: ctr, args, daemons: [pid] };
-      return isDurable && !syncs ? syncedAfter(command, folder) : command;
-    },
+    pull: (reference) =>
+      isDurable && sync === undefined ? syncedAfter(pull(reference), folder) : pull(reference),
     async withRoot(reference, look) {
       // What is not unpacked yet, `mount` would unpack.
-      const { stdout } = await run(ctr, [...own, "snapshots", "ls"]);
+      const { stdout } = await run(ctr, [...own(), "snapshots", "ls"]);
       if (!stdout.includes("Committed")) throw new Error("containerd has unpacked nothing");
       const target = join(root, "mounted");
       await mkdir(target);
-      await run(ctr, [...own, "images", "mount", reference, target]);
+      await run(ctr, [...own(), "images", "mount", reference, target]);
       try {
         return await look(target);
       } finally {
-        await run(ctr, [...own, "images", "unmount", "--rm", target]);
+        await run(ctr, [...own(), "images", "unmount", "--rm", target]);
       }
     },
     [Symbol.asyncDispose]: end,
   };
 }
 
-async function canSync(): Promise<boolean> {
-  const { stdout } = await run(requirePeer("ctr"), ["images", "pull", "--help"]);
-  return SYNC_OPTIONS.every((option) => stdout.includes(option));
-}
-
-async function startDaemon(
-  root: string,
-  socket: string,
-): Promise<{ pid: number; stop: () => Promise<void> }> {
-  await mkdir(root, { recursive: true });
-  const config = join(root, "config.toml");
-  const lines = [
-    "version = 2",
-    `root = "${join(root, "root")}"`,
-    `state = "${join(root, "state")}"`,
-    'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
-    `[grpc]\naddress = "${socket}"`,
-    `[ttrpc]\naddress = "${socket}.ttrpc"`,
-  ];
-  await writeFile(config, `${lines.join("\n")}\n`);
-  const args = ["--config", config, "--log-level", "error"];
-  const daemon = spawn(requirePeer("containerd"), args, { stdio: "ignore" });
-  const ended = once(daemon, "close");
-  const stop = async (): Promise<void> => {
-    daemon.kill("SIGTERM");
-    await ended;
-  };
-  for (const since = Date.now(); !existsSync(socket); await sleep(LOOK_EVERY_MS)) {
-    if (daemon.exitCode === null && Date.now() - since < PATIENCE_MS) continue;
-    await stop();
-    throw new Error("containerd did not start");
+async function findSyncSetting(client: ContainerdMode["client"]): Promise<SyncSetting | undefined> {
+  if (client === "cri") {
+    const { stdout } = await run(requirePeer("containerd"), ["config", "default"]);
+    const line = `${CRI_KEY} = true`;
+    return stdout.includes(CRI_KEY) ? { text: line, options: [], config: [line] } : undefined;
   }
-  return { pid: daemon.pid ?? 0, stop };
+  const { stdout } = await run(requirePeer("ctr"), ["images", "pull", "--help"]);
+  if (!CTR_OPTIONS.every((option) => stdout.includes(option))) return undefined;
+  return { text: `ctr ${CTR_OPTIONS.join(" ")}`, options: CTR_OPTIONS, config: [] };
 }

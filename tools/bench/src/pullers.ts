@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 import { hasPeer } from "@stowage/testkit";
 
-import { containerdPuller, containerdSetting } from "./containerd-puller.ts";
+import { type ContainerdMode, containerdPuller, containerdSetting } from "./containerd-puller.ts";
 import { cranePuller, orasPuller, umociPuller } from "./file-pullers.ts";
 import type { BenchCommand } from "./measure-process.ts";
 import { podmanPuller, podmanSetting } from "./podman-puller.ts";
@@ -65,13 +65,10 @@ export function stowagePuller(main: readonly string[]): PullerFactory {
 
 /** The others, by the names that they are asked for with. */
 export const PEERS_TO_COMPARE: Readonly<Record<string, Peer>> = {
-  containerd: { programs: ["containerd", "ctr"], create: (folder) => containerdPuller(folder) },
-  "containerd-durable": {
-    programs: ["containerd", "ctr"],
-    places: ["disk"],
-    setting: containerdSetting,
-    create: (folder) => containerdPuller(folder, true),
-  },
+  containerd: containerd({ client: "ctr", isDurable: false }),
+  "containerd-durable": containerd({ client: "ctr", isDurable: true }),
+  "containerd-cri": containerd({ client: "cri", isDurable: false }),
+  "containerd-cri-durable": containerd({ client: "cri", isDurable: true }),
   podman: { programs: ["podman"], create: (folder, policy) => podmanPuller(folder, policy) },
   "podman-durable": {
     programs: ["podman"],
@@ -83,6 +80,15 @@ export const PEERS_TO_COMPARE: Readonly<Record<string, Peer>> = {
   "crane+tar": { programs: ["crane", "tar"], create: cranePuller },
   "oras+umoci": { programs: ["oras", "umoci"], create: orasPuller },
 };
+
+function containerd(mode: ContainerdMode): Peer {
+  const { client, isDurable } = mode;
+  return {
+    programs: ["containerd", "ctr", ...(client === "cri" ? ["curl"] : [])],
+    ...(isDurable && { places: ["disk"], setting: () => containerdSetting(client) }),
+    create: (folder) => containerdPuller(folder, mode),
+  };
+}
 
 /** Which of them are installed. */
 export function installedPeers(): readonly string[] {

@@ -8,7 +8,7 @@ import { isMet, summarize } from "../src/summarize.ts";
 import { SOURCE_MAIN } from "./support/source-main.ts";
 
 const main = SOURCE_MAIN;
-const NEEDED = ["docker-registry", "tar", "gzip", "skopeo", "umoci"];
+const NEEDED = ["docker-registry", "tar", "gzip", "skopeo", "umoci", "podman"];
 const MISSING = [
   ...(process.getuid?.() === 0 ? [] : ["root"]),
   ...NEEDED.filter((name) => !hasPeer(name)),
@@ -30,6 +30,22 @@ describe.skipIf(MISSING.length > 0)(`pulls${WHY_NOT}`, () => {
     const found = await benchPull("tiny", { ...options, peers: ["nobody", "skopeo+umoci"] });
     expect(found.map(({ failure }) => failure !== undefined)).toEqual([true, false]);
     expect(formatTable(found)).toContain("tiny, nobody: no peer nobody");
+  });
+
+  const CONTAINERD = ["containerd", "ctr", "curl"].filter((name) => !hasPeer(name));
+  test.skipIf(CONTAINERD.length > 0)(
+    "containerd unpacks the same, whichever client asks it, and what makes it durable is told",
+    async () => {
+      const peers = ["containerd", "containerd-cri", "containerd-cri-durable"];
+      const found = await benchPull("tiny", { ...options, peers });
+      expect(found.map(({ failure }) => failure)).toEqual([undefined, undefined, undefined]);
+      expect(found.map(({ setting }) => setting !== undefined)).toEqual([false, false, true]);
+    },
+  );
+
+  test("a peer's durable setting is asked for on disk alone", async () => {
+    const peers = ["podman-durable"];
+    expect(await benchPull("tiny", { ...options, peers, places: ["tmpfs"] })).toEqual([]);
   });
 
   test("a store of many images lists all of them", async () => {
