@@ -24,6 +24,7 @@ export function createPushLease(
   let lease: Lease | undefined;
   let last: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
+  let isClosed = false;
 
   async function renew(): Promise<void> {
     const now = performance.now();
@@ -34,17 +35,23 @@ export function createPushLease(
     const next = wanted.size === 0 ? undefined : await store.createLease({ blobs: [...wanted] });
     const old = lease;
     [lease, leased] = [next, wanted];
-    clearTimeout(timer);
-    // Should that fail, what is kept is kept for longer.
-    timer = setTimeout(() => void settle().catch(() => {}), lifetime).unref();
     await old?.[Symbol.asyncDispose]();
   }
 
   /** One at a time; whatever was asked for by then is in the next one. */
   function settle(): Promise<void> {
     const renewed = last.then(renew);
-    last = renewed.catch(() => {});
+    last = renewed.catch(() => {}).then(wakeInTime);
     return renewed;
+  }
+
+  function wakeInTime(): void {
+    clearTimeout(timer);
+    const soonest = Math.min(...until.values());
+    if (isClosed || soonest === Infinity) return;
+    // Should it fail, what is kept is kept for longer.
+    const wake = (): void => void settle().catch(() => {});
+    timer = setTimeout(wake, Math.max(soonest - performance.now(), 0) + 1).unref();
   }
 
   return {
@@ -54,9 +61,9 @@ export function createPushLease(
       return settle();
     },
     async [Symbol.asyncDispose]() {
+      isClosed = true;
       clearTimeout(timer);
       await last;
-      clearTimeout(timer);
       await lease?.[Symbol.asyncDispose]();
     },
   };
