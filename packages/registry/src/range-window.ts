@@ -34,11 +34,13 @@ interface Range {
 
 const MIN_RANGE = 1024 * 1024;
 // Times the connections, what is held in memory when the first of them is the slowest.
-const MAX_RANGE = 8 * 1024 * 1024;
+const MAX_RANGE = 4 * 1024 * 1024;
+// Long enough for the pause before each request not to count, and no more: a kill loses what is held.
+const RANGE_SECONDS = 0.5;
 
 /**
  * Reads the rest of a blob over several connections, each for a range of it, and passes the bytes on
- * in their order. At most 8 MiB are held for each connection.
+ * in their order. At most 4 MiB are held for each connection.
  *
  * It takes only slots of the host that nobody waits for, but for one.
  */
@@ -72,7 +74,7 @@ export class RangeWindow implements AsyncDisposable {
     this.#options = options;
     this.start = start;
     this.#next = start;
-    this.#rangeBytes = Math.round(Math.min(Math.max(rate, MIN_RANGE), MAX_RANGE));
+    this.#rangeBytes = Math.round(Math.min(Math.max(rate * RANGE_SECONDS, MIN_RANGE), MAX_RANGE));
     const stop = this.#stop.signal;
     this.#signal = signal === undefined ? stop : AbortSignal.any([signal, stop]);
     this.#launch(slot);

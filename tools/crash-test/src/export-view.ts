@@ -24,13 +24,13 @@ interface PodmanLayer {
 
 /** Follows all that a reader of containers/storage follows. */
 export function lookAtExport({ root, exportDir }: StowagePlace): ExportView {
-  const images = readList<PodmanImage>(join(exportDir, "overlay-images/images.json"));
-  const layers = readList<PodmanLayer>(join(exportDir, "overlay-layers/layers.json"));
+  const images = readList(join(exportDir, "overlay-images/images.json"));
+  const layers = readList(join(exportDir, "overlay-layers/layers.json"));
   if (typeof images === "string") return { images: 0, problems: [images] };
   if (typeof layers === "string") return { images: images.length, problems: [layers] };
-  const byId = new Map(layers.map((layer) => [layer.id, layer]));
+  const byId = new Map((layers as readonly PodmanLayer[]).map((layer) => [layer.id, layer]));
   const problems: string[] = [];
-  for (const image of images) {
+  for (const image of images as readonly PodmanImage[]) {
     for (let id: string | undefined = image.layer; id !== undefined && id !== "";) {
       const layer = byId.get(id);
       problems.push(...(layer ? problemsOfLayer(root, exportDir, id) : [`layer ${id} is unknown`]));
@@ -65,10 +65,10 @@ function problemsOfLayer(root: string, exportDir: string, id: string): readonly 
   return problems;
 }
 
-function readList<Item>(path: string): readonly Item[] | string {
+function readList(path: string): readonly unknown[] | string {
   if (!existsSync(path)) return [];
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as readonly Item[];
+    return JSON.parse(readFileSync(path, "utf8")) as readonly unknown[];
   } catch (error) {
     return `${path}: ${String(error)}`;
   }
