@@ -1,4 +1,5 @@
 import type { BandwidthLimit, Credentials, RegistryEvent, ShortNameMode } from "@stowage/registry";
+import type { StoreLimits } from "@stowage/store";
 
 /** Chooses one of `candidates`, full names that the short name may mean. */
 export type ChooseShortName = (
@@ -56,6 +57,8 @@ export interface RuntimeOptions extends RegistryAccess, RegistrySettings {
   readonly root: string;
   /** Where mounts and run directories are; best on a tmpfs. */
   readonly runRoot: string;
+  /** What images may hold, where it differs from the store's defaults. */
+  readonly limits?: Partial<StoreLimits> | undefined;
   /** The signature policy. The ecosystem's places unless told; none at all refuses every image. */
   readonly policyPath?: string | undefined;
   /** Where it says where signatures are: a `registries.d`. The ecosystem's places unless told. */

@@ -62,9 +62,9 @@ export interface Runtime extends AsyncDisposable {
 
 /** Opens the store and composes the services over it. */
 export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { root, runRoot, signal, env = process.env } = options;
+  const { root, runRoot, limits, signal, env = process.env } = options;
   const { openStore } = await import("@stowage/store");
-  const store = await openStore({ root, runRoot, signal });
+  const store = await openStore({ root, runRoot, limits, signal });
   try {
     const images = await wireImageService(store, options);
     const pods = await wirePodService(store, images, options);

@@ -27,6 +27,7 @@ export type { IdMap, IdRange } from "./id-map.ts";
 export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";
 export { isLayerID, type LayerID, layerIDOf, layerIDs, parseLayerID } from "./layer-id.ts";
+export type { StoreLimits } from "./layer/layer-limits.ts";
 export type { LayerRecord } from "./layer-record.ts";
 export type { LayerStore, StagedLayer, StageLayerOptions } from "./layer-store.ts";
 export type { Lease, LeaseOptions, ListedLease } from "./lease.ts";

@@ -71,6 +71,7 @@ export interface LayerStore {
    * quicker, its layer stays and is answered.
    *
    * @throws {@link StoreError} `ERR_STORE_LAYER_NOT_FOUND` when the parent is not there;
+   *   `ERR_STORE_LIMIT_EXCEEDED` when it and those below it have more bytes than an image may;
    *   `ERR_STORE_INVALID_ARGUMENT` when `staged` has been committed or disposed of.
    */
   commit(staged: StagedLayer, parent?: LayerID): Promise<LayerRecord>;
@@ -196,6 +197,7 @@ async function commitLayer(
 ): Promise<LayerRecord> {
   const { layout } = context;
   const { staging } = rest;
+  await requireImageSize(store, context.limits.maxImageBytes, rest.unpacked.diffSize, parent);
   const record = await fitLayer(store, { blob, diffID, parent }, rest);
   const { id } = record;
   await sealLayer(record, rest);
@@ -214,6 +216,24 @@ async function commitLayer(
   }
   await replaceLayer(context, store, id, staging);
   return record;
+}
+
+/** All that an image unpacks to, as far as this layer. */
+async function requireImageSize(
+  store: LayerStore,
+  maxBytes: number,
+  own: number,
+  parent: LayerID | undefined,
+): Promise<void> {
+  let bytes = own;
+  for (let next = parent; next !== undefined && bytes <= maxBytes;) {
+    const record = await store.get(next);
+    bytes += record.diffSize;
+    next = record.parent;
+  }
+  if (bytes <= maxBytes) return;
+  const message = `the layers of an image have more than ${maxBytes} bytes`;
+  throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
 }
 
 /** What another process committed, unless its record is damaged. */

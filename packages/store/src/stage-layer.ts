@@ -131,7 +131,7 @@ async function unpackArrival(
 }
 
 async function unpackInto(
-  { layout }: StoreContext,
+  { layout, limits }: StoreContext,
   { blob, diffID }: Pick<LayerPlan, "blob" | "diffID">,
   source: UnpackLayerOptions["blob"],
   { signal, onProgress }: StageLayerOptions,
@@ -141,7 +141,7 @@ async function unpackInto(
     const diffDir = join(staging.path, "diff");
     await mkdir(diffDir, { mode: 0o755 });
     const unpacked = await namingLayer(blob.digest, () =>
-      unpackLayer({ blob: source, diffDir, signal, onProgress }),
+      unpackLayer({ blob: source, diffDir, signal, limits, onProgress }),
     );
     if (unpacked.diffID === diffID) return { staging, unpacked };
     throw new StoreError(

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hasErrorCode } from "@stowage/content";
 
 import { Arrivals } from "./arrivals.ts";
+import type { StoreLimits } from "./layer/layer-limits.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import type { LockMode } from "./linux/file-lock.ts";
 import { removeTree } from "./linux/tree.ts";
@@ -14,6 +15,7 @@ import { acquireLock, type HeldLock, type LockOptions } from "./store-lock.ts";
 /** What the parts of an open store share. */
 export interface StoreContext extends AsyncDisposable {
   readonly layout: StoreLayout;
+  readonly limits: StoreLimits;
   readonly arrivals: Arrivals;
   /** A directory of this process alone, for files on their way. */
   stagingDir(): string;
@@ -30,11 +32,12 @@ export interface StoreContext extends AsyncDisposable {
   inBackground(work: Promise<void>): void;
 }
 
-export function createStoreContext(layout: StoreLayout): StoreContext {
+export function createStoreContext(layout: StoreLayout, limits: StoreLimits): StoreContext {
   let staging: Staging | undefined;
   const background = new Set<Promise<void>>();
   return {
     layout,
+    limits,
     arrivals: new Arrivals(),
     stagingDir() {
       staging ??= openStaging(layout.staging);

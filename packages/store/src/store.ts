@@ -13,6 +13,7 @@ import { hasWaste, sweepWaste } from "./garbage.ts";
 import { listImages } from "./image-records.ts";
 import { createImageStore, type ImageStore } from "./image-store.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
+import { storeLimits, type StoreLimits } from "./layer/layer-limits.ts";
 import { createLayerStore, type LayerStore, listLayers } from "./layer-store.ts";
 import {
   createLease,
@@ -45,6 +46,11 @@ export interface OpenStoreOptions {
   readonly root: string;
   /** What may be gone after a reboot: mounts, their counts, run directories. */
   readonly runRoot: string;
+  /**
+   * What images may hold, where it differs from the defaults. What is here already stays, and is
+   * compared, repaired and exported within these.
+   */
+  readonly limits?: Partial<StoreLimits> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -127,15 +133,17 @@ export interface Store extends AsyncDisposable {
  *
  * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT` for a place where no store should be;
  *   `ERR_STORE_UNSUPPORTED_VERSION` for a layout of a later version; `ERR_STORE_BUSY` while another
- *   process changes the layout; `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
+ *   process changes the layout; `ERR_STORE_INVALID_ARGUMENT` for limits that are none;
+ *   `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
  */
 export async function openStore(options: OpenStoreOptions): Promise<Store> {
   const { signal } = options;
   signal?.throwIfAborted();
+  const limits = storeLimits(options.limits);
   const subject = `store ${options.root} can not be opened`;
   return await reportFailures(subject, async () => {
     const layout = await openRoot(options.root, options.runRoot);
-    const context = createStoreContext(layout);
+    const context = createStoreContext(layout, limits);
     const use = await acquireLock(lockPath(layout, "store"), "shared", { signal });
     try {
       const store = assembleStore(context, () => use[Symbol.dispose]());

@@ -211,7 +211,7 @@ async function readStacks(
 }
 
 async function makeTarSplit(
-  { layout }: StoreContext,
+  context: StoreContext,
   { layers, staging }: ExportDirectory,
   layer: LayerRecord,
   signal: AbortSignal | undefined,
@@ -221,7 +221,7 @@ async function makeTarSplit(
   // It is put there whole, and follows from the ID.
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true) return;
   const temporary = join(staging, randomName());
-  await splitLayer(layout, layer, temporary, signal);
+  await splitLayer(context, layer, temporary, signal);
   await rename(temporary, path);
   await syncDirectory(layers);
 }

@@ -11,8 +11,8 @@ import { createGzip } from "node:zlib";
 import { algorithmOf, createDigester, type Digest, hasErrorCode } from "@stowage/content";
 
 import { decompress, detectCompression } from "../layer/decompress.ts";
-import { DEFAULT_LAYER_LIMITS } from "../layer/layer-limits.ts";
 import type { LayerRecord } from "../layer-record.ts";
+import type { StoreContext } from "../store-context.ts";
 import { StoreError } from "../store-error.ts";
 import { blobPath, diffPath, type StoreLayout } from "../store-layout.ts";
 import { digestOfJoined } from "./join-tar-split.ts";
@@ -31,15 +31,17 @@ const GZIP_LEVEL = 1;
  *   is not the layer's; `ERR_STORE_CORRUPT` when the files change meanwhile; as unpacking the blob.
  */
 export async function splitLayer(
-  layout: StoreLayout,
+  { layout, limits }: StoreContext,
   layer: LayerRecord,
   path: string,
   signal?: AbortSignal,
 ): Promise<void> {
   using files = openLayerFiles(diffPath(layout, layer.id));
   {
-    using splitter = new TarSplitter(files, DEFAULT_LAYER_LIMITS);
-    const lines = Readable.from(splitBlob(layout, layer, splitter), { objectMode: false });
+    using splitter = new TarSplitter(files, { ...limits, freeBytes: Infinity });
+    const lines = Readable.from(splitBlob(layout, layer, splitter, limits.maxFrames), {
+      objectMode: false,
+    });
     const file = createWriteStream(path, { flags: "wx", mode: 0o600, flush: true });
     await pipeline(lines, createGzip({ level: GZIP_LEVEL }), file, { signal }).catch((error) => {
       signal?.throwIfAborted();
@@ -56,9 +58,10 @@ async function* splitBlob(
   layout: StoreLayout,
   { blob, diffID, id }: LayerRecord,
   splitter: TarSplitter,
+  maxFrames: number,
 ): AsyncGenerator<Buffer, void, undefined> {
   const digester = createDigester(algorithmOf(diffID));
-  for await (const chunk of openArchive(blobPath(layout, blob.digest), blob.digest)) {
+  for await (const chunk of openArchive(blobPath(layout, blob.digest), blob.digest, maxFrames)) {
     digester.update(chunk);
     splitter.push(chunk);
     yield Buffer.from(splitter.take());
@@ -74,13 +77,17 @@ async function* splitBlob(
   );
 }
 
-async function* openArchive(path: string, digest: Digest): AsyncGenerator<Buffer, void, undefined> {
+async function* openArchive(
+  path: string,
+  digest: Digest,
+  maxFrames: number,
+): AsyncGenerator<Buffer, void, undefined> {
   const fd = openBlob(path, digest);
   try {
     const head = Buffer.alloc(HEAD_BYTES);
     const length = readSync(fd, head, 0, HEAD_BYTES, 0);
     const compression = detectCompression(head.subarray(0, length));
-    yield* decompress(readChunks(fd), compression, DEFAULT_LAYER_LIMITS.maxFrames);
+    yield* decompress(readChunks(fd), compression, maxFrames);
   } finally {
     closeSync(fd);
   }

@@ -1,8 +1,10 @@
 import { zstdCompressSync } from "node:zlib";
 
+import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { DEFAULT_LAYER_LIMITS, type LayerLimits } from "../../src/layer/layer-limits.ts";
+import { makeImage, openWorld, storeImage } from "../support/store-world.ts";
 import { openLayerBench } from "../support/layer-bench.ts";
 import { type RawEntry, rawTar } from "../support/raw-tar.ts";
 
@@ -87,7 +89,46 @@ describe("limits", () => {
       maxXattrBytes: 2 ** 16,
       maxBytes: 2 ** 36,
       maxFrames: 1_000_000,
+      maxImageBytes: 2 ** 38,
       freeBytes: Infinity,
+    });
+  });
+
+  test("V50 are set for a store, and all layers of an image count together", async () => {
+    const [one, two] = [
+      { name: "one", body: "1" },
+      { name: "two", body: "2".repeat(5000) },
+    ];
+    const image = makeImage([one], [two]);
+    const [lower, upper] = [rawTar(one).length, rawTar(two).length];
+    const total = lower + upper;
+    for (const [limits, fits] of [
+      [{ maxImageBytes: total }, true],
+      [{ maxImageBytes: total - 1 }, false],
+      [{ maxBytes: upper }, true],
+      [{ maxBytes: upper - 1 }, false],
+    ] as const) {
+      await using own = await openWorld(limits);
+      const stored = storeImage(own.store, image, "app:1");
+      if (fits) await stored;
+      else await expect(stored).rejects.toMatchObject({ code: "ERR_STORE_LIMIT_EXCEEDED" });
+      expect((await own.store.images.list()).images).toHaveLength(fits ? 1 : 0);
+      await own.store.collectGarbage();
+      expect((await own.store.check({ deep: true })).damages).toEqual([]);
+    }
+  });
+
+  test.for([
+    { maxEntries: 0 },
+    { maxBytes: -1 },
+    { maxImageBytes: 1.5 },
+    { maxXattrs: Number.NaN },
+    { maxNameBytes: 256 },
+    { maxPathBytes: 4097 },
+  ])("V50 that are none are refused: %o", async (limits) => {
+    await using world = await openWorld();
+    await expect(openStore({ ...world, limits })).rejects.toMatchObject({
+      code: "ERR_STORE_INVALID_ARGUMENT",
     });
   });
 

@@ -12,7 +12,14 @@ import {
   isDigest,
   MEDIA_TYPE,
 } from "@stowage/content";
-import { type ImageRecord, type LayerID, layerIDs, openStore, type Store } from "@stowage/store";
+import {
+  type ImageRecord,
+  type LayerID,
+  layerIDs,
+  openStore,
+  type Store,
+  type StoreLimits,
+} from "@stowage/store";
 
 import { type RawEntry, rawTar } from "./raw-tar.ts";
 
@@ -24,11 +31,11 @@ export interface StoreWorld extends AsyncDisposable {
   readonly store: Store;
 }
 
-export async function openWorld(): Promise<StoreWorld> {
+export async function openWorld(limits?: Partial<StoreLimits>): Promise<StoreWorld> {
   const path = mkdtempSync(join(tmpdir(), "stowage-store-"));
   const root = join(path, "root");
   const runRoot = join(path, "run");
-  const store = await openStore({ root, runRoot });
+  const store = await openStore({ root, runRoot, limits });
   return {
     path,
     root,
