@@ -1,26 +1,35 @@
 /**
  * Keeps `index.json`, by which other tools read the store's root as an OCI image layout.
  *
- * It is a view: it follows from the records, and nothing of ours reads it.
+ * It is a view: it follows from the records. Of ours, only the repair of a record reads it.
  *
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  * @module
  */
-import { lstatSync, statSync } from "node:fs";
+import { existsSync, lstatSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Descriptor, hasErrorCode, MEDIA_TYPE, parseManifest } from "@stowage/content";
+import {
+  type Descriptor,
+  type Digest,
+  hasErrorCode,
+  isDigest,
+  MEDIA_TYPE,
+  parseManifest,
+} from "@stowage/content";
 
 import type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 import { listImages } from "./image-records.ts";
-import { listNames } from "./name-index.ts";
+import { encodeName, type ImageName, listNames } from "./name-index.ts";
 import { publishFile } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
-import { blobPath, type StoreLayout } from "./store-layout.ts";
+import { blobPath, imagePath, type StoreLayout } from "./store-layout.ts";
 import { reportFailures } from "./system-failure.ts";
 
 const REF_NAME = "org.opencontainers.image.ref.name";
+/** What was kept with a manifest for the policy: its digest, size and media type. */
+const SIGNATURES = "dev.stowage.signatures";
 
 /** Writes `index.json` anew, if it says anything else than the records. */
 export async function refreshIndex(context: StoreContext): Promise<void> {
@@ -71,6 +80,18 @@ export async function indexedNames(
   });
 }
 
+/** The signatures of manifests in `index.json`, as far as they are stored. */
+export async function indexedSignatures(
+  context: StoreContext,
+): Promise<ReadonlyMap<Digest, Descriptor>> {
+  const found = new Map<Digest, Descriptor>();
+  for (const { digest, annotations } of await readEntries(indexPath(context.layout))) {
+    const signatures = parsePart(annotations?.[SIGNATURES] ?? "");
+    if (signatures && isStored(context.layout, signatures)) found.set(digest, signatures);
+  }
+  return found;
+}
+
 /** What can not be read has none. */
 async function readEntries(path: string): Promise<readonly Descriptor[]> {
   try {
@@ -91,27 +112,74 @@ export function isIndexStale(layout: StoreLayout): boolean {
 }
 
 async function formatIndex(context: StoreContext): Promise<string> {
-  const { records: images } = await listImages(context);
-  const byId = new Map(images.map((image) => [image.id, image]));
+  const images = await listImages(context);
+  const byId = new Map(images.records.map((image) => [image.id, image]));
+  const names = await listNames(context);
   const manifests: Descriptor[] = [];
-  for (const { name, imageId } of (await listNames(context)).records) {
+  for (const { name, imageId } of names.records) {
     const image = byId.get(imageId);
-    const manifest = image && manifestFor(image, name);
+    const { manifest, signatures } = (image && manifestFor(image, name)) ?? {};
     if (manifest === undefined || !isStored(context.layout, manifest)) continue;
-    const annotations = { ...manifest.annotations, [REF_NAME]: name };
+    const annotations = {
+      ...manifest.annotations,
+      [REF_NAME]: name,
+      ...(signatures && { [SIGNATURES]: formatPart(signatures) }),
+    };
     manifests.push({ ...manifest, annotations });
+  }
+  if (names.damaged.length + images.damaged.length > 0) {
+    const isKnown = ({ imageId }: ImageName): boolean =>
+      byId.has(imageId) || !existsSync(imagePath(context.layout, imageId));
+    const known = new Set(names.records.filter(isKnown).map(({ name }) => name));
+    await keepUnreadable(context, manifests, known);
   }
   const index = { schemaVersion: 2, mediaType: MEDIA_TYPE.imageIndex, manifests };
   return `${JSON.stringify(index, undefined, 2)}\n`;
 }
 
+/**
+ * Leaves in the index what it has of names whose records can not be read, or those of their images:
+ * nothing else says any more what was in them, and a repair finds it here.
+ */
+async function keepUnreadable(
+  { layout }: StoreContext,
+  manifests: Descriptor[],
+  known: ReadonlySet<string>,
+): Promise<void> {
+  let before: string | undefined;
+  for (const entry of await readEntries(indexPath(layout))) {
+    const name = entry.annotations?.[REF_NAME];
+    if (name !== undefined && !known.has(name) && isStored(layout, entry) && isThere(name)) {
+      // It stays where it was.
+      const at = manifests.findIndex(({ annotations }) => annotations?.[REF_NAME] === before);
+      manifests.splice(at + 1, 0, entry);
+    }
+    before = name;
+  }
+
+  function isThere(name: string): boolean {
+    const path = join(layout.names, encodeName(name));
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  }
+}
+
 /** What a name means: a digest in it names exact bytes, a tag the latest that were pulled. */
-function manifestFor(image: ImageRecord, name: string): Descriptor | undefined {
+function manifestFor(image: ImageRecord, name: string): ImageManifestRecord | undefined {
   const { manifests } = image;
   const digest = name.split("@")[1];
   const isNamed = ({ manifest, index }: ImageManifestRecord): boolean =>
     manifest.digest === digest || index?.digest === digest;
-  return (manifests.find(isNamed) ?? manifests[0])?.manifest;
+  return manifests.find(isNamed) ?? manifests[0];
+}
+
+function formatPart({ mediaType, digest, size }: Descriptor): string {
+  return `${digest} ${size} ${mediaType}`;
+}
+
+function parsePart(text: string): Descriptor | undefined {
+  const [digest = "", size = "", mediaType = ""] = text.split(" ");
+  if (!isDigest(digest) || !/^[0-9]{1,15}$/.test(size) || mediaType === "") return undefined;
+  return { mediaType, digest, size: Number(size) };
 }
 
 function isStored(layout: StoreLayout, { digest, size }: Descriptor): boolean {

@@ -3,9 +3,11 @@ import {
   appendFileSync,
   chmodSync,
   chownSync,
+  copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -16,11 +18,12 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { Digest } from "@stowage/content";
+import { type Digest, digestOf } from "@stowage/content";
 import { type CheckReport, openStore, type RepairSources } from "@stowage/store";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 import {
@@ -28,12 +31,14 @@ import {
   makeImage,
   once,
   openWorld,
+  recordOf,
   storeImage,
   type StoreWorld,
   type TestImage,
 } from "./support/store-world.ts";
 import { snapshotTree } from "./support/tree-snapshot.ts";
 
+const MEMORY = "/dev/shm";
 const ENTRIES = [
   { name: "bin", type: "5" },
   { name: "bin/tool", mode: 0o755, body: "tool".repeat(500) },
@@ -63,7 +68,7 @@ const blobSize = (image: TestImage): number => image.layers[0]?.blob.size ?? 0;
 
 const BLOBS: readonly Case[] = [
   {
-    name: "K01 one bit of a blob is flipped",
+    name: "K01 D17 one bit of a blob is flipped",
     harm: (world, image) => flipBit(blobFile(world, image), 77),
     finds: { kind: "blob", fault: "wrong content" },
     quick: false,
@@ -145,7 +150,7 @@ const inLayer = (path: string, aspect: string): object => ({
 
 const LAYERS: readonly Case[] = [
   {
-    name: "K03 one bit of a file is flipped, and its times are put back",
+    name: "K03 D17 one bit of a file is flipped, and its times are put back",
     harm(world, image) {
       const file = join(diffOf(world, image), "bin/tool");
       const { atime, mtime } = statSync(file);
@@ -428,6 +433,38 @@ describe("a check", () => {
     ]);
   });
 
+  test("K14: a name that can not be read is in index.json until it is repaired, whatever is stored meanwhile", async () => {
+    await using world = await openWorld();
+    const image = makeImage(ENTRIES);
+    await storeImage(world.store, image, "app:1");
+    const [file = ""] = readdirSync(join(world.root, "names"));
+    writeFileSync(join(world.root, "names", file), "{");
+    await storeImage(world.store, neighbour(), "other:1");
+    await (await openStore(world))[Symbol.asyncDispose]();
+    const { damages } = await world.store.check({ repair: {} });
+    expect(damages).toMatchObject([{ kind: "name", id: file, outcome: "repaired" }]);
+    expect(await world.store.images.resolveName("app:1")).toBe(image.id);
+    await world.store.images.removeName("app:1");
+    expect((await world.store.check()).damages).toEqual([]);
+  });
+
+  test("K05: a record that is written anew has the signatures that were kept with the image", async () => {
+    await using world = await openWorld();
+    const [image, bytes] = [makeImage(ENTRIES), Buffer.from("signed")];
+    await storeImage(world.store, image, "app:1");
+    const signatures = { mediaType: "application/x", digest: digestOf(bytes), size: bytes.length };
+    await world.store.blobs.write(signatures, once(bytes));
+    const record = recordOf(image);
+    const manifests = record.manifests.map((it) => ({ ...it, signatures, repository: "r/signed" }));
+    await world.store.images.put({ ...record, manifests });
+    writeFileSync(imageFile(world.root, image.id), "");
+    await storeImage(world.store, neighbour(), "other:1");
+    await world.store.check({ repair: {} });
+    const rebuilt = await world.store.images.get(image.id);
+    expect(rebuilt.manifests).toMatchObject([{ manifest: image.manifest, signatures }]);
+    expect((await world.store.check({ deep: true })).damages).toEqual([]);
+  });
+
   test("K14: an index.json that says something false is written anew", async () => {
     await using world = await openWorld();
     await storeImage(world.store, neighbour(), "other:1");
@@ -439,6 +476,62 @@ describe("a check", () => {
     ]);
     await world.store.check({ repair: {} });
     expect(readFileSync(file, "utf8")).toBe(text);
+  });
+
+  test("K02: a blob under another's name is missing under its own, and wrong or garbage there", async () => {
+    await using world = await openWorld();
+    const [image, other] = [makeImage(ENTRIES), neighbour()];
+    await storeImage(world.store, image, "app:1");
+    await storeImage(world.store, other, "other:1");
+    const [file, otherFile] = [blobFile(world, image), blobFile(world, other)];
+    const unheardOf = "a".repeat(64);
+    renameSync(file, join(file, "..", unheardOf));
+    mkdirSync(join(file, "../ab"));
+    writeFileSync(join(file, "../ab", "shard"), "x");
+    const missing = { kind: "blob", id: blobOf(image), fault: "missing", outcome: "found" };
+    expect((await world.store.check()).damages).toMatchObject([missing]);
+    const { damages } = await world.store.check({ deep: true });
+    const wrong = { kind: "blob", id: `sha256:${unheardOf}`, fault: "wrong content" };
+    expect(damages).toEqual(
+      expect.arrayContaining([missing, wrong].map((it) => expect.objectContaining(it))),
+    );
+    const source = fetching(image);
+    await world.store.check({ repair: source.sources });
+    expect(source.bytes()).toBe(blobSize(image));
+    copyFileSync(file, `${otherFile}.new`);
+    renameSync(`${otherFile}.new`, otherFile);
+    const { damages: swapped } = await world.store.check({
+      deep: true,
+      repair: fetching(other).sources,
+    });
+    expect(swapped).toEqual(
+      expect.arrayContaining([expect.objectContaining({ id: blobOf(other), outcome: "repaired" })]),
+    );
+    await world.store.collectGarbage();
+    expect(existsSync(join(file, "../ab"))).toBe(false);
+    expect((await world.store.check({ deep: true })).damages).toEqual([]);
+  });
+
+  test("K12: an older backup on another file system is a store as good as any", async () => {
+    await using world = await openWorld();
+    const elsewhere = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "stowage-backup-"));
+    onTestFinished(() => rmSync(elsewhere, { recursive: true, force: true }));
+    const image = makeImage(ENTRIES);
+    await storeImage(world.store, image, "app:1");
+    const topLayer = image.layerIDs.at(-1);
+    const { id } = await world.store.containers.create({ names: ["c"], metadata: "m", topLayer });
+    const root = join(elsewhere, "root");
+    execFileSync("cp", ["-a", world.root, root]);
+    await world.store.containers.remove(id);
+    await storeImage(world.store, neighbour(), "other:1");
+    await using store = await openStore({ root, runRoot: world.runRoot });
+    expect((await store.images.allNames()).map(({ name }) => name)).toEqual(["app:1"]);
+    expect((await store.containers.find(id))?.metadata).toBe("m");
+    expect(await store.check()).toMatchObject({ damages: [], unverified: [] });
+    expect((await store.check()).checked.comparedLayers).toBe(0);
+    await store.containers.remove(id);
+    await store.images.remove(image.id);
+    expect(await store.info()).toMatchObject({ images: 0, layers: 0, blobs: 0 });
   });
 
   test("K10: staging that can not be removed is told, and hinders nothing", async () => {

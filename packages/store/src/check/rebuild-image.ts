@@ -8,13 +8,15 @@ import {
   readContent,
 } from "@stowage/content";
 
+import { indexedSignatures } from "../image-layout-index.ts";
 import type { ImageID, ImageManifestRecord, ImageRecord } from "../image-record.ts";
 import { layerIDs } from "../layer-id.ts";
 import { listNames } from "../name-index.ts";
 import type { CheckRun } from "./check-run.ts";
 
 /**
- * Makes the record of an image from the manifests in the store that have its config.
+ * Makes the record of an image from the manifests in the store that have its config, with the
+ * signatures that `index.json` says were kept with them.
  *
  * @returns `undefined` where there is none, or the config can not be read.
  */
@@ -22,6 +24,7 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
   const manifests: ImageManifestRecord[] = [];
   let config: ImageRecord["config"] | undefined;
   const repositories = await repositoriesOf(run, id);
+  const signaturesOf = await indexedSignatures(run.context);
   for await (const { digest, size } of run.blobs.walk({ signal: run.signal })) {
     if (size > MAX_MANIFEST_BYTES) continue;
     const found = await readManifest(run, digest, size);
@@ -29,7 +32,12 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
     config ??= found.manifest.config;
     const descriptor = { mediaType: found.mediaType, digest, size };
     const [repository] = repositories;
-    manifests.push({ manifest: descriptor, ...(repository !== undefined && { repository }) });
+    const signatures = signaturesOf.get(digest);
+    manifests.push({
+      manifest: descriptor,
+      ...(repository !== undefined && { repository }),
+      ...(signatures && { signatures }),
+    });
   }
   if (config === undefined) return undefined;
   const diffIDs = await readDiffIDs(run, config);
