@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, read, readSync } from "node:fs";
-import { lstat, open, readdir } from "node:fs/promises";
+import { lstat, open, opendir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
@@ -58,6 +58,7 @@ export interface BlobStore extends ContentStore {
 const READ_BYTES = 256 * 1024;
 const SMALL_BYTES = 64 * 1024;
 const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const LISTED_AT_ONCE = 128;
 const DEFAULT_FOLLOW_PATIENCE = 120_000;
 
 export function createBlobStore(context: StoreContext): BlobStore {
@@ -235,12 +236,17 @@ async function* walkDirectory(
   algorithm: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<ContentInfo, void, undefined> {
-  for (const name of await readdir(directory)) {
+  try {
+    for await (const { name } of await opendir(directory, { bufferSize: LISTED_AT_ONCE })) {
+      signal?.throwIfAborted();
+      const digest = `${algorithm}:${name}`;
+      if (!isDigest(digest)) continue;
+      const size = await sizeOf(join(directory, name));
+      if (size !== undefined) yield { digest, size };
+    }
+  } catch (error) {
     signal?.throwIfAborted();
-    const digest = `${algorithm}:${name}`;
-    if (!isDigest(digest)) continue;
-    const size = await sizeOf(join(directory, name));
-    if (size !== undefined) yield { digest, size };
+    throw asStoreError(error, `the ${algorithm} blobs can not be listed`);
   }
 }
 
@@ -255,11 +261,12 @@ async function* readBlob(
   for (let position = offset; position < size;) {
     signal?.throwIfAborted();
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - position));
-    // To hand a small file to another thread takes longer than to read it.
-    const bytesRead =
+    const bytesRead = await reportFailures(`blob ${digest} can not be read`, async () =>
+      // To hand a small file to another thread takes longer than to read it.
       size <= SMALL_BYTES
         ? readSync(fd, buffer, 0, buffer.length, position)
-        : (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead;
+        : (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead,
+    );
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);

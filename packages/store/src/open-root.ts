@@ -49,7 +49,11 @@ export async function openRoot(root: string, runRoot: string): Promise<StoreLayo
   const layout = storeLayout(realpathSync(root), realpathSync(runRoot));
   requireApart(layout.root, layout.runRoot);
   await requireVersion(layout);
-  for (const path of directoriesOf(layout)) makeDirectory(path);
+  const device = makeDirectory(layout.root);
+  for (const path of directoriesOf(layout)) {
+    const isDurable = isInside(path, layout.root);
+    if (makeDirectory(path) !== device && isDurable) throw onAnotherDevice(path, layout.root);
+  }
   await writeMarkers(layout);
   return layout;
 }
@@ -180,12 +184,25 @@ async function writeMarkers(layout: StoreLayout): Promise<void> {
   });
 }
 
-/** Makes a directory that is ours alone, and closes one that others may enter. */
-function makeDirectory(path: string): void {
+/** What is renamed from one to another has to arrive in one step. */
+function onAnotherDevice(path: string, root: string): StoreError {
+  return new StoreError(
+    "ERR_STORE_INVALID_ROOT",
+    `"${escapeText(root)}" can not be the root: ${escapeText(path)} is on another file system`,
+    { hint: "Mount the file system on the root itself." },
+  );
+}
+
+/**
+ * Makes a directory that is ours alone, and closes one that others may enter.
+ *
+ * @returns The number of its file system.
+ */
+function makeDirectory(path: string): number {
   mkdirSync(path, { recursive: true, mode: PRIVATE_MODE });
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
-    const { mode, uid } = fstatSync(fd);
+    const { dev, mode, uid } = fstatSync(fd);
     if (uid !== process.geteuid?.()) {
       throw new StoreError(
         "ERR_STORE_INVALID_ROOT",
@@ -202,6 +219,7 @@ function makeDirectory(path: string): void {
     }
     // The files of images in it may be set-user-ID, and are open to whoever can reach them.
     if ((mode & PERMISSIONS) !== PRIVATE_MODE) fchmodSync(fd, PRIVATE_MODE);
+    return dev;
   } finally {
     closeSync(fd);
   }

@@ -11,7 +11,7 @@ import { setImmediate } from "node:timers/promises";
 import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { StoreError } from "./store-error.ts";
-import { asStoreError } from "./system-failure.ts";
+import { asStoreError, reportFailures } from "./system-failure.ts";
 
 /** Turns the document of a record into the record; throws where it is none. */
 export type RecordParser<Record> = (value: JsonValue) => Record;
@@ -61,6 +61,7 @@ export async function readRecord<Record>(
  * Reads all records of a directory, each in the file that `fileOf` says for an entry of it.
  *
  * @param fileOf - Answers `undefined` for an entry that is none of the store's.
+ * @throws {@link StoreError} `ERR_STORE_IO` when the directory can not be listed.
  */
 export async function readRecords<Record>(
   directory: string,
@@ -69,7 +70,10 @@ export async function readRecords<Record>(
 ): Promise<RecordList<Record>> {
   const records: Record[] = [];
   const damaged: StoreError[] = [];
-  for (const [index, entry] of (await readdir(directory)).toSorted().entries()) {
+  const entries = await reportFailures(`${basename(directory)} can not be listed`, () =>
+    readdir(directory),
+  );
+  for (const [index, entry] of entries.toSorted().entries()) {
     if (index > 0 && index % RECORDS_AT_A_TIME === 0) await setImmediate();
     const file = fileOf(entry);
     if (file === undefined) continue;

@@ -68,7 +68,7 @@ describe("a layer", () => {
     expect(readdirSync(join(world.root, "layers"))).toHaveLength(1);
   });
 
-  test("Z13 whose archive is another than the config says is refused", async () => {
+  test("Z13 V22 whose archive is another than the config says is refused", async () => {
     await using world = await openWorld();
     const { store } = world;
     const [blob] = await storeBlob(store, [{ name: "file", body: "x" }]);
@@ -77,6 +77,23 @@ describe("a layer", () => {
       code: "ERR_STORE_DIFF_ID_MISMATCH",
       kind: "DiffIdMismatch",
     });
+    expect(stagedLayers(world.root)).toEqual([]);
+  });
+
+  test("V28: forty that fail at once leave no lock, thread or file behind that the next one waits for", async () => {
+    await using world = await openWorld();
+    const { store } = world;
+    const broken = Buffer.from("no archive ".repeat(100));
+    const blob = { mediaType: "", digest: digestOf(broken), size: broken.length };
+    await store.blobs.write(blob, once(broken));
+    const failed = await Promise.allSettled(
+      Array.from({ length: 40 }, () => store.layers.stage(blob, blob.digest)),
+    );
+    expect(failed.map(({ status }) => status)).toEqual(Array(40).fill("rejected"));
+    const [good, diffID] = await storeBlob(store, [{ name: "file", body: "x" }]);
+    const limit = { signal: AbortSignal.timeout(30_000) };
+    await using staged = await store.layers.stage(good, diffID, limit);
+    await store.layers.commit(staged);
     expect(stagedLayers(world.root)).toEqual([]);
   });
 

@@ -81,7 +81,7 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     expect([mode & 0o7777, uid, gid]).toEqual([0o711, 7, 8]);
   });
 
-  test("works without an image, and in a root whose path has odd characters", async () => {
+  test("K20: works without an image, and in a root whose path has odd characters", async () => {
     await using world = await openWorld();
     const root = join(world.path, "a:b,c\\d e\n", "x".repeat(200), "y".repeat(200));
     const runRoot = join(world.path, "run two");
@@ -121,7 +121,7 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     expect((await store.mounts.mountContainer(id)).count).toBe(1);
   });
 
-  test("R15: a count that the kernel's table does not bear out starts anew", async () => {
+  test("R15, K08: a count that the kernel's table does not bear out starts anew", async () => {
     await using world = await openWorld();
     const { store } = world;
     const { id } = await store.containers.create({ names: ["c"], metadata: "" });
@@ -149,7 +149,7 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     },
   );
 
-  test("names who uses it when it can not be unmounted", async () => {
+  test("D16: names who uses it when it can not be unmounted", async () => {
     await using world = await openWorld();
     const { store } = world;
     const { id } = await store.containers.create({ names: ["c"], metadata: "" });
@@ -192,7 +192,7 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     expect((await store.mounts.mountContainer(id)).count).toBe(1);
   });
 
-  test("R14: comes back after a reboot took the run root", async () => {
+  test("R14, K11: comes back after a reboot took the run root", async () => {
     await using world = await openWorld();
     const image = makeImage(BASE, TOP);
     await storeImage(world.store, image);
@@ -226,7 +226,7 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     }
   });
 
-  test("is a named error for a container that is not there, or whose layer is not", async () => {
+  test("K16: is a named error for a container that is not there, or whose layer is not", async () => {
     await using world = await openWorld();
     const { store } = world;
     const unknown = store.mounts.mountContainer("1".repeat(64));

@@ -68,7 +68,7 @@ describe("openStore", () => {
     expect([readdirSync(foreign), statSync(foreign).mode & 0o777]).toEqual([["passwd"], 0o755]);
   });
 
-  test("refuses a layout of a later version, and changes nothing", async () => {
+  test("K13: refuses a layout of a later version, and changes nothing", async () => {
     await using world = await openWorld();
     const file = join(world.root, "version.json");
     writeFileSync(file, '{"version":2,"unheardOf":true}');
@@ -77,7 +77,7 @@ describe("openStore", () => {
     expect(readFileSync(file, "utf8")).toBe('{"version":2,"unheardOf":true}');
   });
 
-  test("R20: never fails because of what a crash left", async () => {
+  test("R20, K06, K10: never fails because of what a crash left", async () => {
     await using world = await openWorld();
     const image = makeImage([{ name: "file", body: "x" }]);
     await storeImage(world.store, image, "app:1");
@@ -208,7 +208,28 @@ describe("openStore", () => {
     },
   );
 
-  test("is a named error when the process is out of descriptors", async () => {
+  test.skipIf(!IS_ROOT)(
+    `D13: refuses a root of which a part lies on another file system${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      await storeImage(world.store, makeImage([{ name: "file", body: "x" }]), "app:1");
+      const layers = join(world.root, "layers");
+      expect(spawnSync("mount", ["-t", "tmpfs", "-o", "mode=0700", "none", layers]).status).toBe(0);
+      try {
+        await expect(openStore(world)).rejects.toMatchObject({
+          code: "ERR_STORE_INVALID_ROOT",
+          message: expect.stringContaining(layers),
+        });
+        expect(readdirSync(layers)).toEqual([]);
+      } finally {
+        spawnSync("umount", [layers]);
+      }
+      await using again = await openStore(world);
+      expect((await again.check()).damages).toEqual([]);
+    },
+  );
+
+  test("D09: is a named error when the process is out of descriptors", async () => {
     await using world = await openWorld();
     const script = join(import.meta.dirname, "support/exhaust-descriptors.ts");
     const node = `${process.execPath} --conditions=@stowage/source ${script}`;
