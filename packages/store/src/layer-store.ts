@@ -197,7 +197,7 @@ async function commitLayer(
 ): Promise<LayerRecord> {
   const { layout } = context;
   const { staging } = rest;
-  await requireImageSize(store, context.limits.maxImageBytes, rest.unpacked.diffSize, parent);
+  await requireImageSize(context, store, rest.unpacked.diffSize, parent);
   const record = await fitLayer(store, { blob, diffID, parent }, rest);
   const { id } = record;
   await sealLayer(record, rest);
@@ -220,18 +220,24 @@ async function commitLayer(
 
 /** All that an image unpacks to, as far as this layer. */
 async function requireImageSize(
+  { limits: { maxImageBytes: maxBytes }, stackBytes }: StoreContext,
   store: LayerStore,
-  maxBytes: number,
   own: number,
   parent: LayerID | undefined,
 ): Promise<void> {
-  let bytes = own;
-  for (let next = parent; next !== undefined && bytes <= maxBytes;) {
+  let below = 0;
+  for (let next = parent; next !== undefined;) {
+    const known = stackBytes.get(next);
+    if (known !== undefined) {
+      below += known;
+      break;
+    }
     const record = await store.get(next);
-    bytes += record.diffSize;
+    below += record.diffSize;
     next = record.parent;
   }
-  if (bytes <= maxBytes) return;
+  if (parent !== undefined) stackBytes.set(parent, below);
+  if (below + own <= maxBytes) return;
   const message = `the layers of an image have more than ${maxBytes} bytes`;
   throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hasErrorCode } from "@stowage/content";
 
 import { Arrivals } from "./arrivals.ts";
+import type { LayerID } from "./layer-id.ts";
 import type { StoreLimits } from "./layer/layer-limits.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import type { LockMode } from "./linux/file-lock.ts";
@@ -16,6 +17,11 @@ import { acquireLock, type HeldLock, type LockOptions } from "./store-lock.ts";
 export interface StoreContext extends AsyncDisposable {
   readonly layout: StoreLayout;
   readonly limits: StoreLimits;
+  /**
+   * Bytes of the archives of a layer and all below it, as far as they have been added up: they
+   * follow from its ID.
+   */
+  readonly stackBytes: Map<LayerID, number>;
   readonly arrivals: Arrivals;
   /** A directory of this process alone, for files on their way. */
   stagingDir(): string;
@@ -38,6 +44,7 @@ export function createStoreContext(layout: StoreLayout, limits: StoreLimits): St
   return {
     layout,
     limits,
+    stackBytes: new Map(),
     arrivals: new Arrivals(),
     stagingDir() {
       staging ??= openStaging(layout.staging);
