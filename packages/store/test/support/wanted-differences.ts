@@ -89,6 +89,11 @@ const WANTED: readonly WantedDifference[] = [
     /Skipping to next header/,
     hasSizeWithoutContent,
   ),
+  onlyGnu(
+    "a hard link to a link out of the tree: GNU tar makes both at the end, when it may be another",
+    /Cannot hard link to/,
+    linksToLinkOut,
+  ),
   {
     name: "the padding behind the last content is missing: umoci insert leaves it out, and Go takes it",
     matches: ({ difference, archive }) =>
@@ -192,6 +197,15 @@ function hasLinkOut({ entries }: GeneratedArchive): boolean {
       entries.some(
         (other) => other.type === "5" && clean(other.path) === clean(`${clean(path)}/..`),
       ),
+  );
+}
+
+function linksToLinkOut({ entries }: GeneratedArchive): boolean {
+  return entries.some(
+    ({ type, path, link }) =>
+      type === "2" &&
+      /^\/|\.\./.test(link) &&
+      entries.some((other) => other.type === "1" && clean(other.link) === clean(path)),
   );
 }
 
