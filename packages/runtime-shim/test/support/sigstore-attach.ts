@@ -1,4 +1,10 @@
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+} from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -66,17 +72,31 @@ export async function attachBundle(
   );
   const head = `DSSEv1 ${payloadType.length} ${payloadType} ${payload.length} `;
   const sig = sign("sha256", Buffer.concat([Buffer.from(head), payload]), privateKey);
+  const key = createPublicKey(privateKey).export({ format: "der", type: "spki" });
+  const hint = createHash("sha256").update(key).digest("base64");
   const bundle = {
     mediaType: BUNDLE,
-    verificationMaterial: { publicKey: { hint: "key" }, tlogEntries: [] },
+    verificationMaterial: { publicKey: { hint }, tlogEntries: [] },
     dsseEnvelope: {
       payload: payload.toString("base64"),
       payloadType,
       signatures: [{ sig: sig.toString("base64") }],
     },
   };
-  const layer = { bytes: Buffer.from(JSON.stringify(bundle)), mediaType: BUNDLE };
-  await push(name, undefined, [layer], { artifactType: BUNDLE, subject: manifest });
+  const bytes = Buffer.from(JSON.stringify(bundle));
+  const title = `${digestOf(bytes).replace(":", "-")}.sigstore.json`;
+  const annotations = { "org.opencontainers.image.title": title };
+  // As cosign 3 writes it, field by field.
+  await push(name, undefined, [{ bytes, mediaType: BUNDLE, annotations }], {
+    config: { mediaType: MEDIA_TYPE.empty, artifactType: BUNDLE },
+    artifactType: BUNDLE,
+    subject: manifest,
+    annotations: {
+      "org.opencontainers.image.created": new Date().toISOString().replace(/\.\d+Z$/, "Z"),
+      "dev.sigstore.bundle.content": "dsse-envelope",
+      "dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1",
+    },
+  });
 }
 
 interface Layer {
@@ -85,11 +105,17 @@ interface Layer {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+interface ManifestFields {
+  /** What its descriptor says beside digest and size. */
+  readonly config?: { readonly mediaType: string; readonly artifactType?: string };
+  readonly [field: string]: unknown;
+}
+
 async function push(
   name: string,
   tag: string | undefined,
   layers: readonly Layer[],
-  more: object,
+  { config: about = { mediaType: MEDIA_TYPE.imageConfig }, ...more }: ManifestFields,
 ): Promise<void> {
   await using client = createRegistryClient({ plainHttp: true });
   const repository = client.repository(parseReference(name).repository);
@@ -104,7 +130,10 @@ async function push(
     await repository.pushBlob(descriptor, { openContent: () => once(bytes) });
     return descriptor;
   };
-  const config = await put({ bytes: Buffer.from("{}"), mediaType: MEDIA_TYPE.imageConfig });
+  const config = {
+    ...(await put({ bytes: Buffer.from("{}"), mediaType: about.mediaType })),
+    ...about,
+  };
   const descriptors: Descriptor[] = [];
   for (const layer of layers) descriptors.push(await put(layer));
   const mediaType = MEDIA_TYPE.imageManifest;
