@@ -198,7 +198,7 @@ async function commitLayer(
   const { layout } = context;
   const { staging } = rest;
   await requireImageSize(context, store, rest.unpacked.diffSize, parent);
-  const record = await fitLayer(store, { blob, diffID, parent }, rest);
+  const record = await fitLayer(context, store, { blob, diffID, parent }, rest);
   const { id } = record;
   await sealLayer(record, rest);
   {

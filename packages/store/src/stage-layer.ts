@@ -171,13 +171,14 @@ async function namingLayer<Result>(digest: Digest, action: () => Promise<Result>
  * @returns What is to be recorded of the layer.
  */
 export async function fitLayer(
+  context: StoreContext,
   store: LayerStore,
   { blob, diffID, parent }: LayerPlan,
   { staging, unpacked }: UnpackedStaging,
 ): Promise<LayerRecord> {
-  const below = layersBelow(store, parent);
+  const below = layersBelow(context, store, parent);
   const diff = join(staging.path, "diff");
-  await inheritDirectories(below, diff, unpacked.impliedDirectories);
+  await inheritDirectories(below, diff, unpacked.impliedDirectories, context.lowerViews);
   return {
     version: 1,
     id: layerIDOf(diffID, parent),
@@ -199,14 +200,21 @@ export async function sealLayer(record: LayerRecord, { staging }: UnpackedStagin
 }
 
 /** The files of a layer and of all below it, nearest first, as far as they can be seen. */
-function layersBelow(store: LayerStore, top: LayerID | undefined): LowerRoots {
+function layersBelow(
+  { seenBelow }: StoreContext,
+  store: LayerStore,
+  top: LayerID | undefined,
+): LowerRoots {
   const found: string[] = [];
   let next = top;
   return async (depth) => {
     while (found.length <= depth && next !== undefined) {
-      const record: LayerRecord = await store.get(next);
+      if (!seenBelow.has(next)) {
+        const { isRootOpaque, parent } = await store.get(next);
+        seenBelow.set(next, isRootOpaque ? undefined : parent);
+      }
       found.push(store.diffPath(next));
-      next = record.isRootOpaque ? undefined : record.parent;
+      next = seenBelow.get(next);
     }
     return found[depth];
   };

@@ -4,6 +4,7 @@ import { hasErrorCode } from "@stowage/content";
 
 import { Arrivals } from "./arrivals.ts";
 import type { LayerID } from "./layer-id.ts";
+import { LowerViews } from "./layer/inherit-directory.ts";
 import type { StoreLimits } from "./layer/layer-limits.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import type { LockMode } from "./linux/file-lock.ts";
@@ -22,6 +23,10 @@ export interface StoreContext extends AsyncDisposable {
    * follow from its ID.
    */
   readonly stackBytes: Map<LayerID, number>;
+  /** What layers show to those above. */
+  readonly lowerViews: LowerViews;
+  /** What lies right below a layer and can be seen through it; that follows from its ID, too. */
+  readonly seenBelow: Map<LayerID, LayerID | undefined>;
   readonly arrivals: Arrivals;
   /** A directory of this process alone, for files on their way. */
   stagingDir(): string;
@@ -45,6 +50,8 @@ export function createStoreContext(layout: StoreLayout, limits: StoreLimits): St
     layout,
     limits,
     stackBytes: new Map(),
+    lowerViews: new LowerViews(),
+    seenBelow: new Map(),
     arrivals: new Arrivals(),
     stagingDir() {
       staging ??= openStaging(layout.staging);

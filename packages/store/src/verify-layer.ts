@@ -99,7 +99,9 @@ export async function verifyLayer(
   const began = BigInt(Date.now() - CLOCK_TICK_MS) * 1_000_000n;
   const rest = await unpackStaged(context, plan, { signal });
   await using _staging = rest.staging;
-  const record = await fitLayer(layers, plan, rest);
+  // Those below may have been damaged, or mended, since they were looked at.
+  context.lowerViews.forget();
+  const record = await fitLayer(context, layers, plan, rest);
   const expected = join(rest.staging.path, "diff");
   const unknown = options.isBelowSound
     ? []

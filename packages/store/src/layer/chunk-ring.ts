@@ -34,6 +34,11 @@ export function createRing(slots: number, slotBytes: number): SharedRing {
   };
 }
 
+/** Makes a ring as good as new. Nobody may use it any more. */
+export function resetRing({ control }: SharedRing): void {
+  new Int32Array(control).fill(0);
+}
+
 /** Wakes both sides; what is not emptied yet is lost. */
 export function abortRing(ring: SharedRing): void {
   const control = new Int32Array(ring.control);

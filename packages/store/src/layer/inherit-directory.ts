@@ -11,6 +11,8 @@ type View = "directory" | "hidden" | "transparent";
 
 const ITSELF = cString("");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
+// Each look is kept, and takes some 150 bytes.
+const MAX_LOOKS = 100_000;
 const NO_LINKS = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks;
 
 /**
@@ -18,33 +20,58 @@ const NO_LINKS = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks;
  *
  * @param root - The root of the layer.
  * @param paths - The directories, from the root and as bytes; empty for the root itself.
+ * @param views - What has been seen of layers that have not changed since.
  */
 export async function inheritDirectories(
   below: LowerRoots,
   root: string,
   paths: readonly Uint8Array[],
+  views: LowerViews = new LowerViews(),
 ): Promise<void> {
-  const layers: LowerLayer[] = [];
   for (const path of paths) {
     for (let depth = 0; ; depth += 1) {
       const lower = await below(depth);
       if (lower === undefined) break;
-      const layer = (layers[depth] ??= new LowerLayer(lower));
-      const view = layer.view(Buffer.from(path).toString("latin1"));
+      const view = views.find(lower, Buffer.from(path).toString("latin1"));
       if (view === "directory" && copyDirectoryMetadata(lower, root, path)) break;
       if (view === "hidden") break;
     }
   }
 }
 
+/** What layers show; the layers of an image are asked for the same by each one above. */
+export class LowerViews {
+  readonly #layers = new Map<string, LowerLayer>();
+  #looks = 0;
+
+  /** @param path - One character for each byte. */
+  find(root: string, path: string): View {
+    if (this.#looks > MAX_LOOKS) this.forget();
+    let layer = this.#layers.get(root);
+    if (layer === undefined) {
+      layer = new LowerLayer(root, () => (this.#looks += 1));
+      this.#layers.set(root, layer);
+    }
+    return layer.view(path);
+  }
+
+  /** To be called when a layer has been exchanged. */
+  forget(): void {
+    this.#layers.clear();
+    this.#looks = 0;
+  }
+}
+
 /** What one of the layers below shows; what has been looked at once is known. */
 class LowerLayer {
   readonly #root: string;
+  readonly #onLook: () => void;
   readonly #views = new Map<string, View>();
   readonly #opaque = new Map<string, boolean>();
 
-  constructor(root: string) {
+  constructor(root: string, onLook: () => void) {
     this.#root = root;
+    this.#onLook = onLook;
   }
 
   /** @param path - One character for each byte. */
@@ -53,8 +80,10 @@ class LowerLayer {
     let view = this.#views.get(path);
     if (view === undefined) {
       const above = this.view(parentOf(path));
-      view = above === "directory" ? this.#look(path) : above;
+      if (above !== "directory") return above;
+      view = this.#look(path);
       this.#views.set(path, view);
+      this.#onLook();
     }
     return view;
   }

@@ -10,7 +10,7 @@ import { availableParallelism } from "node:os";
 import { type Digest, parseDigest } from "@stowage/content";
 
 import type { BlobHashing } from "../arrivals.ts";
-import { abortRing, createRing } from "./chunk-ring.ts";
+import { abortRing, createRing, resetRing, type SharedRing } from "./chunk-ring.ts";
 import { GrowthWriter } from "./growing-file.ts";
 import { DEFAULT_LAYER_LIMITS, type LayerLimits } from "./layer-limits.ts";
 import { ThreadPool } from "./thread-pool.ts";
@@ -53,6 +53,8 @@ const decoders = new ThreadPool<DecodeJob, DecodedBlob | undefined>("decode-work
 const appliers = new ThreadPool<ApplyJob, AppliedArchive | undefined>("apply-worker");
 const turnstile = new Turnstile(availableParallelism());
 
+/** As many as have been in use at once: an image may have hundreds of layers. */
+const idleRings: SharedRing[] = [];
 const ARCHIVE_SLOTS = 8;
 const ARCHIVE_BYTES = 256 * 1024;
 const USABLE_SHARE = 0.95;
@@ -76,7 +78,7 @@ async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   const { blob, diffDir, signal, onProgress } = options;
   const freeBytes = await freeBytesOf(diffDir);
   const limits = { ...DEFAULT_LAYER_LIMITS, freeBytes, ...options.limits };
-  const archive = createRing(ARCHIVE_SLOTS, ARCHIVE_BYTES);
+  const archive = idleRings.pop() ?? createRing(ARCHIVE_SLOTS, ARCHIVE_BYTES);
   const { hashing, source } = sourceOf(blob);
   const cancel = (): void => {
     if (source.type === "growing") new GrowthWriter(source.growth).abort();
@@ -96,6 +98,8 @@ async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {
     applying.catch(cancel);
     decoding.catch(cancel);
     const [decoded, applied] = await Promise.allSettled([decoding, applying]);
+    resetRing(archive);
+    idleRings.push(archive);
     signal?.throwIfAborted();
     // How the blob is packed comes before what is in it.
     if (decoded.status === "rejected") throw decoded.reason;
