@@ -131,7 +131,8 @@ describe.skipIf(!hasPeer("nginx"))("behind an nginx that cuts connections", () =
       event.type === "upload-resume" ? [event.offset] : [],
     );
     // What was under way may come in still when it is asked how far it is.
-    expect(offsets.length).toBeGreaterThanOrEqual(4);
+    // A cut may also fall where the connection is not there again yet.
+    expect(offsets.length).toBeGreaterThanOrEqual(2);
     expect(Math.max(...offsets)).toBeGreaterThan(3 * MIB);
   });
 });
