@@ -6,7 +6,10 @@ import { readSourceFlags } from "../source-flags.ts";
 
 const DAMAGED = 8;
 
-/** Ends with 8 while something is damaged, and with 0 when all of it was repaired or set aside. */
+/**
+ * Ends with 8 while something is damaged or could not be looked at, and with 0 when all of it was
+ * repaired or set aside.
+ */
 export const fsck: RunCommand = async (context, { flags }) => {
   const { deep, repair } = flags;
   await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
@@ -17,7 +20,7 @@ export const fsck: RunCommand = async (context, { flags }) => {
   });
   context.print(report, renderReport(report, deep === true));
   const isLeft = ({ outcome }: Damage): boolean => outcome === "found" || outcome === "left";
-  return report.damages.some(isLeft) ? DAMAGED : 0;
+  return report.damages.some(isLeft) || report.unverified.length > 0 ? DAMAGED : 0;
 };
 
 function renderReport({ damages, checked, unverified }: CheckReport, isDeep: boolean): string {

@@ -12,7 +12,7 @@ import { hasErrorCode, parseDigest } from "@stowage/content";
 import { isContainerID } from "../container-record.ts";
 import { readContainerOf } from "../container-records.ts";
 import { indexedNames } from "../image-layout-index.ts";
-import { findImage, writeImage } from "../image-records.ts";
+import { findImage, listImages, writeImage } from "../image-records.ts";
 import { encodeName, readNameEntry, writeName } from "../name-index.ts";
 import { syncDirectory } from "../publish-file.ts";
 import { containerPath, imagePath } from "../store-layout.ts";
@@ -47,6 +47,7 @@ export async function checkImages(run: CheckRun): Promise<void> {
 export async function checkNames(run: CheckRun): Promise<void> {
   const { context } = run;
   const indexed = new Map((await indexedNames(context)).map((it) => [encodeName(it.name), it]));
+  const areAllImagesReadable = (await listImages(context)).damaged.length === 0;
   for (const entry of readdirSync(context.layout.names)) {
     run.signal?.throwIfAborted();
     if (!/^[0-9a-f]{64}\.json$/.test(entry)) continue;
@@ -67,6 +68,9 @@ export async function checkNames(run: CheckRun): Promise<void> {
     if (state === "sound") continue;
     await run.report(damaged("name", entry, state), async () => {
       const known = indexed.get(entry);
+      if (known === undefined && !areAllImagesReadable) {
+        return { outcome: "left", remark: "it may be a name of an image that can not be read yet" };
+      }
       if (known === undefined || !existsSync(imagePath(context.layout, known.imageId))) {
         return await setAside(context, path, "name");
       }
