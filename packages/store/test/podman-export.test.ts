@@ -107,6 +107,15 @@ describe("exportPodman", () => {
     });
   });
 
+  test("that was cut off before it had said whose it is can be made again", async () => {
+    await using world = await openExported(ONE);
+    const { store, directory } = world;
+    mkdirSync(directory, { mode: 0o700 });
+    writeFileSync(join(directory, "stowage.json"), "");
+    await store.exportPodman(directory);
+    expect(imagesOf(directory)).toHaveLength(1);
+  });
+
   test("whose directory was removed by hand is removed by its name still", async () => {
     await using world = await openExported(ONE);
     const { store, directory } = world;

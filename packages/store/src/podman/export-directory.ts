@@ -10,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -162,6 +163,11 @@ function readMarker(path: string): string | undefined {
   const stat = lstatSync(marker, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   if (!stat.isFile()) throw notOurs(path);
+  if (stat.size === 0 && readdirSync(path).length === 1) {
+    // Whoever began was cut off between making it and writing it.
+    rmSync(marker);
+    return undefined;
+  }
   try {
     return parseMarker(parseJsonDocument(readFileSync(marker)));
   } catch (error) {
