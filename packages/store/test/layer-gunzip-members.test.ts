@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { decompress } from "../src/layer/decompress.ts";
 import { gunzipMembers } from "../src/layer/gunzip-members.ts";
 import { createInflater, type Inflater } from "../src/linux/isal.ts";
+import { collect, cut, flip, outcome } from "./support/packed-bytes.ts";
 
 const inflater = createInflater();
 const TEXT = Buffer.from("stowage ".repeat(4000));
@@ -72,28 +73,6 @@ function unpack(chunks: readonly Buffer[]): Buffer {
     commit: (length) => output.push(Buffer.from(slot.subarray(0, length))),
   });
   return Buffer.concat(output);
-}
-
-async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(chunks));
-}
-
-async function outcome(run: () => Promise<Buffer>): Promise<unknown> {
-  try {
-    return await run();
-  } catch (error) {
-    return (error as { code?: unknown }).code;
-  }
-}
-
-function cut(bytes: Buffer, size: number): Buffer[] {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
-  return pieces;
-}
-
-function flip(bytes: Buffer, position: number, bit = 0): Buffer {
-  return Buffer.from(bytes.with(position, (bytes[position] ?? 0) ^ (1 << bit)));
 }
 
 function named(bytes: Buffer): Buffer {

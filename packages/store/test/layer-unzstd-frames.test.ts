@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { decompress } from "../src/layer/decompress.ts";
 import { unzstdFrames } from "../src/layer/unzstd-frames.ts";
 import { createZstdDecompressor, type ZstdDecompressor } from "../src/linux/libzstd.ts";
+import { collect, cut, flip, outcome } from "./support/packed-bytes.ts";
 
 const decompressor = createZstdDecompressor(27);
 const TEXT = Buffer.from("stowage ".repeat(40_000));
@@ -77,26 +78,4 @@ function unpack(chunks: readonly Buffer[]): Buffer {
   };
   unzstdFrames(decompressor as ZstdDecompressor, chunks, sink, MAX_FRAMES);
   return Buffer.concat(output);
-}
-
-async function collect(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(chunks));
-}
-
-async function outcome(run: () => Promise<Buffer>): Promise<unknown> {
-  try {
-    return await run();
-  } catch (error) {
-    return (error as { code?: unknown }).code;
-  }
-}
-
-function cut(bytes: Buffer, size: number): Buffer[] {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
-  return pieces;
-}
-
-function flip(bytes: Buffer, position: number, bit = 0): Buffer {
-  return Buffer.from(bytes.with(position, (bytes[position] ?? 0) ^ (1 << bit)));
 }
