@@ -36,6 +36,8 @@ export interface GrowthCurve {
   /** What is counted. */
   readonly unit: string;
   readonly sizes: readonly number[];
+  /** What any size costs, in milliseconds, where that needs no guess from the two smallest. */
+  readonly fixedCost?: number;
   /** Has one size measured after the other, in a world of its own. */
   measure(sizes: readonly number[], options: GrowthOptions): Promise<readonly GrowthPoint[]>;
 }
@@ -93,6 +95,8 @@ export const GROWTH_CURVES: Readonly<Record<string, GrowthCurve>> = {
     title: "cold pulls at once, 1,000 files each",
     unit: "processes, each with an image of its own",
     sizes: [1, 2, 4, 8, 16],
+    // Each has a process of its own, and a second one costs no time while a core is idle.
+    fixedCost: 0,
     measure: (sizes, options) =>
       measureEach(sizes, options, async (world, size) => {
         const references: string[] = [];

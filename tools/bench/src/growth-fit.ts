@@ -11,14 +11,17 @@ const MOST_FIXED = 0.9;
  * the straight line that fits best, by least squares, through the logarithms of time and size, over
  * the upper half of the sizes, and at least three.
  *
- * What any size costs is where the straight line through the two smallest would meet size 0. It is
- * taken to be at most nine tenths of the least time, so that noise makes no flat curve steep.
+ * What any size costs is where the straight line through the two smallest would meet size 0, unless
+ * it is given, in milliseconds. It is taken to be at most nine tenths of the least time, so that
+ * noise makes no flat curve steep.
  *
  * @returns `undefined` for fewer than three sizes.
  */
-export function exponentOf(points: readonly GrowthPoint[]): number | undefined {
+export function exponentOf(
+  points: readonly GrowthPoint[],
+  fixed: number = fixedCost(points),
+): number | undefined {
   if (points.length < LEAST_POINTS) return undefined;
-  const fixed = fixedCost(points);
   const upper = points.slice(-Math.max(LEAST_POINTS, Math.ceil(points.length / 2)));
   const xs = upper.map(({ size }) => Math.log(size));
   const ys = upper.map(({ milliseconds }) => Math.log(Math.max(milliseconds - fixed, 1e-3)));

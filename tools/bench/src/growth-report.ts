@@ -56,7 +56,7 @@ export function scaled(sizes: readonly number[], scale: number): readonly number
 }
 
 function judge(name: string, curve: GrowthCurve, points: readonly GrowthPoint[]): MeasuredCurve {
-  const exponent = exponentOf(points);
+  const exponent = exponentOf(points, curve.fixedCost);
   const { title, unit } = curve;
   const verdict = verdictOn(exponent);
   return { name, title, unit, points, ...(exponent !== undefined && { exponent }), verdict };

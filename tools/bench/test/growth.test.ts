@@ -23,6 +23,13 @@ describe("the exponent of growth", () => {
     expect(Math.abs(found - exponent)).toBeLessThan(0.08);
   });
 
+  test("is that of whole processes, where a second one is free and each costs the same", () => {
+    const points = [1, 2, 4, 8, 16].map((size) => pointOf(size, 250 * Math.max(2, size)));
+    expect(verdictOn(exponentOf(points, 0))).toMatch(/^linear/);
+    const waiting = points.map(({ size, milliseconds }) => pointOf(size, milliseconds * size ** 0.3));
+    expect(verdictOn(exponentOf(waiting, 0))).toMatch(/^worse/);
+  });
+
   test("is not told from two sizes", () => {
     expect(exponentOf(curveOf((size) => size).slice(0, 2))).toBeUndefined();
     expect(verdictOn(undefined)).toContain("too few");
