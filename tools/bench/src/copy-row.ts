@@ -12,7 +12,7 @@ import {
 } from "@stowage/testkit";
 
 import { compare } from "./compare.ts";
-import { measureProcess } from "./measure-process.ts";
+import { commandOf, measureProcess } from "./measure-process.ts";
 import type { RowOptions, RowResult } from "./rows.ts";
 import { BUILT } from "./stage.ts";
 import { failed, summarize } from "./summarize.ts";
@@ -71,8 +71,7 @@ export async function benchCopy(options: RowOptions): Promise<readonly RowResult
         pairs,
         ours: async (run) => {
           const places = [`docker://${reference}`, `oci:${place(run)}:it`];
-          const ours = [...main, "--quiet", "copy", "--tls-verify=false", ...places];
-          return { program: process.execPath, args: ours };
+          return commandOf(main, "--quiet", "copy", "--tls-verify=false", ...places);
         },
         theirs: async (run) => ({ program, args: COPIERS[peer]?.(reference, place(run)) ?? [] }),
         async check(run) {

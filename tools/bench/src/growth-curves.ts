@@ -8,7 +8,12 @@ import { type DockerRegistry, startDockerRegistry } from "@stowage/testkit";
 import { median } from "./compare.ts";
 import { writeMadeImage, type MadeImage } from "./made-image.ts";
 import { multiplyImages } from "./many-images.ts";
-import { type BenchCommand, measureProcess, type ProcessCost } from "./measure-process.ts";
+import {
+  type BenchCommand,
+  measureProcess,
+  type ProcessCost,
+  type ProgramWords,
+} from "./measure-process.ts";
 import { stowageCommands, stowagePuller, stowageRoot } from "./pullers.ts";
 import { placeDir, pushImage, settle, writeOpenPolicy } from "./stage.ts";
 import type { Puller } from "./puller.ts";
@@ -16,8 +21,8 @@ import type { Puller } from "./puller.ts";
 /** How curves are measured. */
 export interface GrowthOptions {
   readonly runs: number;
-  /** Node's arguments for the command line. */
-  readonly main: readonly string[];
+  /** The command line. */
+  readonly main: ProgramWords;
 }
 
 /** What one size costs: wall time as median, least and most, and the peak of all runs. */
@@ -152,7 +157,7 @@ async function measureEach(
 
 async function pushMade(
   { host }: DockerRegistry,
-  main: readonly string[],
+  main: ProgramWords,
   made: MadeImage,
 ): Promise<string> {
   const reference = `${host}/bench/${made.name}:it`;

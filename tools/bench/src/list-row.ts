@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 import { compare } from "./compare.ts";
 import { multiplyImages } from "./many-images.ts";
-import { measureProcess } from "./measure-process.ts";
+import { commandOf, measureProcess } from "./measure-process.ts";
 import { stowagePuller } from "./pullers.ts";
 import { layersOf } from "./real-image.ts";
 import type { RowOptions, RowResult } from "./rows.ts";
@@ -28,14 +28,14 @@ export async function benchList(options: RowOptions): Promise<RowResult> {
   await measureProcess(puller.pull(stage.reference));
   const root = join(folder.path, "stowage");
   await multiplyImages(root, count);
-  const args = [...main, "--root", root, "--run-root", `${root}-run`, "images"];
-  const { stdout } = await run(process.execPath, args, { maxBuffer: 64 * 1024 * 1024 });
+  const listing = commandOf(main, "--root", root, "--run-root", `${root}-run`, "images");
+  const { stdout } = await run(listing.program, listing.args, { maxBuffer: 64 * 1024 * 1024 });
   const lines = stdout.trimEnd().split("\n").length - 1;
   if (lines !== count) throw new Error(`${lines} of ${count} images are listed`);
   const allowed = `setTimeout(() => {}, ${TARGET_MS})`;
   const compared = await compare({
     pairs,
-    ours: async () => ({ program: process.execPath, args }),
+    ours: async () => listing,
     theirs: async () => ({ program: process.execPath, args: ["-e", allowed] }),
   });
   return summarize({ row: "list", peer: `${TARGET_MS} ms`, place: "tmpfs", target: 1 }, compared);

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { loadavg } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 
 import { type BenchArguments, parseBenchArguments } from "./bench-arguments.ts";
 import { growthReport } from "./growth-report.ts";
@@ -10,6 +10,9 @@ import type { Report } from "./report.ts";
 import { formatTable } from "./result-table.ts";
 import { type RowResult, ROWS } from "./rows.ts";
 import { isMet } from "./summarize.ts";
+
+// The command line takes the Node of the path.
+process.env["PATH"] = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
 
 const parsed = parseBenchArguments(process.argv.slice(2));
 const tell = (text: string): void => {

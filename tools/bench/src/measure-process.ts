@@ -11,6 +11,9 @@ export interface BenchCommand {
   readonly daemons?: readonly number[];
 }
 
+/** What a program is started with: its path and its first arguments. */
+export type ProgramWords = readonly [program: string, ...args: readonly string[]];
+
 /** What one run took. */
 export interface ProcessCost {
   readonly milliseconds: number;
@@ -24,6 +27,14 @@ const LOOK_EVERY_MS = 10;
 /** To find a program's children takes a look at each of its threads. */
 const CHILDREN_EVERY_MS = 50;
 const TICK_MS = 10;
+
+/** Calls a program that takes some words to start with further ones. */
+export function commandOf(
+  [program, ...first]: ProgramWords,
+  ...args: readonly string[]
+): BenchCommand {
+  return { program, args: [...first, ...args] };
+}
 
 /**
  * Runs a program to its end.

@@ -1,4 +1,5 @@
 import { compare, type Compared } from "./compare.ts";
+import type { ProgramWords } from "./measure-process.ts";
 import { countEntries, type Peer, type Puller } from "./puller.ts";
 import { installedPeers, missingFor, PEERS_TO_COMPARE, stowagePuller } from "./pullers.ts";
 import { type ImageKind, layersOf } from "./real-image.ts";
@@ -40,7 +41,7 @@ interface PullComparison {
   readonly peer: Peer;
   readonly place: Place;
   readonly pairs: number;
-  readonly main: readonly string[];
+  readonly main: ProgramWords;
   readonly dropsCache?: boolean;
 }
 

@@ -11,7 +11,7 @@ import { hasPeer } from "@stowage/testkit";
 
 import { type ContainerdMode, containerdPuller, containerdSetting } from "./containerd-puller.ts";
 import { cranePuller, orasPuller, umociPuller } from "./file-pullers.ts";
-import type { BenchCommand } from "./measure-process.ts";
+import { type BenchCommand, commandOf, type ProgramWords } from "./measure-process.ts";
 import { podmanPuller, podmanSetting } from "./podman-puller.ts";
 import type { Peer, PullerFactory } from "./puller.ts";
 import { clear } from "./stage.ts";
@@ -20,13 +20,13 @@ const run = promisify(execFile);
 
 /** Makes commands of Stowage's, over a store in a folder. */
 export function stowageCommands(
-  main: readonly string[],
+  main: ProgramWords,
   folder: string,
   policy: string,
 ): (...args: readonly string[]) => BenchCommand {
   const root = stowageRoot(folder);
   const own = ["--root", root, "--run-root", `${root}-run`, "--policy", policy, "--quiet"];
-  return (...args) => ({ program: process.execPath, args: [...main, ...own, ...args] });
+  return (...args) => commandOf(main, ...own, ...args);
 }
 
 /** Where that store is. */
@@ -34,8 +34,8 @@ export function stowageRoot(folder: string): string {
   return join(folder, "stowage");
 }
 
-/** Stowage, with Node's arguments for its command line. */
-export function stowagePuller(main: readonly string[]): PullerFactory {
+/** Stowage, by its command line. */
+export function stowagePuller(main: ProgramWords): PullerFactory {
   return async (folder, policy) => {
     const command = stowageCommands(main, folder, policy);
     const call = async (...words: readonly string[]): Promise<string> => {

@@ -1,5 +1,6 @@
 import { benchCopy } from "./copy-row.ts";
 import { benchHere } from "./here-row.ts";
+import type { ProgramWords } from "./measure-process.ts";
 import type { ImageFacts } from "./image-layout.ts";
 import { benchList } from "./list-row.ts";
 import { benchMemory } from "./memory-row.ts";
@@ -21,8 +22,8 @@ export interface RowOptions {
   readonly places?: readonly Place[];
   /** Whether the kernel's cache of files is emptied before each pull, too. @defaultValue false */
   readonly dropsCache?: boolean;
-  /** Node's arguments for the command line. @defaultValue as it was built */
-  readonly main?: readonly string[];
+  /** The command line. @defaultValue as it was built */
+  readonly main?: ProgramWords;
 }
 
 /** What stores lie on. */

@@ -8,12 +8,13 @@ import { promisify } from "node:util";
 import { startDockerRegistry } from "@stowage/testkit";
 
 import type { ImageFacts } from "./image-layout.ts";
+import { commandOf, type ProgramWords } from "./measure-process.ts";
 import type { RealFile } from "./real-files.ts";
 import { writeRealImage } from "./real-image.ts";
 import type { Place } from "./rows.ts";
 
-/** Node's arguments for the command line as it was built. */
-export const BUILT: readonly string[] = [
+/** The command line as it was built. */
+export const BUILT: ProgramWords = [
   fileURLToPath(new URL("../../../packages/cli/bin/main.js", import.meta.url)),
 ];
 
@@ -48,7 +49,7 @@ export async function settle(path: string, dropsCache: boolean): Promise<void> {
 export async function setStage(
   layers: readonly (readonly RealFile[])[],
   compression: "gzip" | "zstd",
-  main: readonly string[],
+  main: ProgramWords,
 ): Promise<Stage> {
   const registry = await startDockerRegistry();
   try {
@@ -71,14 +72,15 @@ export interface PushedImage {
 /** @param write - Writes the image into a new OCI layout, under the name `it`. */
 export async function pushImage(
   reference: string,
-  main: readonly string[],
+  main: ProgramWords,
   write: (layout: string) => Promise<ImageFacts>,
 ): Promise<PushedImage> {
   await using folder = await placeDir("disk");
   const layout = join(folder.path, "image");
   const image = await write(layout);
   const copy = ["--quiet", "copy", "--tls-verify=false", `oci:${layout}:it`];
-  await run(process.execPath, [...main, ...copy, `docker://${reference}`]);
+  const { program, args } = commandOf(main, ...copy, `docker://${reference}`);
+  await run(program, args);
   return { reference, image };
 }
 

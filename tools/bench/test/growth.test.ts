@@ -26,7 +26,9 @@ describe("the exponent of growth", () => {
   test("is that of whole processes, where a second one is free and each costs the same", () => {
     const points = [1, 2, 4, 8, 16].map((size) => pointOf(size, 250 * Math.max(2, size)));
     expect(verdictOn(exponentOf(points, 0))).toMatch(/^linear/);
-    const waiting = points.map(({ size, milliseconds }) => pointOf(size, milliseconds * size ** 0.3));
+    const waiting = points.map(({ size, milliseconds }) =>
+      pointOf(size, milliseconds * size ** 0.3),
+    );
     expect(verdictOn(exponentOf(waiting, 0))).toMatch(/^worse/);
   });
 

@@ -1,4 +1,4 @@
-import { chmod, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { build } from "rolldown";
@@ -20,6 +20,13 @@ const WORKERS: Readonly<Record<string, string>> = {
 
 // A native module, and one whose licence wants it to be exchangeable.
 const KEPT_APART = ["koffi", "openpgp"];
+
+// Both for the shell, which starts Node with a flag that the first line cannot carry everywhere, and
+// for Node, to which the second is a text and a comment. Young objects get 1 MiB, by the flag alone:
+// with the default, buffers of the network lie about unused until 16 MiB of objects have been made.
+const LAUNCHER = `#!/usr/bin/env sh
+":" //; exec node --max-semi-space-size=1 "$0" "$@"
+`;
 
 /**
  * Joins the command line, all that it uses and its worker threads into a few files in a folder, which
@@ -46,5 +53,11 @@ export async function bundleCli(folder: string): Promise<void> {
   });
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
   await writeFile(join(folder, "THIRD-PARTY-LICENCES.txt"), await formatLicences(modules));
-  await chmod(join(folder, "main.js"), 0o755);
+  const main = join(folder, "main.js");
+  const code = await readFile(main, "utf8");
+  await writeFile(
+    main,
+    code.replace(/^#!.*\n/u, () => LAUNCHER),
+  );
+  await chmod(main, 0o755);
 }

@@ -1,6 +1,8 @@
 import { fileURLToPath } from "node:url";
 
+import type { ProgramWords } from "../../src/measure-process.ts";
+
 const MAIN = fileURLToPath(import.meta.resolve("stowage")).replace(/index\.[jt]s$/, "main.ts");
 
-/** Node's arguments for the command line, from its source. */
-export const SOURCE_MAIN: readonly string[] = ["--conditions=@stowage/source", MAIN];
+/** The command line, from its source. */
+export const SOURCE_MAIN: ProgramWords = [process.execPath, "--conditions=@stowage/source", MAIN];
