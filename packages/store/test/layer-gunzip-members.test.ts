@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { decompress } from "../src/layer/decompress.ts";
 import { gunzipMembers } from "../src/layer/gunzip-members.ts";
 import { createInflater, type Inflater } from "../src/linux/isal.ts";
-import { collect, cut, flip, outcome } from "./support/packed-bytes.ts";
+import { collect, cut, flip, inOneBuffer, outcome } from "./support/packed-bytes.ts";
 
 const inflater = createInflater();
 const TEXT = Buffer.from("stowage ".repeat(4000));
@@ -68,7 +68,7 @@ function unpack(chunks: readonly Buffer[]): Buffer {
   const output: Buffer[] = [];
   const slot = Buffer.alloc(OUTPUT_BYTES);
   (inflater as Inflater).reset();
-  gunzipMembers(inflater as Inflater, chunks, {
+  gunzipMembers(inflater as Inflater, inOneBuffer(chunks), {
     reserve: () => slot,
     commit: (length) => output.push(Buffer.from(slot.subarray(0, length))),
   });

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { decompress } from "../src/layer/decompress.ts";
 import { unzstdFrames } from "../src/layer/unzstd-frames.ts";
 import { createZstdDecompressor, type ZstdDecompressor } from "../src/linux/libzstd.ts";
-import { collect, cut, flip, outcome } from "./support/packed-bytes.ts";
+import { collect, cut, flip, inOneBuffer, outcome } from "./support/packed-bytes.ts";
 
 const decompressor = createZstdDecompressor(27);
 const TEXT = Buffer.from("stowage ".repeat(40_000));
@@ -76,6 +76,6 @@ function unpack(chunks: readonly Buffer[]): Buffer {
     reserve: () => slot,
     commit: (length: number) => void output.push(Buffer.from(slot.subarray(0, length))),
   };
-  unzstdFrames(decompressor as ZstdDecompressor, chunks, sink, MAX_FRAMES);
+  unzstdFrames(decompressor as ZstdDecompressor, inOneBuffer(chunks), sink, MAX_FRAMES);
   return Buffer.concat(output);
 }

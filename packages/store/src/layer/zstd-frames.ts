@@ -102,10 +102,14 @@ class ChunkInput {
   /** Reads on until the window has `length` bytes; answers whether it has. */
   fill(length: number): boolean {
     while (this.window.length < length) {
+      // Whoever reads may use the same memory for the next chunk.
+      const rest = Buffer.from(this.window);
       const next = this.#chunks.next();
-      if (next.done) return false;
-      this.window =
-        this.window.length === 0 ? next.value : Buffer.concat([this.window, next.value]);
+      if (next.done) {
+        this.window = rest;
+        return false;
+      }
+      this.window = rest.length === 0 ? next.value : Buffer.concat([rest, next.value]);
     }
     return true;
   }

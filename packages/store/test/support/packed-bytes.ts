@@ -23,3 +23,12 @@ export function cut(bytes: Buffer, size: number): Buffer[] {
 export function flip(bytes: Buffer, position: number, bit = 0): Buffer {
   return Buffer.from(bytes.with(position, (bytes[position] ?? 0) ^ (1 << bit)));
 }
+
+/** As files are read: what the next chunk is asked for overwrites the one before. */
+export function* inOneBuffer(chunks: readonly Buffer[]): Generator<Buffer, void, undefined> {
+  const buffer = Buffer.alloc(Math.max(0, ...chunks.map(({ length }) => length)));
+  for (const chunk of chunks) {
+    buffer.fill(0xff);
+    yield buffer.subarray(0, chunk.copy(buffer));
+  }
+}
