@@ -17,6 +17,12 @@ export interface UnpackLayersOptions {
   readonly signal: AbortSignal;
 }
 
+interface LayerOptions extends UnpackLayersOptions {
+  readonly slots: Slots;
+  /** Bytes of each that have not been unpacked yet. */
+  readonly ahead: Map<LayerID, number>;
+}
+
 interface LayerJob {
   readonly blob: Descriptor;
   readonly diffID: DiffID;
@@ -43,12 +49,13 @@ export async function unpackLayers(
   const slots = createSlots(availableParallelism());
   const ids = layerIDs(diffIDs);
   const jobs = new Map<number, Promise<void>>();
+  const ahead = new Map(manifest.layers.map(({ size }, index) => [ids[index] as LayerID, size]));
   for (const index of largestFirst(manifest.layers)) {
     const blob = manifest.layers[index] as Descriptor;
     const diffID = diffIDs[index] as DiffID;
     const job = { blob, diffID, id: ids[index] as LayerID, parent: ids[index - 1] };
     const below = async (): Promise<void> => await jobs.get(index - 1);
-    const done = obtainLayer(job, below, { ...options, signal, slots });
+    const done = obtainLayer(job, below, { ...options, signal, slots, ahead });
     done.catch((error: unknown) => stop.abort(error));
     jobs.set(index, done);
   }
@@ -79,9 +86,9 @@ export async function findLayers(
 async function obtainLayer(
   job: LayerJob,
   below: () => Promise<void>,
-  options: UnpackLayersOptions & { readonly slots: Slots },
+  options: LayerOptions,
 ): Promise<void> {
-  const { store, transfer, signal, emit } = options;
+  const { store, transfer, signal, emit, ahead } = options;
   const { blob, diffID, id, parent } = job;
   const { digest, size } = blob;
   const isCommitted = async (): Promise<boolean> => {
@@ -92,6 +99,7 @@ async function obtainLayer(
     if (record.blob.digest === digest && (await store.blobs.stat(digest))?.size !== size) {
       await transfer.fetch(blob, signal);
     }
+    ahead.delete(id);
     emit({ type: "layer-exists", digest, diffID, size });
     return true;
   };
@@ -104,10 +112,19 @@ async function obtainLayer(
     async () => {
       if (await isCommitted()) return;
       await using staged = await options.slots.run(async () => {
+        const own = ahead.get(id) ?? 0;
+        const bytesBeside = ahead.values().reduce((sum, bytes) => sum + bytes, -own);
         emit({ type: "unpack-start", digest, diffID });
-        const onProgress = (read: number): void =>
+        const onProgress = (read: number): void => {
+          ahead.set(id, size - read);
           emit({ type: "unpack-progress", digest, diffID, read, size });
-        return await store.layers.stage(blob, diffID, { signal, onProgress, arriving });
+        };
+        return await store.layers.stage(blob, diffID, {
+          signal,
+          onProgress,
+          arriving,
+          bytesBeside,
+        });
       }, signal);
       await below();
       signal.throwIfAborted();

@@ -7,6 +7,8 @@ import { importConditions } from "./import-conditions.ts";
 import { StoreError } from "./store-error.ts";
 
 const IDLE_MS = 1000;
+// What it allocates is short-lived: a larger nursery only costs memory.
+const YOUNG_MIB = 2;
 
 interface Waiter {
   readonly resolve: (digest: Digest) => void;
@@ -28,7 +30,10 @@ export class DigestThread {
     const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
     const execArgv = importConditions(process.execArgv);
     const script = new URL(`./digest-worker.${extension}`, import.meta.url);
-    this.#worker = new Worker(script, { execArgv });
+    this.#worker = new Worker(script, {
+      execArgv,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
     this.#worker.on("message", (answer: DigestAnswer) => this.#settle(answer));
     this.#worker.on("error", (error) => this.#failAll(error));
     this.#worker.on("exit", (code) => {

@@ -34,7 +34,8 @@ export interface FileDigestOptions {
 }
 
 // A smaller file is hashed before a thread would have been told of it.
-const MIN_THREAD_BYTES = 4 * 1024 * 1024;
+const MIN_THREAD_BYTES = 16 * 1024 * 1024;
+const READ_BYTES = 256 * 1024;
 // How much has to be new for the thread to be told.
 const STEP = 1024 * 1024;
 
@@ -42,9 +43,15 @@ const STEP = 1024 * 1024;
 export async function createFileDigest(options: FileDigestOptions): Promise<FileDigest> {
   if (options.size >= MIN_THREAD_BYTES) return new ThreadDigest(options);
   const digester = createDigester(algorithmOf(options.digest));
-  const start = Buffer.allocUnsafe(options.length);
-  const { bytesRead } = await options.file.read(start, 0, start.length, 0);
-  return new InlineDigest(options.digest, digester.update(start.subarray(0, bytesRead)));
+  const piece = Buffer.allocUnsafe(Math.min(READ_BYTES, options.length));
+  for (let position = 0; position < options.length;) {
+    const wanted = Math.min(piece.length, options.length - position);
+    const { bytesRead } = await options.file.read(piece, 0, wanted, position);
+    if (bytesRead === 0) break;
+    digester.update(piece.subarray(0, bytesRead));
+    position += bytesRead;
+  }
+  return new InlineDigest(options.digest, digester);
 }
 
 class InlineDigest implements FileDigest {

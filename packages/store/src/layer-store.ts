@@ -29,6 +29,13 @@ export interface StageLayerOptions {
    * @defaultValue it is in the store
    */
   readonly arriving?: Promise<unknown> | undefined;
+  /**
+   * Bytes of other blobs that the caller is staging, or will when there are threads for them. Two
+   * threads share a large layer which these do not keep the other processors busy beside.
+   *
+   * @defaultValue 0
+   */
+  readonly bytesBeside?: number | undefined;
 }
 
 /**

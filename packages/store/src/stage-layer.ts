@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, lstatSync, openSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 
 import {
@@ -35,6 +36,9 @@ import { openStaging, type Staging } from "./staging.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { blobPath } from "./store-layout.ts";
+
+// A thread starts in the time that it takes to unpack about as much.
+const MIN_SHARED_BYTES = 8 * 1024 * 1024;
 
 /** What a layer is made from. */
 export interface LayerPlan {
@@ -134,14 +138,15 @@ async function unpackInto(
   { layout, limits }: StoreContext,
   { blob, diffID }: Pick<LayerPlan, "blob" | "diffID">,
   source: UnpackLayerOptions["blob"],
-  { signal, onProgress }: StageLayerOptions,
+  { signal, onProgress, bytesBeside = 0 }: StageLayerOptions,
 ): Promise<UnpackedStaging> {
   const staging = openStaging(layout.staging);
   try {
     const diffDir = join(staging.path, "diff");
+    const threads = threadsFor(blob.size, bytesBeside);
     await mkdir(diffDir, { mode: 0o755 });
     const unpacked = await namingLayer(blob.digest, () =>
-      unpackLayer({ blob: source, diffDir, signal, limits, onProgress }),
+      unpackLayer({ blob: source, diffDir, signal, limits, onProgress, threads }),
     );
     if (unpacked.diffID === diffID) return { staging, unpacked };
     throw new StoreError(
@@ -152,6 +157,12 @@ async function unpackInto(
     await staging[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** One where a second would not be worth its start, or others keep the processors busy. */
+function threadsFor(size: number, bytesBeside: number): 1 | 2 {
+  const others = Math.max(1, availableParallelism() - 1);
+  return size < MIN_SHARED_BYTES || bytesBeside >= size * others ? 1 : 2;
 }
 
 /** Says of which layer an error speaks. */

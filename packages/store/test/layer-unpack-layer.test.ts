@@ -9,20 +9,27 @@ import { rawTar } from "./support/raw-tar.ts";
 const MANY = rawTar(...Array.from({ length: 20_000 }, (_, n) => ({ name: `d/${n}`, body: "x" })));
 
 describe("unpackLayer", () => {
-  test("stops in the middle when its signal fires, rejects with the reason, and writes no more", async () => {
-    await using bench = await openLayerBench();
-    const controller = new AbortController();
-    const reason = new Error("interrupted");
-    const onProgress = (): void => {
-      if (existsSync(`${bench.directory}/diff-1/d`)) controller.abort(reason);
-    };
-    const unpacked = bench.unpack(MANY, { signal: controller.signal, onProgress });
-    await expect(unpacked).rejects.toBe(reason);
-    const names = readdirSync(`${bench.directory}/diff-1/d`).length;
-    expect(names).toBeLessThan(20_000);
-    await bench.unpack(rawTar({ name: "another" }));
-    expect(readdirSync(`${bench.directory}/diff-1/d`)).toHaveLength(names);
-  });
+  test.for([1, 2] as const)(
+    "%s threads stop in the middle when the signal fires, reject with its reason, and write no more",
+    async (threads) => {
+      await using bench = await openLayerBench();
+      const controller = new AbortController();
+      const reason = new Error("interrupted");
+      const onProgress = (): void => {
+        if (existsSync(`${bench.directory}/diff-1/d`)) controller.abort(reason);
+      };
+      const unpacked = bench.unpack(MANY, {
+        signal: controller.signal,
+        onProgress,
+        threads,
+      });
+      await expect(unpacked).rejects.toBe(reason);
+      const names = readdirSync(`${bench.directory}/diff-1/d`).length;
+      expect(names).toBeLessThan(20_000);
+      await bench.unpack(rawTar({ name: "another" }));
+      expect(readdirSync(`${bench.directory}/diff-1/d`)).toHaveLength(names);
+    },
+  );
 
   test("does nothing when its signal has fired before", async () => {
     const reason = new Error("shutting down");

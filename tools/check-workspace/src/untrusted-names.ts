@@ -13,7 +13,7 @@ const ON_DESCRIPTORS = new Set([
 /** Calls on paths of the store's own, by file. */
 const ON_OWN_PATHS: Readonly<Record<string, readonly string[]>> = {
   "src/layer/unpack-layer.ts": ["statfs"],
-  "src/layer/decode-worker.ts": ["openSync"],
+  "src/layer/decode-blob.ts": ["openSync"],
 };
 
 /** Where names of an image may go by, in directories that are open. */

@@ -100,7 +100,7 @@ describe("names out of an image", () => {
     ["src/layer/a.ts", 'import { writeSync, mkdirSync } from "node:fs";'],
     ["src/layer/a.ts", 'import { join } from "node:path";'],
     ["src/layer/a.ts", 'import * as fs from "node:fs/promises";'],
-    ["src/layer/decode-worker.ts", 'import {\n  closeSync,\n  rmSync,\n} from "node:fs";'],
+    ["src/layer/decode-blob.ts", 'import {\n  closeSync,\n  rmSync,\n} from "node:fs";'],
     ["src/a.ts", 'import { type LockMode, tryOpenAt } from "./linux/file-calls.ts";'],
     ["src/a.ts", "join(layers.diffPath(id), name)"],
     ["src/a.ts", "join(mountPoint, name)"],
@@ -114,7 +114,7 @@ describe("names out of an image", () => {
 
   test.for([
     ["src/layer/a.ts", 'import { closeSync, writeSync } from "node:fs";'],
-    ["src/layer/decode-worker.ts", 'import { openSync } from "node:fs";'],
+    ["src/layer/decode-blob.ts", 'import { openSync } from "node:fs";'],
     [
       "src/a.ts",
       'import { renameNoReplace } from "./linux/file-calls.ts";\njoin(staging.path, "diff")',

@@ -12,10 +12,9 @@ export const CLI_PACKAGE: string = join(PACKAGES, "cli");
 
 // Threads find their scripts beside the module that starts them.
 const WORKERS: Readonly<Record<string, string>> = {
-  "apply-worker": "store/src/layer/apply-worker.ts",
   "compare-worker": "store/src/check/compare-worker.ts",
-  "decode-worker": "store/src/layer/decode-worker.ts",
   "digest-worker": "store/src/digest-worker.ts",
+  "unpack-worker": "store/src/layer/unpack-worker.ts",
 };
 
 // A native module, and one whose licence wants it to be exchangeable.

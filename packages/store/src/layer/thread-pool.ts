@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 
 import { importConditions } from "../import-conditions.ts";
 import { StoreError, type StoreErrorCode } from "../store-error.ts";
-import type { ThreadAnswer, ThreadFailure } from "./unpack-job.ts";
+import type { ThreadAnswer, ThreadFailure, UnpackJob } from "./unpack-job.ts";
 
 const IDLE_MS = 2000;
 // What these threads allocate is short-lived: a larger nursery only costs memory.
@@ -14,7 +14,7 @@ interface Thread {
 }
 
 /** Threads that all run one script. One that has nothing to do keeps no process alive, and ends soon. */
-export class ThreadPool<Job, Result> {
+export class ThreadPool {
   readonly #script: string;
   readonly #idle: Thread[] = [];
 
@@ -24,7 +24,7 @@ export class ThreadPool<Job, Result> {
   }
 
   /** Has a job done on a thread of its own. @throws {@link StoreError}, with the code of the failure */
-  async run(job: Job, onAnswer?: (answer: EarlyAnswer) => void): Promise<Result> {
+  async run<Result>(job: UnpackJob, onAnswer?: (answer: EarlyAnswer) => void): Promise<Result> {
     const thread = this.#idle.pop() ?? this.#start();
     clearTimeout(thread.idle);
     thread.worker.ref();
@@ -77,11 +77,12 @@ export function asError(failure: ThreadFailure): Error {
 }
 
 type FinalAnswer<Result> = Extract<ThreadAnswer<Result>, { readonly type: "done" | "failed" }>;
-type EarlyAnswer = Exclude<ThreadAnswer<unknown>, { readonly type: "done" | "failed" }>;
+/** What comes before the end of a job. */
+export type EarlyAnswer = Exclude<ThreadAnswer<unknown>, { readonly type: "done" | "failed" }>;
 
 function askThread<Result>(
   worker: Worker,
-  job: unknown,
+  job: UnpackJob,
   onAnswer: ((answer: EarlyAnswer) => void) | undefined,
 ): Promise<FinalAnswer<Result>> {
   const { promise, resolve, reject } = Promise.withResolvers<FinalAnswer<Result>>();

@@ -9,8 +9,12 @@ import type { SharedRing } from "./chunk-ring.ts";
 import type { SharedGrowth } from "./growing-file.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 
+/** What a thread may be asked to do. */
+export type UnpackJob = DecodeJob | ApplyJob | WholeJob;
+
 /** A blob to unpack into an archive. */
 export interface DecodeJob {
+  readonly type: "decode";
   readonly source: GrowingBlob | StoredBlob;
   /** Where the archive goes, in pieces. */
   readonly output: SharedRing;
@@ -44,6 +48,7 @@ export interface DecodedBlob {
 
 /** An archive to make files of. */
 export interface ApplyJob {
+  readonly type: "apply";
   readonly archive: SharedRing;
   readonly diffDir: string;
   readonly limits: LayerLimits;
@@ -55,6 +60,13 @@ export interface AppliedArchive {
   readonly impliedDirectories: readonly Uint8Array[];
   readonly isRootOpaque: boolean;
   readonly skippedDevices: number;
+}
+
+/** A blob to make files of, by one thread. */
+export interface WholeJob extends Pick<DecodeJob, "limits" | "source">, Pick<ApplyJob, "diffDir"> {
+  readonly type: "whole";
+  /** Its first word becomes other than 0 when nobody wants the rest. */
+  readonly givenUp: SharedArrayBuffer;
 }
 
 /** An error, in a form that crosses threads. */

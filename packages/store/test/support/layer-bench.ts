@@ -49,6 +49,17 @@ export const PACKINGS: readonly (readonly [string, (archive: Buffer) => Buffer])
   ["zstd", (archive) => zstdCompressSync(archive)],
 ];
 
+/** Ways to unpack an archive that have to come to the same: how it is packed, and by how many threads. */
+const WAYS: readonly (readonly [pack: (archive: Buffer) => Buffer, threads: 1 | 2])[] =
+  PACKINGS.flatMap(([, pack], index) =>
+    index === 0
+      ? [[pack, 1]]
+      : [
+          [pack, 1],
+          [pack, 2],
+        ],
+  );
+
 /** Makes a bench, which goes away with all it holds. */
 export async function openLayerBench(): Promise<LayerBench> {
   const place = await tempDir("stowage-layer-");
@@ -72,22 +83,24 @@ export async function openLayerBench(): Promise<LayerBench> {
     },
     async unpackPacked(archive) {
       const [plain, ...others] = await Promise.all(
-        PACKINGS.map(([, pack]) => bench.unpack(pack(archive))),
+        WAYS.map(([pack, threads]) => bench.unpack(pack(archive), { threads })),
       );
-      if (plain === undefined) throw new Error("there is no way to pack a layer");
+      if (plain === undefined) throw new Error("there is no way to unpack a layer");
       for (const other of others) {
         const isSame = JSON.stringify(other.tree) === JSON.stringify(plain.tree);
-        if (!isSame || other.diffID !== plain.diffID) throw new Error("packing made a difference");
+        if (!isSame || other.diffID !== plain.diffID) throw new Error("the way made a difference");
       }
       return plain;
     },
     async refusalOf(archive, options) {
       const refusals = await Promise.all(
-        PACKINGS.map(([, pack]) => refusalFrom(bench.unpack(pack(archive), options))),
+        WAYS.map(([pack, threads]) =>
+          refusalFrom(bench.unpack(pack(archive), { ...options, threads })),
+        ),
       );
       const [first, ...others] = refusals;
       if (first === undefined || others.some(({ code }) => code !== first.code)) {
-        throw new Error(`packing made a difference: ${JSON.stringify(refusals)}`);
+        throw new Error(`the way made a difference: ${JSON.stringify(refusals)}`);
       }
       return first;
     },

@@ -1,42 +1,36 @@
-/**
- * Runs in a thread of its own: takes in blobs of layers, as they come or from a file, and passes on
- * the archives that are packed in them.
- *
- * @module
- */
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 
 import { createInflater } from "../linux/isal.ts";
 import { createZstdDecompressor } from "../linux/libzstd.ts";
 import { StoreError } from "../store-error.ts";
-import { abortRing, RingAbortedError, RingWriter } from "./chunk-ring.ts";
 import { type ChunkSink, writeChunk } from "./chunk-sink.ts";
 import { decompress, detectCompression, WINDOW_LOG_MAX } from "./decompress.ts";
-import { GrowthAbortedError, GrowthReader } from "./growing-file.ts";
+import { GrowthReader } from "./growing-file.ts";
 import { gunzipMembers } from "./gunzip-members.ts";
 import type { LayerLimits } from "./layer-limits.ts";
-import type { DecodedBlob, DecodeJob, GrowingBlob } from "./unpack-job.ts";
-import { answerJobs, reportDigest, reportProgress } from "./unpack-thread.ts";
+import type { DecodedBlob, GrowingBlob, StoredBlob } from "./unpack-job.ts";
+import { reportDigest, reportProgress } from "./unpack-thread.ts";
 import { unzstdFrames } from "./unzstd-frames.ts";
 
 const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
 
-answerJobs(decode);
-
-async function decode({ source, output, limits }: DecodeJob): Promise<DecodedBlob | undefined> {
-  const ring = new RingWriter(output);
-  const archive = createArchiveHash(ring, limits);
+/**
+ * Unpacks a blob into the archive that is packed in it, and hashes both on the way.
+ *
+ * @throws {@link StoreError} for how the blob is packed, or for a file that cannot be read;
+ *   {@link GrowthAbortedError} for one that will not become whole; what `output` throws.
+ */
+export async function decodeBlob(
+  source: GrowingBlob | StoredBlob,
+  output: ChunkSink,
+  limits: LayerLimits,
+): Promise<DecodedBlob> {
+  const archive = createArchiveHash(output, limits);
   const chunks = source.type === "growing" ? readGrowing(source) : readFile(source.path);
   try {
     await unpack(chunks, archive, limits);
-    ring.reserve();
-    ring.end();
-  } catch (error) {
-    abortRing(output);
-    if (!(error instanceof RingAbortedError || error instanceof GrowthAbortedError)) throw error;
-    return undefined;
   } finally {
     chunks.return();
   }
@@ -90,7 +84,7 @@ interface ArchiveHash extends ChunkSink {
 }
 
 /** Hashes the archive on its way out. */
-function createArchiveHash(output: RingWriter, { maxBytes }: LayerLimits): ArchiveHash {
+function createArchiveHash(output: ChunkSink, { maxBytes }: LayerLimits): ArchiveHash {
   const hash = createHash("sha256");
   let size = 0;
   let reserved: Buffer | undefined;
@@ -102,7 +96,7 @@ function createArchiveHash(output: RingWriter, { maxBytes }: LayerLimits): Archi
         const message = `the layer unpacks to more than ${maxBytes} bytes`;
         throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
       }
-      // Before it is passed on: the other thread may let it be overwritten at once.
+      // Before it is passed on: it may be overwritten at once.
       hash.update((reserved as Buffer).subarray(0, length));
       reserved = undefined;
       output.commit(length);
