@@ -128,7 +128,8 @@ async function obtainLayer(
       }, signal);
       await below();
       signal.throwIfAborted();
-      await store.layers.commit(staged, parent);
+      const onWarning = (message: string): void => emit({ type: "warning", message });
+      await store.layers.commit(staged, parent, { onWarning });
       emit({ type: "unpack-done", digest, diffID });
     },
     signal,

@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 
 import { type Digest, digestOf, encodedOf, MEDIA_TYPE } from "@stowage/content";
 import type { PullProgress } from "@stowage/image-service";
+import { createTar } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { coded, makeImage } from "./support/test-registry.ts";
@@ -186,6 +187,21 @@ describe("pull", () => {
     expect(events.at(-1)).toMatchObject({ type: "warning" });
     const failing = images.pull(`${APP}:none`);
     await expect(failing).rejects.toMatchObject({ code: "ERR_TEST_NOT_FOUND" });
+  });
+
+  test("a directory that hides a link of a lower layer is told, and stops nothing", async () => {
+    await using world = await openWorld();
+    const archives = [
+      createTar([{ name: "bin", type: "symlink", linkName: "usr/bin" }]),
+      createTar([{ name: "bin/tool", content: "x" }]),
+    ];
+    await world.registry.push(`${APP}:1`, makeImage({ archives }));
+    const events: PullProgress[] = [];
+    await world.images.pull(`${APP}:1`, { onProgress: (event) => void events.push(event) });
+    const warnings = events.filter(({ type }) => type === "warning");
+    expect(warnings).toEqual([
+      { type: "warning", message: expect.stringContaining(`layer ${digestOf(archives[1]!)}: `) },
+    ]);
   });
 
   test("a pull cancelled in the middle leaves nothing to see, and the next one works", async () => {

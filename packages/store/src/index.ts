@@ -29,7 +29,12 @@ export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";
 export { isLayerID, type LayerID, layerIDOf, layerIDs, parseLayerID } from "./layer-id.ts";
 export type { StoreLimits } from "./layer/layer-limits.ts";
 export type { LayerRecord } from "./layer-record.ts";
-export type { LayerStore, StagedLayer, StageLayerOptions } from "./layer-store.ts";
+export type {
+  CommitLayerOptions,
+  LayerStore,
+  StagedLayer,
+  StageLayerOptions,
+} from "./layer-store.ts";
 export type { Lease, LeaseOptions, ListedLease } from "./lease.ts";
 export type {
   CountedMount,

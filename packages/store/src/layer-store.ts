@@ -38,6 +38,12 @@ export interface StageLayerOptions {
   readonly bytesBeside?: number | undefined;
 }
 
+/** How {@link LayerStore.commit} stores. */
+export interface CommitLayerOptions {
+  /** Is told what may not be what the layer's author meant, such as a directory that hides a link. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
 /**
  * A layer that is unpacked and not in the store yet. Disposing of it removes it, unless it has been
  * committed.
@@ -81,7 +87,7 @@ export interface LayerStore {
    *   `ERR_STORE_LIMIT_EXCEEDED` when it and those below it have more bytes than an image may;
    *   `ERR_STORE_INVALID_ARGUMENT` when `staged` has been committed or disposed of.
    */
-  commit(staged: StagedLayer, parent?: LayerID): Promise<LayerRecord>;
+  commit(staged: StagedLayer, parent?: LayerID, options?: CommitLayerOptions): Promise<LayerRecord>;
   /**
    * Whether a layer, or the blob that it was made from, was changed through the file system since it
    * was stored, or compared last. Looks at every file, and reads none.
@@ -139,7 +145,7 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
         return staged;
       });
     },
-    async commit(staged, parent) {
+    async commit(staged, parent, options) {
       const rest = unfinished.get(staged);
       if (rest === undefined) {
         throw new StoreError(
@@ -148,7 +154,7 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
         );
       }
       return await reportFailures(`layer ${staged.diffID} can not be stored`, async () => {
-        const record = await commitLayer(context, store, staged, rest, parent);
+        const record = await commitLayer(context, store, { staged, rest, parent }, options);
         unfinished.delete(staged);
         await staged[Symbol.asyncDispose]();
         return record;
@@ -195,17 +201,22 @@ export function listLayers(context: StoreContext): Promise<RecordList<LayerRecor
   );
 }
 
+interface LayerToCommit {
+  readonly staged: StagedLayer;
+  readonly rest: UnpackedStaging;
+  readonly parent: LayerID | undefined;
+}
+
 async function commitLayer(
   context: StoreContext,
   store: LayerStore,
-  { blob, diffID }: StagedLayer,
-  rest: UnpackedStaging,
-  parent: LayerID | undefined,
+  { staged: { blob, diffID }, rest, parent }: LayerToCommit,
+  options: CommitLayerOptions = {},
 ): Promise<LayerRecord> {
   const { layout } = context;
   const { staging } = rest;
   await requireImageSize(context, store, rest.unpacked.diffSize, parent);
-  const record = await fitLayer(context, store, { blob, diffID, parent }, rest);
+  const record = await fitLayer(context, store, { blob, diffID, parent }, rest, options.onWarning);
   const { id } = record;
   await sealLayer(record, rest);
   {

@@ -20,6 +20,7 @@ import {
 import type { Arrival } from "./arrivals.ts";
 
 import { inheritDirectories, type LowerRoots } from "./layer/inherit-directory.ts";
+import { sayOddities } from "./layer/layer-oddities.ts";
 import {
   BlobGivenUpError,
   unpackLayer,
@@ -186,10 +187,15 @@ export async function fitLayer(
   store: LayerStore,
   { blob, diffID, parent }: LayerPlan,
   { staging, unpacked }: UnpackedStaging,
+  onWarning?: (message: string) => void,
 ): Promise<LayerRecord> {
   const below = layersBelow(context, store, parent);
   const diff = join(staging.path, "diff");
-  await inheritDirectories(below, diff, unpacked.impliedDirectories, context.lowerViews);
+  const implied = unpacked.impliedDirectories;
+  const overLinks = await inheritDirectories(below, diff, implied, context.lowerViews);
+  for (const oddity of onWarning ? sayOddities({ ...unpacked, overLinks }) : []) {
+    onWarning?.(`layer ${diffID}: ${oddity}`);
+  }
   return {
     version: 1,
     id: layerIDOf(diffID, parent),

@@ -28,6 +28,8 @@ export interface TestImage {
 export interface TestImageOptions {
   /** One file per layer. */
   readonly files?: readonly string[];
+  /** Whole layers, above those of `files`. */
+  readonly archives?: readonly Uint8Array[];
   readonly config?: object;
   readonly platform?: Platform;
   /** Changes the manifest before it is written. */
@@ -75,9 +77,10 @@ export function makeImage(options: TestImageOptions = {}): TestImage {
     blobs.set(digest, bytes);
     return { mediaType, digest, size: bytes.byteLength };
   };
-  const layers = files.map((file) =>
-    keep(createTar({ [file]: `content of ${file}` }), MEDIA_TYPE.layerTar),
-  );
+  const layers = [
+    ...files.map((file) => createTar({ [file]: `content of ${file}` })),
+    ...(options.archives ?? []),
+  ].map((archive) => keep(archive, MEDIA_TYPE.layerTar));
   const diffIDs = options.diffIDs ?? layers.map(({ digest }) => digest);
   const config = keep(
     json({ ...platform, rootfs: { type: "layers", diff_ids: diffIDs }, ...options.config }),

@@ -24,16 +24,16 @@ import {
   changeOwnership,
   describeEntry,
   type EntryMetadata,
-  makeOpaque,
   nameBytes,
   type OpenDirectory,
   setFileXattrs,
 } from "./entry-metadata.ts";
 import { makeHardLink } from "./hard-link.ts";
 import { LayerDirectory } from "./layer-directory.ts";
+import { nodeOf } from "./device-node.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
-import { isXattrAllowed } from "./layer-xattr.ts";
+import { isOverlayXattr, isXattrAllowed } from "./layer-xattr.ts";
 import { NewFileOwner } from "./new-file-owner.ts";
 import { cleanPath, isInWhiteoutMeta, type SafePath } from "./safe-path.ts";
 import type { TarEntry } from "./tar-entry.ts";
@@ -44,14 +44,17 @@ import { parseWhiteout } from "./whiteout.ts";
 export interface AppliedLayer {
   readonly entries: number;
   /**
-   * Directories that the archive has not, though it has entries in them: they belong to root, with
-   * mode 0755, until they get what the layers below have. As bytes; empty for the root.
+   * Directories that the archive has not, though it has entries in them, and that it does not hide of
+   * the layers below: they belong to root, with mode 0755, until they get what those have. As bytes;
+   * empty for the root.
    */
   readonly impliedDirectories: readonly Buffer[];
   /** Whether nothing of the layers below shows, at the root of the tree. */
   readonly isRootOpaque: boolean;
   /** Device nodes that were left out: only root can make them, and not in a user namespace. */
   readonly skippedDevices: number;
+  /** Attributes that were left out because overlayfs would take them for its own. */
+  readonly overlayXattrs: number;
 }
 
 /** A sink that makes each entry that it is told about. */
@@ -77,8 +80,6 @@ interface OpenFile {
 
 const CREATE_FLAGS = OPEN.writeOnly | OPEN.create | OPEN.exclusive;
 const PERMISSIONS = 0o777;
-const MAX_MAJOR = 0xfff;
-const MAX_MINOR = 0xfffff;
 
 class DirectoryApplier implements LayerApplier {
   readonly #directory: LayerDirectory;
@@ -88,6 +89,7 @@ class DirectoryApplier implements LayerApplier {
   #file: OpenFile | undefined;
   #entries = 0;
   #skippedDevices = 0;
+  #overlayXattrs = 0;
   #isRootOpaque = false;
 
   constructor(path: string, limits: LayerLimits) {
@@ -103,6 +105,7 @@ class DirectoryApplier implements LayerApplier {
 
   begin(entry: TarEntry): void {
     this.#entries += 1;
+    if (entry.xattrs.length > 0) this.#overlayXattrs += entry.xattrs.filter(isOverlayXattr).length;
     const path = cleanPath(entry.path, this.#limits);
     if (isInWhiteoutMeta(path)) return;
     this.#directory.noteTime(entry.mtime);
@@ -167,6 +170,7 @@ class DirectoryApplier implements LayerApplier {
       impliedDirectories: this.#directory.finish(),
       isRootOpaque: this.#isRootOpaque,
       skippedDevices: this.#skippedDevices,
+      overlayXattrs: this.#overlayXattrs,
     };
   }
 
@@ -177,7 +181,7 @@ class DirectoryApplier implements LayerApplier {
 
   #applyOpaque(parent: OpenDirectory): void {
     if (parent.path === "") this.#isRootOpaque = true;
-    makeOpaque(parent);
+    this.#directory.makeOpaque(parent);
   }
 
   /** What the layer itself has under the name stays: only the layers below are hidden. */
@@ -193,7 +197,7 @@ class DirectoryApplier implements LayerApplier {
     const fd = tryOpenAt(parent.fd, nameBytes(name), OPEN.path | OPEN.directory);
     if (fd < 0) return;
     try {
-      makeOpaque({ fd, path });
+      this.#directory.makeOpaque({ fd, path });
     } finally {
       closeDescriptor(fd);
     }
@@ -246,18 +250,12 @@ class DirectoryApplier implements LayerApplier {
 
   #makeNode(parent: OpenDirectory, name: string, entry: TarEntry): void {
     const path = this.#directory.pathOf(parent, name);
-    const isFifo = entry.type === "fifo";
-    const { major, minor } = isFifo ? { major: 0, minor: 0 } : entry;
-    const isPossible = major >= 0 && minor >= 0 && major <= MAX_MAJOR && minor <= MAX_MINOR;
-    if (!isPossible) throw invalidEntry(path, "no such device number");
-    if (entry.type === "character-device" && major === 0 && minor === 0) {
-      throw invalidEntry(path, "a device that overlayfs takes for a whiteout");
-    }
-    const mode = nodeType(entry) | (entry.mode & PERMISSIONS);
+    const { type, major, minor } = nodeOf(entry, path);
+    const mode = type | (entry.mode & PERMISSIONS);
     const made = this.#tryCreate(parent, name, (bytes) =>
       tryMakeNodeAt(parent.fd, bytes, mode, major, minor),
     );
-    if (failedWith(made, "EPERM") && !isFifo) {
+    if (failedWith(made, "EPERM") && type !== FILE_TYPE.fifo) {
       this.#skippedDevices += 1;
       return;
     }
@@ -290,9 +288,4 @@ class DirectoryApplier implements LayerApplier {
 function directoryMetadata(entry: TarEntry): EntryMetadata {
   const { uid, gid, mode, atime, mtime } = entry;
   return { uid, gid, mode, atime, mtime, xattrs: entry.xattrs.filter(isXattrAllowed) };
-}
-
-function nodeType(entry: TarEntry): number {
-  if (entry.type === "fifo") return FILE_TYPE.fifo;
-  return entry.type === "block-device" ? FILE_TYPE.blockDevice : FILE_TYPE.characterDevice;
 }

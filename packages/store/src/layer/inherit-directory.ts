@@ -6,8 +6,8 @@ import { getXattrAt } from "../linux/xattr.ts";
 /** The roots of the layers below one, by depth: 0 is the nearest; `undefined` past the last. */
 export type LowerRoots = (depth: number) => Promise<string | undefined>;
 
-/** Whether a layer has a directory, hides what lies below there, or lets it be seen. */
-type View = "directory" | "hidden" | "transparent";
+/** Whether a layer has a directory, hides what lies below there, by a link say, or lets it be seen. */
+type View = "directory" | "hidden" | "link" | "transparent";
 
 const ITSELF = cString("");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
@@ -21,22 +21,26 @@ const NO_LINKS = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks;
  * @param root - The root of the layer.
  * @param paths - The directories, from the root and as bytes; empty for the root itself.
  * @param views - What has been seen of layers that have not changed since.
+ * @returns Those that hide a symbolic link of the layers below, which the archive does not say.
  */
 export async function inheritDirectories(
   below: LowerRoots,
   root: string,
   paths: readonly Uint8Array[],
   views: LowerViews = new LowerViews(),
-): Promise<void> {
+): Promise<readonly Uint8Array[]> {
+  const overLinks: Uint8Array[] = [];
   for (const path of paths) {
     for (let depth = 0; ; depth += 1) {
       const lower = await below(depth);
       if (lower === undefined) break;
       const view = views.find(lower, Buffer.from(path).toString("latin1"));
       if (view === "directory" && copyDirectoryMetadata(lower, root, path)) break;
-      if (view === "hidden") break;
+      if (view === "link") overLinks.push(path);
+      if (view === "hidden" || view === "link") break;
     }
   }
+  return overLinks;
 }
 
 /** What layers show; the layers of an image are asked for the same by each one above. */
@@ -80,6 +84,7 @@ class LowerLayer {
     let view = this.#views.get(path);
     if (view === undefined) {
       const above = this.view(parentOf(path));
+      if (above === "link") return "hidden";
       if (above !== "directory") return above;
       view = this.#look(path);
       this.#views.set(path, view);
@@ -95,7 +100,8 @@ class LowerLayer {
       return "directory";
     }
     if (fd === -errnoOf("ENOENT")) return this.#isOpaque(parentOf(path)) ? "hidden" : "transparent";
-    if (fd === -errnoOf("ENOTDIR") || fd === -errnoOf("ELOOP")) return "hidden";
+    if (fd === -errnoOf("ELOOP")) return "link";
+    if (fd === -errnoOf("ENOTDIR")) return "hidden";
     throw systemError("openat2", Buffer.from(path, "latin1"), -fd);
   }
 

@@ -29,6 +29,7 @@ import {
   type OpenDirectory,
   setXattrs,
 } from "./entry-metadata.ts";
+import { HiddenNames } from "./hidden-names.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
 import type { LayerLimits } from "./layer-limits.ts";
 import { OpenDirectories } from "./open-directories.ts";
@@ -49,7 +50,7 @@ export class LayerDirectory implements Disposable {
   readonly #maxHeldXattrBytes: number;
   readonly #open = new OpenDirectories();
   readonly #metadata = new Map<string, EntryMetadata | undefined>();
-  readonly #hidden = new Set<string>();
+  readonly #below = new HiddenNames();
   #heldXattrBytes = 0;
   #newest = 0n;
 
@@ -117,7 +118,13 @@ export class LayerDirectory implements Disposable {
 
   /** Notes that a name of the layers below is hidden: a directory of this name will be opaque. */
   hide(parent: OpenDirectory, name: string): void {
-    this.#hidden.add(this.pathOf(parent, name));
+    this.#below.hide(this.pathOf(parent, name));
+  }
+
+  /** Makes a directory show nothing of the layers below. */
+  makeOpaque(directory: OpenDirectory): void {
+    makeOpaque(directory);
+    this.#below.addOpaque(directory.path);
   }
 
   /** The path of a name in a directory, which is not longer than the kernel can take. */
@@ -136,7 +143,8 @@ export class LayerDirectory implements Disposable {
   /**
    * Gives all directories their metadata, the deepest first, and forgets them.
    *
-   * @returns The paths of those that the archive does not have, as bytes.
+   * @returns The paths of those that the archive does not have, and that the layers below may have, as
+   *   bytes.
    */
   finish(): Buffer[] {
     const implied: Buffer[] = [];
@@ -146,7 +154,8 @@ export class LayerDirectory implements Disposable {
       if (directory === undefined) continue;
       try {
         const metadata = this.#metadata.get(path);
-        if (metadata === undefined) implied.push(Buffer.from(path, "latin1"));
+        const isImplied = metadata === undefined && this.#below.shows(path);
+        if (isImplied) implied.push(Buffer.from(path, "latin1"));
         this.#apply(directory, metadata ?? this.#impliedMetadata());
       } finally {
         if (directory !== this.#root) closeDescriptor(directory.fd);
@@ -271,11 +280,12 @@ export class LayerDirectory implements Disposable {
       made = tryMakeDirectoryAt(parent.fd, name, PRIVATE_MODE);
     }
     if (made < 0) throw entryError("mkdirat", path, -made);
-    if (this.#hidden.has(path)) {
+    this.#below.dropOpaque(path);
+    if (this.#below.isHidden(path)) {
       const fd = tryOpenAt(parent.fd, name, DIRECTORY_FLAGS);
       if (fd < 0) throw entryError("openat", path, -fd);
       try {
-        makeOpaque({ fd, path });
+        this.makeOpaque({ fd, path });
       } finally {
         closeDescriptor(fd);
       }

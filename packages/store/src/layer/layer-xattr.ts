@@ -30,6 +30,11 @@ export function isXattrAllowed({ name, value }: ArchiveXattr): boolean {
   throw new StoreError("ERR_STORE_INVALID_LAYER", `${name} is no access list`);
 }
 
+/** Whether overlayfs would take an attribute for its own: it would change what is seen of a layer. */
+export function isOverlayXattr({ name }: Pick<ArchiveXattr, "name">): boolean {
+  return name.startsWith("trusted.overlay.") || name.startsWith("user.overlay.");
+}
+
 /** Kernels answer to one of another version as file systems do that have none. */
 function isAccessList(value: Buffer): boolean {
   const { length } = value;

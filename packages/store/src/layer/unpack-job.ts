@@ -60,6 +60,7 @@ export interface AppliedArchive {
   readonly impliedDirectories: readonly Uint8Array[];
   readonly isRootOpaque: boolean;
   readonly skippedDevices: number;
+  readonly overlayXattrs: number;
 }
 
 /** A blob to make files of, by one thread. */
