@@ -4,7 +4,7 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, readFileSync } from "node:fs";
 import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -79,7 +79,8 @@ async function readStateFile(path: string): Promise<string | undefined> {
     constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
   );
   const stat = await file.stat();
-  return stat.isFile() && stat.size <= MAX_STATE_BYTES ? file.readFile("utf8") : undefined;
+  // The asynchronous one takes a read that gives less than there is for the last.
+  return stat.isFile() && stat.size <= MAX_STATE_BYTES ? readFileSync(file.fd, "utf8") : undefined;
 }
 
 function parseRecord(

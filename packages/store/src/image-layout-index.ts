@@ -6,8 +6,7 @@
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
  * @module
  */
-import { existsSync, lstatSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import {
@@ -38,7 +37,7 @@ export async function refreshIndex(context: StoreContext): Promise<void> {
     using _index = await context.lock("index", "exclusive");
     const path = indexPath(context.layout);
     const text = await formatIndex(context);
-    if ((await readIndex(path)) === text) return;
+    if (readIndex(path) === text) return;
     await publishFile({ path, bytes: text, stagingDir: context.stagingDir() });
   });
 }
@@ -61,7 +60,7 @@ export async function compareIndex(
 ): Promise<{ readonly expected: string; readonly actual: string | undefined }> {
   return {
     expected: await formatIndex(context),
-    actual: await readIndex(indexPath(context.layout)),
+    actual: readIndex(indexPath(context.layout)),
   };
 }
 
@@ -73,7 +72,7 @@ export async function indexedNames(
   for (const { id, manifests } of (await listImages(context)).records) {
     for (const { manifest } of manifests) images.set(manifest.digest, id);
   }
-  return (await readEntries(indexPath(context.layout))).flatMap(({ digest, annotations }) => {
+  return readEntries(indexPath(context.layout)).flatMap(({ digest, annotations }) => {
     const imageId = images.get(digest);
     const name = annotations?.[REF_NAME];
     return imageId === undefined || name === undefined ? [] : [{ name, imageId }];
@@ -85,7 +84,7 @@ export async function indexedSignatures(
   context: StoreContext,
 ): Promise<ReadonlyMap<Digest, Descriptor>> {
   const found = new Map<Digest, Descriptor>();
-  for (const { digest, annotations } of await readEntries(indexPath(context.layout))) {
+  for (const { digest, annotations } of readEntries(indexPath(context.layout))) {
     const signatures = parsePart(annotations?.[SIGNATURES] ?? "");
     if (signatures && isStored(context.layout, signatures)) found.set(digest, signatures);
   }
@@ -93,9 +92,9 @@ export async function indexedSignatures(
 }
 
 /** What can not be read has none. */
-async function readEntries(path: string): Promise<readonly Descriptor[]> {
+function readEntries(path: string): readonly Descriptor[] {
   try {
-    const { document } = parseManifest(Buffer.from((await readIndex(path)) ?? ""));
+    const { document } = parseManifest(Buffer.from(readIndex(path) ?? ""));
     return document.kind === "index" ? document.index.manifests : [];
   } catch (error) {
     if (error instanceof Error && "code" in error) return [];
@@ -147,7 +146,7 @@ async function keepUnreadable(
   known: ReadonlySet<string>,
 ): Promise<void> {
   let before: string | undefined;
-  for (const entry of await readEntries(indexPath(layout))) {
+  for (const entry of readEntries(indexPath(layout))) {
     const name = entry.annotations?.[REF_NAME];
     if (name !== undefined && !known.has(name) && isStored(layout, entry) && isThere(name)) {
       // It stays where it was.
@@ -187,9 +186,10 @@ function isStored(layout: StoreLayout, { digest, size }: Descriptor): boolean {
   return stat?.size === size;
 }
 
-async function readIndex(path: string): Promise<string | undefined> {
+function readIndex(path: string): string | undefined {
   try {
-    return await readFile(path, "utf8");
+    // The asynchronous one takes a read that gives less than there is for the last.
+    return readFileSync(path, "utf8");
   } catch (error) {
     if (hasErrorCode(error, "ENOENT")) return undefined;
     throw error;

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 
 import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
 
+import { readFully } from "./read-fully.ts";
 import { StoreError } from "./store-error.ts";
 import { asStoreError, reportFailures } from "./system-failure.ts";
 
@@ -99,7 +100,7 @@ function readRegularFile(path: string): Uint8Array | undefined {
     throw error;
   }
   try {
-    const length = readSync(fd, shared, 0, shared.length, 0);
+    const length = readFully(fd, shared, 0);
     // Nobody waits between here and where it is parsed, so the next cannot write over it.
     if (length < shared.length && length > 0) return shared.subarray(0, length);
     const stat = fstatSync(fd);

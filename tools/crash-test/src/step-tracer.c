@@ -6,12 +6,15 @@
  *   c        goes on
  *   k        kills the program before the call takes effect
  *   r<N>     skips the call, which answers N (a negated error number, or what a success answers)
+ *   m<N>     goes on with at most N bytes, if the call has a number of bytes to read or to write
  *
  * Mounting and unmounting always count, wherever they happen. Opening counts where it makes or
  * empties a file. All threads stand still only for their own steps, so one step is on its way at a
  * time: the others wait at theirs.
  *
- *   step-tracer DIRECTORY... -- PROGRAM ARGUMENT...
+ *   step-tracer [--reads] DIRECTORY... -- PROGRAM ARGUMENT...
+ *
+ * With --reads, reading what lies there is a step as well.
  *
  * It ends as the program did, with 128 and the signal's number where a signal ended it.
  */
@@ -48,6 +51,7 @@ struct call {
   enum shape shape;
   int at;     /* index of the first of these arguments */
   int flags;  /* for calls that open: index of their flags; 0 for others */
+  int length; /* index of the argument that is a number of bytes; 0 for none */
 };
 
 static const struct call CALLS[] = {
@@ -69,13 +73,13 @@ static const struct call CALLS[] = {
     {__NR_unlinkat, "unlinkat", AT, 0, 0},
     {__NR_mknod, "mknod", PATH, 0, 0},
     {__NR_mknodat, "mknodat", AT, 0, 0},
-    {__NR_write, "write", FD, 0, 0},
-    {__NR_pwrite64, "pwrite64", FD, 0, 0},
+    {__NR_write, "write", FD, 0, 0, 2},
+    {__NR_pwrite64, "pwrite64", FD, 0, 0, 2},
     {__NR_writev, "writev", FD, 0, 0},
     {__NR_pwritev, "pwritev", FD, 0, 0},
     {__NR_pwritev2, "pwritev2", FD, 0, 0},
-    {__NR_copy_file_range, "copy_file_range", FD, 2, 0},
-    {__NR_sendfile, "sendfile", FD, 0, 0},
+    {__NR_copy_file_range, "copy_file_range", FD, 2, 0, 4},
+    {__NR_sendfile, "sendfile", FD, 0, 0, 3},
     {__NR_fallocate, "fallocate", FD, 0, 0},
     {__NR_ftruncate, "ftruncate", FD, 0, 0},
     {__NR_truncate, "truncate", PATH, 0, 0},
@@ -104,8 +108,13 @@ static const struct call CALLS[] = {
     {__NR_fsmount, "fsmount", ANYWHERE, -1, 0},
     {__NR_move_mount, "move_mount", ANYWHERE, 3, 0},
     {__NR_mount_setattr, "mount_setattr", ANYWHERE, 1, 0},
+    /* The last are the reads. */
+    {__NR_read, "read", FD, 0, 0, 2},
+    {__NR_pread64, "pread64", FD, 0, 0, 2},
 };
-#define CALL_COUNT (sizeof CALLS / sizeof CALLS[0])
+#define READ_COUNT 2
+#define MAX_CALLS (sizeof CALLS / sizeof CALLS[0])
+static size_t call_count = MAX_CALLS - READ_COUNT;
 
 static void fail(const char *what) {
   perror(what);
@@ -114,11 +123,11 @@ static void fail(const char *what) {
 
 /* Has the kernel stop the program at these calls and at no other. */
 static void install_filter(void) {
-  struct sock_filter filter[CALL_COUNT + 3];
+  struct sock_filter filter[MAX_CALLS + 3];
   size_t n = 0;
   filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-  for (size_t i = 0; i < CALL_COUNT; i++)
-    filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CALLS[i].number, CALL_COUNT - i, 0);
+  for (size_t i = 0; i < call_count; i++)
+    filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CALLS[i].number, call_count - i, 0);
   filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
   filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
   struct sock_fprog program = {.len = (unsigned short)n, .filter = filter};
@@ -201,7 +210,7 @@ static void tell(const char *name, const char *path) {
   }
 }
 
-/* Answers 'c', 'k' or 'r', the last with its number in *value. Whoever is gone wants it to end. */
+/* Answers 'c', 'k', 'm' or 'r', the last two with its number in *value. Whoever is gone wants it to end. */
 static char ask(long *value) {
   char line[64];
   size_t length = 0;
@@ -224,12 +233,21 @@ static void skip_call(pid_t pid, long value) {
   ptrace(PTRACE_SETREGS, pid, 0, &registers);
 }
 
+static void shorten_call(pid_t pid, const struct call *call, long most) {
+  struct user_regs_struct registers;
+  if (call->length == 0 || ptrace(PTRACE_GETREGS, pid, 0, &registers) != 0) return;
+  unsigned long long *const args[] = {&registers.rdi, &registers.rsi, &registers.rdx, &registers.r10, &registers.r8};
+  if (*args[call->length] <= (unsigned long long)most) return;
+  *args[call->length] = (unsigned long long)most;
+  ptrace(PTRACE_SETREGS, pid, 0, &registers);
+}
+
 static void at_call(pid_t leader, pid_t pid, char **directories) {
   struct user_regs_struct registers;
   if (ptrace(PTRACE_GETREGS, pid, 0, &registers) != 0) return;
   const uint64_t args[] = {registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9};
   const struct call *call = NULL;
-  for (size_t i = 0; i < CALL_COUNT; i++)
+  for (size_t i = 0; i < call_count; i++)
     if ((unsigned long long)CALLS[i].number == registers.orig_rax) call = &CALLS[i];
   if (call == NULL || !opens_to_write(pid, call, args)) return;
   char path[8192];
@@ -239,16 +257,18 @@ static void at_call(pid_t leader, pid_t pid, char **directories) {
   tell(call->name, path);
   switch (ask(&value)) {
     case 'k': kill(leader, SIGKILL); break;
+    case 'm': shorten_call(pid, call, value); break;
     case 'r': skip_call(pid, value); break;
     default: break;
   }
 }
 
 int main(int argc, char **argv) {
-  int split = 1;
+  int first = argc > 1 && strcmp(argv[1], "--reads") == 0 ? 2 : 1, split = first;
+  if (first == 2) call_count = MAX_CALLS;
   while (split < argc && strcmp(argv[split], "--") != 0) split++;
   if (split + 1 >= argc) {
-    fprintf(stderr, "usage: step-tracer DIRECTORY... -- PROGRAM ARGUMENT...\n");
+    fprintf(stderr, "usage: step-tracer [--reads] DIRECTORY... -- PROGRAM ARGUMENT...\n");
     return 125;
   }
   argv[split] = NULL;
@@ -280,7 +300,7 @@ int main(int argc, char **argv) {
       continue;
     }
     int event = status >> 16, signal = WSTOPSIG(status), pass = 0;
-    if (event == PTRACE_EVENT_SECCOMP) at_call(leader, pid, argv + 1);
+    if (event == PTRACE_EVENT_SECCOMP) at_call(leader, pid, argv + first);
     /* A new thread begins with a stop of its own; every other signal is the program's. */
     else if (event == 0 && signal != SIGTRAP && signal != SIGSTOP) pass = signal;
     ptrace(PTRACE_CONT, pid, 0, pass);

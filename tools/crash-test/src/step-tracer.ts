@@ -15,7 +15,10 @@ import { promisify } from "node:util";
 
 import { findPeer, requirePeer } from "@stowage/testkit";
 
-/** A call that is about to change something below the watched directories, or to mount. */
+/**
+ * A call that is about to change something below the watched directories, or to mount; where that was
+ * asked for, also one that is about to read there.
+ */
 export interface Step {
   /** The first step of a run is 1. All threads and children count together. */
   readonly at: number;
@@ -26,10 +29,11 @@ export interface Step {
 }
 
 /**
- * What becomes of a step: it happens, the program is killed before it does, or it is left out and
- * the program gets an answer all the same, such as the negated number of an error.
+ * What becomes of a step: it happens, the program is killed before it does, it is left out and the
+ * program gets an answer all the same, such as the negated number of an error; or, where it reads or
+ * writes so many bytes, it does so with fewer.
  */
-export type Decision = "go" | "kill" | { readonly answer: number };
+export type Decision = "go" | "kill" | { readonly answer: number } | { readonly atMost: number };
 
 /** What is to be run. */
 export interface SteppedCommand {
@@ -38,6 +42,8 @@ export interface SteppedCommand {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute paths without links in them; what changes elsewhere is no step. */
   readonly directories: readonly string[];
+  /** Whether reading is a step as well. @defaultValue false */
+  readonly withReads?: boolean;
   /** The program stands still until it is decided. Everything goes unless told. */
   readonly decide?: (step: Step, soFar: RunOutput) => Decision | Promise<Decision>;
 }
@@ -79,9 +85,10 @@ export async function buildTracer(): Promise<string> {
 
 /** Runs a program step by step, to its end. */
 export async function runStepped(command: SteppedCommand): Promise<SteppedRun> {
-  const { words, env, directories, decide = () => "go" } = command;
+  const { words, env, directories, withReads = false, decide = () => "go" } = command;
   const tracer = await buildTracer();
-  const child = spawn(tracer, [...directories, "--", ...words], {
+  const options = withReads ? ["--reads"] : [];
+  const child = spawn(tracer, [...options, ...directories, "--", ...words], {
     env,
     stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
   });
@@ -107,5 +114,6 @@ export async function runStepped(command: SteppedCommand): Promise<SteppedRun> {
 
 function wordFor(decision: Decision): string {
   if (decision === "go") return "c";
-  return decision === "kill" ? "k" : `r${decision.answer}`;
+  if (decision === "kill") return "k";
+  return "answer" in decision ? `r${decision.answer}` : `m${decision.atMost}`;
 }

@@ -59,9 +59,14 @@ export async function readFileInRoot(
   const stat = await file.stat();
   if (!stat.isFile()) throw unsafe(path, "not a regular file");
   const bytes = Buffer.alloc(maxBytes + 1);
-  const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-  if (bytesRead > maxBytes) throw unsafe(path, `longer than ${maxBytes} bytes`);
-  return bytes.subarray(0, bytesRead);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  if (length > maxBytes) throw unsafe(path, `longer than ${maxBytes} bytes`);
+  return bytes.subarray(0, length);
 }
 
 /**

@@ -5,8 +5,8 @@
  * @module
  */
 import { randomUUID } from "node:crypto";
-import { constants } from "node:fs";
-import { link, open, readFile, rename, rm } from "node:fs/promises";
+import { constants, readFileSync } from "node:fs";
+import { link, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { hasErrorCode, parseJsonDocument } from "@stowage/content";
@@ -97,7 +97,8 @@ async function readTemplate(workDir: string): Promise<JsonObject> {
   const path = join(workDir, CONFIG_FILE);
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
+    // The asynchronous one takes a read that gives less than there is for the last.
+    bytes = readFileSync(path);
   } catch (cause) {
     if (!hasErrorCode(cause, "ENOENT")) throw cause;
     throw new RuntimeError("ERR_RUNTIME_NO_TEMPLATE", `${path}: is not there`, { cause });

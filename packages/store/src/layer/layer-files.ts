@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { closeSync, fstatSync, readSync } from "node:fs";
+import { closeSync, fstatSync } from "node:fs";
 
 import { AT_CWD, closeDescriptor, OPEN, RESOLVE, tryOpenBeneath } from "../linux/file-calls.ts";
 import { cString, systemError } from "../linux/libc.ts";
+import { readFully } from "../read-fully.ts";
 
 /** An open file of a layer. */
 export interface LayerFile extends Disposable {
@@ -48,17 +49,7 @@ function openFile(root: number, path: string): LayerFile | undefined {
   }
   return {
     size: stat.size,
-    read: (into, position) => readWhole(fd, into, position),
+    read: (into, position) => readFully(fd, into, position),
     [Symbol.dispose]: () => closeSync(fd),
   };
-}
-
-function readWhole(fd: number, into: Buffer, position: number): number {
-  let done = 0;
-  while (done < into.length) {
-    const bytes = readSync(fd, into, done, into.length - done, position + done);
-    if (bytes === 0) break;
-    done += bytes;
-  }
-  return done;
 }

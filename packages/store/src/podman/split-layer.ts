@@ -12,6 +12,7 @@ import { algorithmOf, createDigester, type Digest, hasErrorCode } from "@stowage
 
 import { decompress, detectCompression } from "../layer/decompress.ts";
 import type { LayerRecord } from "../layer-record.ts";
+import { readFully } from "../read-fully.ts";
 import type { StoreContext } from "../store-context.ts";
 import { StoreError } from "../store-error.ts";
 import { blobPath, diffPath, type StoreLayout } from "../store-layout.ts";
@@ -85,7 +86,7 @@ async function* openArchive(
   const fd = openBlob(path, digest);
   try {
     const head = Buffer.alloc(HEAD_BYTES);
-    const length = readSync(fd, head, 0, HEAD_BYTES, 0);
+    const length = readFully(fd, head, 0);
     const compression = detectCompression(head.subarray(0, length));
     yield* decompress(readChunks(fd), compression, maxFrames);
   } finally {

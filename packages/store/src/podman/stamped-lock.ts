@@ -44,7 +44,10 @@ export async function lockStamped(path: string, signal?: AbortSignal): Promise<S
   }
   return {
     stamp() {
-      writeSync(fd, randomBytes(STAMP_BYTES), 0, STAMP_BYTES, 0);
+      const bytes = randomBytes(STAMP_BYTES);
+      for (let done = 0; done < STAMP_BYTES;) {
+        done += writeSync(fd, bytes, done, STAMP_BYTES - done, done);
+      }
       ftruncateSync(fd, STAMP_BYTES);
       fdatasyncSync(fd);
     },
