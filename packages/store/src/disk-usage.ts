@@ -46,7 +46,7 @@ export interface DiskUsage {
   readonly ingest: KindUsage;
   readonly staging: KindUsage;
   readonly trash: KindUsage;
-  /** Records of images and names, leases, locks, and the store's own files. */
+  /** Records of images and names, leases, marks, locks, and the store's own files. */
   readonly records: KindUsage;
   /** What nothing needs, and a collection would remove: blobs and layers. */
   readonly reclaimableBytes: number;

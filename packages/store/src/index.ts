@@ -23,6 +23,7 @@ export type {
   NewContainer,
 } from "./container-store.ts";
 export type { DiskUsage, ImageUsage, KindUsage } from "./disk-usage.ts";
+export type { HighWaterMarks } from "./high-water-marks.ts";
 export type { IdMap, IdRange } from "./id-map.ts";
 export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";

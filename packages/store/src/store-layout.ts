@@ -20,6 +20,7 @@ export interface StoreLayout {
   readonly names: string;
   readonly containers: string;
   readonly leases: string;
+  readonly marks: string;
   readonly staging: string;
   readonly trash: string;
   readonly locks: string;
@@ -45,6 +46,7 @@ export function storeLayout(root: string, runRoot: string): StoreLayout {
     names: join(root, "names"),
     containers: join(root, "containers"),
     leases: join(root, "leases"),
+    marks: join(root, "marks"),
     staging: join(root, "staging"),
     trash: join(root, "trash"),
     locks: join(root, "locks"),

@@ -10,6 +10,7 @@ import { collectGarbage, type CollectOptions, type CollectReport } from "./colle
 import { type ContainerStore, createContainerStore } from "./container-store.ts";
 import { type DiskUsage, measureUsage } from "./disk-usage.ts";
 import { hasWaste, sweepWaste } from "./garbage.ts";
+import { createHighWaterMarks, type HighWaterMarks } from "./high-water-marks.ts";
 import { listImages } from "./image-records.ts";
 import { createImageStore, type ImageStore } from "./image-store.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
@@ -84,6 +85,7 @@ export interface Store extends AsyncDisposable {
   readonly images: ImageStore;
   readonly containers: ContainerStore;
   readonly mounts: MountStore;
+  readonly marks: HighWaterMarks;
   /**
    * Keeps content from being collected while something is put together from it: hold one from before
    * the first blob is looked up until the image is stored.
@@ -178,6 +180,7 @@ function assembleStore(context: StoreContext, release: () => void): Store {
     images,
     containers,
     mounts,
+    marks: createHighWaterMarks(context.layout),
     createLease: (options = {}) => lease(options),
     listLeases: () => reportFailures("the leases can not be listed", () => listLeases(context)),
     releaseLease: (id) =>

@@ -41,6 +41,24 @@ describe("R22: several processes", () => {
     await Promise.all([one.end(), two.end()]);
   });
 
+  test("raise the same mark at once: the highest stays", async () => {
+    await using world = await openWorld();
+    const workers = await Promise.all(Array.from({ length: 4 }, () => startWorker(world)));
+    for (let round = 0; round < 10; round += 1) {
+      const values = workers.map((_, index) => round * 10 + ((index * 3) % 4));
+      const told = await Promise.all(
+        workers.map((worker, index) => worker.ask(`raise ${values[index]}`)),
+      );
+      const highest = Math.max(...values);
+      expect(await world.store.marks.highest("mark")).toBe(highest);
+      for (const [index, value] of told.entries()) {
+        expect(value).toBeGreaterThanOrEqual(values[index] ?? 0);
+        expect(value).toBeLessThanOrEqual(highest);
+      }
+    }
+    await Promise.all(workers.map((worker) => worker.end()));
+  });
+
   test("R20: one killed while it stores leaves nothing half visible, and the next one stores", async () => {
     await using world = await openWorld();
     for (const wait of [1, 5, 10, 20, 40, 80]) {

@@ -1,6 +1,6 @@
 /**
  * A process that uses a store as it is told, line by line: `store NAME`, `mount ID`, `unmount ID`,
- * `remove ID`.
+ * `remove ID`, `raise NUMBER`.
  */
 import { createInterface } from "node:readline";
 
@@ -25,6 +25,7 @@ async function obey(command: string | undefined, argument: string): Promise<unkn
   if (command === "mount") return (await store.mounts.mountContainer(argument)).count;
   if (command === "unmount") return await store.mounts.unmountContainer(argument);
   if (command === "remove") return await store.images.remove(asDigest(argument));
+  if (command === "raise") return await store.marks.raise("mark", Number(argument));
   const image = makeImage(
     Array.from({ length: 200 }, (_, index) => ({ name: `file-${index}`, body: "x".repeat(999) })),
     [{ name: "top", body: "y" }],
