@@ -10,6 +10,11 @@ const SOURCE_FLAGS = [
   ["--creds-stdin", "read user:password from standard input"],
 ] as const;
 
+const NAMESPACE_FLAG = [
+  "--namespace <name>",
+  "whose policy is asked: NAME.json in --policy-dir, if it is there",
+] as const;
+
 const COPY_FLAGS = [
   ["--platform <platform>", "only this one of an index; again for more", "repeatable"],
   ["--all-platforms", "never one image in place of an index"],
@@ -31,6 +36,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     flags: [
       PLATFORM_FLAG,
       ["--require-tag-match", "of NAME:TAG@DIGEST, fail if the tag is another digest by now"],
+      NAMESPACE_FLAG,
       ...SOURCE_FLAGS,
     ],
     load: async () => (await import("./commands/pull.ts")).pull,
@@ -96,6 +102,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     summary: "copy an image between registries, layouts, archives and the store",
     flags: [
       ...COPY_FLAGS,
+      NAMESPACE_FLAG,
       ["--with-referrers", "signatures, bills of materials and what else refers to it, too"],
       ["--src-tls-verify <boolean>", "as --tls-verify, for the source alone"],
       ["--dest-tls-verify <boolean>", "as --tls-verify, for the destination alone"],
@@ -131,7 +138,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     flags: [
       ["--image <ref>", "the image of the infra container, pulled if it is missing"],
       ...SOURCE_FLAGS,
-      ["--namespace <name>", "remembered with the pod"],
+      ["--namespace <name>", "remembered with the pod, and whose policy its containers need"],
       ["--uid <uid>", "remembered with the pod"],
     ],
     load: async () => (await import("./commands/pod.ts")).podCreate,
@@ -199,7 +206,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "run",
     args: "<image> [cmd...]",
     summary: "run a process in a container of its own",
-    flags: [["--runtime <name>", "crun, runc, … or a path"], ...RUN_FLAGS],
+    flags: [["--runtime <name>", "crun, runc, … or a path"], NAMESPACE_FLAG, ...RUN_FLAGS],
     load: async () => (await import("./commands/run.ts")).run,
   },
   {
@@ -237,7 +244,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     args: "<image>",
     summary:
       "tell what the signature policy says about an image, also dir:PATH and oci:PATH, and why",
-    flags: [["--local", "ask about the image in the store, by name or ID"], ...SOURCE_FLAGS],
+    flags: [
+      ["--local", "ask about the image in the store, by name or ID"],
+      PLATFORM_FLAG,
+      NAMESPACE_FLAG,
+      ...SOURCE_FLAGS,
+    ],
     load: async () => (await import("./commands/policy.ts")).policyExplain,
   },
   {

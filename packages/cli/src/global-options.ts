@@ -9,6 +9,7 @@ export interface GlobalOptions {
   readonly root: string;
   readonly runRoot: string;
   readonly policy: string | undefined;
+  readonly policyDir: string | undefined;
   readonly registriesConf: string | undefined;
   readonly registriesD: string | undefined;
   readonly authfile: string | undefined;
@@ -37,6 +38,7 @@ export const GLOBAL_OPTIONS: readonly (readonly [
   ["--root <dir>", "STOWAGE_ROOT", "where images and containers are kept"],
   ["--run-root <dir>", "STOWAGE_RUN_ROOT", "where mounts and run directories are"],
   ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
+  ["--policy-dir <dir>", "STOWAGE_POLICY_DIR", "policies of namespaces, as NAME.json"],
   ["--registries-conf <file>", "STOWAGE_REGISTRIES_CONF", "the registries.conf to read"],
   ["--registries-d <dir>", "STOWAGE_REGISTRIES_D", "where it says where signatures are"],
   ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
@@ -70,6 +72,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
     root: folder(given("root", "STOWAGE_ROOT") ?? usual.root, "--root"),
     runRoot: folder(given("runRoot", "STOWAGE_RUN_ROOT") ?? usual.runRoot, "--run-root"),
     policy: given("policy", "STOWAGE_POLICY"),
+    policyDir: given("policyDir", "STOWAGE_POLICY_DIR"),
     registriesConf: given("registriesConf", "STOWAGE_REGISTRIES_CONF"),
     registriesD: given("registriesD", "STOWAGE_REGISTRIES_D"),
     authfile: given("authfile", "STOWAGE_AUTHFILE"),

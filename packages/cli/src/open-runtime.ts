@@ -20,6 +20,7 @@ export async function runtimeOptions(context: CommandContext): Promise<RuntimeOp
     root: options.root,
     runRoot: options.runRoot,
     policyPath: options.policy,
+    policyDirectory: options.policyDir,
     registriesDPath: options.registriesD,
     authfile: options.authfile,
     certDir: options.certDir,

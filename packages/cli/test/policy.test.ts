@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -65,6 +65,55 @@ describe("policy explain", () => {
       /is rejected by policy \(.*policy\.json, the default.*, requirement 1 of 1, signedBy: a GPG signature is required, and there is none in /,
     );
     expect(stderr).toMatch(/\n {2}Have the image signed/);
+  });
+});
+
+describe("policies of namespaces", () => {
+  test("are asked for by --namespace, and for containers by their pod's", async () => {
+    await using world = await openCliWorld();
+    const tenants = join(world.path, "tenants");
+    await mkdir(tenants);
+    await writeFile(join(tenants, "strict.json"), JSON.stringify({ default: REJECT }));
+    const run = async (...args: string[]): Promise<number | null> => {
+      const { code, stderr } = await world.run(["--policy-dir", tenants, ...args]);
+      if (code === 7) expect(`${args[0]} ${stderr}`).toMatch(/^policy |tenants\/strict\.json/);
+      return code;
+    };
+    const pull = ["pull", "--tls-verify=false", world.image];
+    const explain = ["policy", "explain", "--tls-verify=false", world.image];
+    const copy = ["copy", "--tls-verify=false", `docker://${world.image}`, "store:a/b:1"];
+    for (const command of [pull, explain, copy]) {
+      expect(await run(...command, "--namespace", "strict")).toBe(7);
+    }
+    for (const command of [pull, explain, copy]) {
+      expect(await run(...command, "--namespace", "other")).toBe(0);
+    }
+    expect(await run("run", "--namespace", "strict", world.image)).toBe(125);
+    for (const namespace of ["strict", "other"]) {
+      await world.ok("pod", "create", namespace, "--namespace", namespace);
+    }
+    expect(await run("create", "--pod", "strict", world.image)).toBe(7);
+    expect(await run("create", "--pod", "other", world.image)).toBe(0);
+    const alone = await world.run([...pull, "--namespace", "strict"]);
+    expect(alone).toMatchObject({ code: 2, stderr: expect.stringContaining("--policy-dir") });
+    expect(await run(...pull, "--namespace", "../policy")).toBe(2);
+  });
+});
+
+describe("V88 a policy older than the last one", () => {
+  test("is told by the next process, which it does not stop", async () => {
+    await using world = await openCliWorld();
+    const file = join(world.path, "policy.json");
+    const quiet = expect.not.stringContaining("policy");
+    const pull = ["pull", "--tls-verify=false", world.image];
+    expect(await world.run(pull)).toMatchObject({ code: 0, stderr: quiet });
+    await writePolicy(world, { default: ACCEPT, transports: { docker: { "q.io": REJECT } } });
+    await utimes(file, new Date("2026-01-01"), new Date("2026-01-01"));
+    const { code, stderr } = await world.run(pull);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/policy\.json: was written at 2026-01-01T.*touch it if that is meant/);
+    await utimes(file, new Date(), new Date());
+    expect(await world.run(pull)).toMatchObject({ code: 0, stderr: quiet });
   });
 });
 

@@ -18,7 +18,7 @@ import { requireAttempt, requireID, requireName } from "./identifiers.ts";
 import type { PodContext } from "./pod-context.ts";
 import { PodError } from "./pod-error.ts";
 import { getInfra } from "./pod-sandbox.ts";
-import type { LocalImage, WaitOptions } from "./ports.ts";
+import type { LocalImage, UseImageOptions, WaitOptions } from "./ports.ts";
 
 /** A container to be made in a pod. */
 export interface CreateContainerOptions extends WaitOptions {
@@ -76,8 +76,11 @@ export async function createContainer(
   requireName(containerName, "ERR_POD_INVALID_CONTAINER_NAME");
   const id = requireID(options.containerId, "ERR_POD_INVALID_CONTAINER_ID");
   const attempt = requireAttempt(options.attempt);
-  const { podName, podId } = (await getInfra(context, options.podId)).metadata;
-  const image = await findImage(context, options.imageId || asked, options);
+  const { podName, podId, namespace } = (await getInfra(context, options.podId)).metadata;
+  const image = await findImage(context, options.imageId || asked, {
+    signal: options.signal,
+    namespace,
+  });
   const metadata: ContainerMetadata = {
     podName,
     podId,
@@ -241,11 +244,10 @@ async function findContainer(
 async function findImage(
   context: PodContext,
   nameOrId: string,
-  options: WaitOptions,
+  options: UseImageOptions,
 ): Promise<LocalImage> {
-  const { signal } = options;
-  const image = await context.images.requireImage(nameOrId, { signal });
-  await context.images.requireAllowed(image, { signal });
+  const image = await context.images.requireImage(nameOrId, { signal: options.signal });
+  await context.images.requireAllowed(image, options);
   return image;
 }
 

@@ -29,5 +29,12 @@ export {
 } from "./pod-names.ts";
 export type { CreatePodSandboxOptions, PodStatus } from "./pod-sandbox.ts";
 export { createPodService, type PodService, type PodServiceOptions } from "./pod-service.ts";
-export type { ImageLookup, LocalImage, PodMounts, PodStore, WaitOptions } from "./ports.ts";
+export type {
+  ImageLookup,
+  LocalImage,
+  PodMounts,
+  PodStore,
+  UseImageOptions,
+  WaitOptions,
+} from "./ports.ts";
 export type { RestoredPods } from "./restore-pods.ts";

@@ -13,7 +13,7 @@ import { createMember, type CreatedContainer, type PrepareContainer } from "./cr
 import { requireAttempt, requireID, requireName } from "./identifiers.ts";
 import type { PodContext } from "./pod-context.ts";
 import { PodError } from "./pod-error.ts";
-import type { LocalImage, WaitOptions } from "./ports.ts";
+import type { LocalImage, UseImageOptions, WaitOptions } from "./ports.ts";
 
 /** A pod to be made. */
 export interface CreatePodSandboxOptions extends WaitOptions {
@@ -196,12 +196,13 @@ async function findInfra(context: PodContext, idOrName: string): Promise<Member 
 async function findInfraImage(
   context: PodContext,
   name: string | undefined,
-  options: WaitOptions,
+  options: UseImageOptions,
 ): Promise<LocalImage | undefined> {
   if (name === undefined) return undefined;
   if (name === "") throw new PodError("ERR_POD_INVALID_IMAGE_NAME", "the image's name is empty");
-  const image = await context.images.ensureImage(name, { signal: options.signal });
-  await context.images.requireAllowed(image, { signal: options.signal });
+  const how = { signal: options.signal, namespace: options.namespace || undefined };
+  const image = await context.images.ensureImage(name, how);
+  await context.images.requireAllowed(image, how);
   return image;
 }
 

@@ -23,14 +23,20 @@ export interface LocalImage {
   readonly canonical?: string;
 }
 
+/** On whose behalf an image is used. */
+export interface UseImageOptions extends WaitOptions {
+  /** The pod's. */
+  readonly namespace?: string | undefined;
+}
+
 /** How containers come to their images. */
 export interface ImageLookup {
   /** The image that is here under this name, ID or ID prefix. Never pulls; throws if it is not here. */
   requireImage(nameOrId: string, options?: WaitOptions): Promise<LocalImage>;
   /** Like `requireImage`, but pulls what is missing. Asked only for the image of a sandbox. */
-  ensureImage(name: string, options?: WaitOptions): Promise<LocalImage>;
+  ensureImage(name: string, options?: UseImageOptions): Promise<LocalImage>;
   /** Checks `image` against policy, as it is stored. Throws if it may not be used. */
-  requireAllowed(image: LocalImage, options?: WaitOptions): Promise<void>;
+  requireAllowed(image: LocalImage, options?: UseImageOptions): Promise<void>;
 }
 
 /** The parts of a store that pods are kept in. */

@@ -11,6 +11,7 @@ import {
   createPodWorld,
   idOf,
   IMAGE_NAME,
+  PAUSE_IMAGE,
 } from "./support/pod-world.ts";
 
 const MOUNTS = CAN_MOUNT ? "" : " (not root: cannot mount)";
@@ -93,6 +94,30 @@ describe("R9 R11 createContainer", () => {
     const options = { podId, containerName: "e", imageName: IMAGE_NAME };
     await expect(pods.createContainer(options)).rejects.toBe(refusal);
     expect((await pods.podStatus("p")).containerIds).toHaveLength(2);
+  });
+
+  test("R19: policy is asked on behalf of the pod's namespace, and for no other", async () => {
+    await using world = await createPodWorld();
+    const asked: (string | undefined)[] = [];
+    const pods = world.with({
+      images: {
+        ensureImage: async (_name, how) => {
+          asked.push(how?.namespace);
+          return world.image;
+        },
+        requireAllowed: async (_image, how) => void asked.push(how?.namespace),
+      },
+      pauseImage: PAUSE_IMAGE,
+    });
+    for (const [podName, namespace] of [
+      ["p", "team-a"],
+      ["q", ""],
+    ] as const) {
+      asked.length = 0;
+      const { id: podId } = await pods.createPodSandbox({ podName, namespace });
+      await pods.createContainer({ podId, containerName: `${podName}d`, imageName: IMAGE_NAME });
+      expect(asked).toEqual(Array<string | undefined>(3).fill(namespace || undefined));
+    }
   });
 
   test("R11: leaves nothing when its last step fails", async () => {

@@ -59,22 +59,50 @@ export async function checkPolicy(
     ...checkScopes(policy),
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD)),
   ];
-  for (const [place, requirements] of placesOf(policy)) {
-    for (const [index, requirement] of requirements.entries()) {
-      const path = `${place.path}[${index}]`;
-      problems.push(...checkRequirement(requirement, path));
-      for (const error of await invalidKeysOf(requirement, read, signal)) {
-        problems.push({
-          severity: "error",
-          path,
-          problem: error.message,
-          remedy: "Give it a file that can be read and holds a public key or certificates.",
-        });
-      }
-      problems.push(...checkAttachments(requirement, { ...place, path }, registriesD));
-    }
+  for (const [place, requirement] of requirementsOf(policy)) {
+    problems.push(...checkRequirement(requirement, place.path));
+    problems.push(...(await checkKeysOf(requirement, place.path, read, signal)));
+    problems.push(...checkAttachments(requirement, place, registriesD));
   }
   return problems;
+}
+
+/**
+ * Reads all keys and certificates that a policy names, and finds those that are none: the images that
+ * a requirement with one of them judges are refused, and no others.
+ */
+export async function checkPolicyKeys(
+  policy: Policy,
+  options: Pick<CheckPolicyOptions, "readKeyFile" | "signal"> = {},
+): Promise<readonly PolicyProblem[]> {
+  const { readKeyFile: read = readKeyFile, signal } = options;
+  const problems: PolicyProblem[] = [];
+  for (const [{ path }, requirement] of requirementsOf(policy)) {
+    problems.push(...(await checkKeysOf(requirement, path, read, signal)));
+  }
+  return problems;
+}
+
+async function checkKeysOf(
+  requirement: PolicyRequirement,
+  path: string,
+  read: KeyFileReader,
+  signal: AbortSignal | undefined,
+): Promise<readonly PolicyProblem[]> {
+  return (await invalidKeysOf(requirement, read, signal)).map((error) => ({
+    severity: "error",
+    path,
+    problem: error.message,
+    remedy: "Give it a file that can be read and holds a public key or certificates.",
+  }));
+}
+
+function* requirementsOf(policy: Policy): Generator<[Place, PolicyRequirement]> {
+  for (const [place, requirements] of placesOf(policy)) {
+    for (const [index, requirement] of requirements.entries()) {
+      yield [{ ...place, path: `${place.path}[${index}]` }, requirement];
+    }
+  }
 }
 
 function* placesOf(policy: Policy): Generator<[Place, readonly PolicyRequirement[]]> {

@@ -4,7 +4,12 @@
  * @packageDocumentation
  */
 export { acceptedAuthors } from "./accepted-authors.ts";
-export { checkPolicy, type CheckPolicyOptions, type PolicyProblem } from "./check-policy.ts";
+export {
+  checkPolicy,
+  checkPolicyKeys,
+  type CheckPolicyOptions,
+  type PolicyProblem,
+} from "./check-policy.ts";
 export {
   createPolicyEvaluator,
   type EvaluatePolicyOptions,

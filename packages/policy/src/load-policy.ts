@@ -74,6 +74,7 @@ export async function loadPolicy(options: LoadPolicyOptions = {}): Promise<Loade
     const policy = parsePolicy(bytes, { source: file });
     const { mtime: modified } = await handle.stat();
     const warnings = await warn(handle, file, policy);
+    if (own !== undefined && file !== own) warnings.push(...(await missingDirectory(own)));
     return { file, digest: digestOf(bytes), modified, policy, warnings };
   }
   throw new PolicyError(
@@ -163,7 +164,18 @@ function unreadable(file: string, problem: string, cause?: unknown): PolicyError
   });
 }
 
-async function warn(handle: FileHandle, file: string, policy: Policy): Promise<readonly string[]> {
+/** That none has a policy there is usual; that there is no such directory is a slip. */
+async function missingDirectory(own: string): Promise<readonly string[]> {
+  const directory = dirname(own);
+  try {
+    await stat(directory);
+    return [];
+  } catch {
+    return [`${escapeText(directory)}: is not there, so that no namespace has a policy of its own`];
+  }
+}
+
+async function warn(handle: FileHandle, file: string, policy: Policy): Promise<string[]> {
   const name = escapeText(file);
   const warnings = findUnreachableScopes(policy).map(
     ({ transport, scope }) =>

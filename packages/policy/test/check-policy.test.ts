@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import {
   checkPolicy,
+  checkPolicyKeys,
   loadRegistriesD,
   parsePolicy,
   type PolicyProblem,
@@ -156,6 +157,23 @@ describe("POL-X06 checkPolicy, of signatures beside images that nobody looks for
     const policy = parsePolicy(JSON.stringify({ default: REJECT, transports }));
     expect(await checkPolicy(policy, { registriesD: config })).toEqual([]);
   });
+});
+
+test("P05, S06 checkPolicyKeys finds each key that is none, and where, and nothing else", async () => {
+  const none = { type: "signedBy", keyType: "GPGKeys", keyPath: "/none.asc" };
+  const several = { type: "sigstoreSigned", keyDatas: [KEY, "bm8="] };
+  const combined = { type: "anyOf", requirements: [SIGSTORE, several] };
+  const scopes = { busybox: [none], "quay.io/a": [SIGSTORE, combined], "quay.io": REJECT };
+  expect(await checkPolicyKeys(docker(scopes))).toMatchObject(
+    [
+      {
+        severity: "error",
+        path: 'transports.docker["busybox"][0]',
+        problem: /none\.asc is not there/,
+      },
+      { severity: "error", path: 'transports.docker["quay.io/a"][1]', problem: /keyDatas/ },
+    ].map(({ problem, ...rest }) => ({ ...rest, problem: expect.stringMatching(problem) })),
+  );
 });
 
 describe("checkPolicy, of registries.d", () => {

@@ -62,6 +62,15 @@ describe("loadPolicy", () => {
     },
   );
 
+  test("P13 a directory of namespaces that is not there is warned of", async () => {
+    await using world = await createWorld();
+    const path = await world.write("p.json", REJECT);
+    const load = (directory: string) => loadPolicy({ path, namespace: { directory, name: "a" } });
+    expect((await load(world.path)).warnings).toEqual([]);
+    const gone = join(world.path, "gone");
+    expect((await load(gone)).warnings).toEqual([expect.stringMatching(/gone: is not there/)]);
+  });
+
   test("P13 a namespace's policy that cannot be read is not passed over", async () => {
     await using world = await createWorld();
     await world.write("home/.config/containers/policy.json", ACCEPT);

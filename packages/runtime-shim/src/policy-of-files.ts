@@ -4,8 +4,7 @@ import type { PolicySubject } from "@stowage/image-service";
 import type { FoundSignatures } from "@stowage/policy";
 
 import type { FileLocation } from "./copy/file-source.ts";
-import type { RuntimeOptions } from "./runtime-options.ts";
-import { openEvaluator, type PolicyQuestion } from "./wire-policy-gate.ts";
+import { type AskPolicyOptions, openEvaluator, type PolicyQuestion } from "./wire-policy-gate.ts";
 import type { SignatureFinder } from "./wire-signature-source.ts";
 
 /**
@@ -15,8 +14,7 @@ import type { SignatureFinder } from "./wire-signature-source.ts";
 export async function askPolicyOfFile(
   location: FileLocation,
   { manifest, index }: PolicySubject,
-  options: RuntimeOptions,
-  signal: AbortSignal | undefined,
+  how: AskPolicyOptions,
 ): Promise<PolicyQuestion> {
   const { readFolderSignatures } = await import("@stowage/policy");
   const { transport } = location;
@@ -30,7 +28,7 @@ export async function askPolicyOfFile(
   };
   const manifestDigest = manifest.digest;
   return {
-    evaluator: await openEvaluator(finder, options, signal),
+    evaluator: await openEvaluator(finder, how),
     subject:
       transport === "docker-archive"
         ? { transport, manifestDigest }

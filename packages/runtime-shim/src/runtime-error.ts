@@ -13,6 +13,7 @@ export type RuntimeErrorCode =
   | "ERR_RUNTIME_INVALID_USER"
   | "ERR_RUNTIME_NOT_INSTALLED"
   | "ERR_RUNTIME_NO_COMMAND"
+  | "ERR_RUNTIME_NO_POLICY_DIRECTORY"
   | "ERR_RUNTIME_NO_TEMPLATE"
   | "ERR_RUNTIME_TEMPLATE_EXISTS"
   | "ERR_RUNTIME_UNSAFE_ROOT"
@@ -31,6 +32,7 @@ const KINDS: Readonly<Record<RuntimeErrorCode, ErrorKind>> = {
   ERR_RUNTIME_INVALID_USER: "InvalidArgument",
   ERR_RUNTIME_NOT_INSTALLED: "RuntimeFailed",
   ERR_RUNTIME_NO_COMMAND: "InvalidArgument",
+  ERR_RUNTIME_NO_POLICY_DIRECTORY: "InvalidArgument",
   ERR_RUNTIME_NO_TEMPLATE: "StoreCorrupt",
   ERR_RUNTIME_TEMPLATE_EXISTS: "AlreadyExists",
   ERR_RUNTIME_UNSAFE_ROOT: "RuntimeFailed",

@@ -29,6 +29,11 @@ export interface RegistryAccess {
    * @defaultValue true
    */
   readonly keepSignatures?: boolean | undefined;
+  /**
+   * On whose behalf: `NAME.json` in the runtime's `policyDirectory`, if it is there, is asked instead
+   * of the policy of all. A container is made on behalf of its pod's namespace, if that has one.
+   */
+  readonly policyNamespace?: string | undefined;
 }
 
 /** Where the configuration of registries is, and who is told about it. */
@@ -61,6 +66,8 @@ export interface RuntimeOptions extends RegistryAccess, RegistrySettings {
   readonly limits?: Partial<StoreLimits> | undefined;
   /** The signature policy. The ecosystem's places unless told; none at all refuses every image. */
   readonly policyPath?: string | undefined;
+  /** Where namespaces have policies of their own, each as `NAME.json`. None have, unless told. */
+  readonly policyDirectory?: string | undefined;
   /** Where it says where signatures are: a `registries.d`. The ecosystem's places unless told. */
   readonly registriesDPath?: string | undefined;
   /** Instead of `short-name-mode` of `registries.conf`. */

@@ -3,9 +3,10 @@ import type { TransferEvent } from "@stowage/registry";
 import type { Store } from "@stowage/store";
 
 import { type RegistriesSource, registriesSource } from "./open-registry-client.ts";
+import { watchPolicy } from "./policy-in-force.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import { withShortNames } from "./short-names.ts";
-import { wirePolicyGate } from "./wire-policy-gate.ts";
+import { accessOf, wirePolicyGate } from "./wire-policy-gate.ts";
 import { wireRegistry } from "./wire-registry.ts";
 import { type SignatureRegistries, signatureRegistry } from "./wire-signature-source.ts";
 
@@ -25,7 +26,7 @@ export async function wireImageService(
   const images = createImageService({
     store,
     source: sourceFor?.(signatures) ?? imageSource(options, registries, signatures),
-    policy: wirePolicyGate(options, signatures),
+    policy: wirePolicyGate(options, signatures, watchPolicy(store, options)),
     // Without its pause image no pod could be made until it is pulled again.
     pinned: pauseImage === undefined ? pinned : [...pinned, await fullName(pauseImage)],
     onWarning: (warning) => onWarning?.(warning.message, warning.cause),
@@ -46,12 +47,11 @@ export function imageSource(
 ): ImageSource {
   return {
     async open(reference, { source, onProgress }) {
-      const given = typeof source === "object" && source !== null ? source : {};
       const onTransfer = (event: TransferEvent): void => {
         // A pull tells of blobs that are begun anew itself, and uploads nothing.
         if (event.type !== "restart" && event.type !== "upload-resume") onProgress?.(event);
       };
-      const client = await wireRegistry(options, given, { registries, onTransfer });
+      const client = await wireRegistry(options, accessOf(source), { registries, onTransfer });
       const repository = client.repository(reference.repository);
       const opened = {
         fetchManifest: (target, wait) => repository.fetchManifest(target, wait),

@@ -4,13 +4,18 @@ import type {
   LocalImage,
   PodService,
   PodStore,
+  UseImageOptions,
   WaitOptions,
 } from "@stowage/pod-service";
 import type { Store } from "@stowage/store";
 
 import { endProcesses } from "./run-config/runtime-state.ts";
 import { RuntimeError } from "./runtime-error.ts";
-import type { RuntimeOptions } from "./runtime-options.ts";
+import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
+
+interface UseAsPod extends WaitOptions {
+  readonly source?: RegistryAccess;
+}
 
 /** A pod service that looks its images up in `images`. */
 export async function wirePodService(
@@ -22,7 +27,7 @@ export async function wirePodService(
   const { pauseImage, onWarning } = options;
   return createPodService({
     store: endingProcesses(store, options),
-    images: imageLookup(images),
+    images: imageLookup(images, options),
     pauseImage,
     onWarning,
   });
@@ -49,7 +54,13 @@ function endingProcesses(store: Store, { env = process.env }: RuntimeOptions): P
   };
 }
 
-function imageLookup(images: ImageService): ImageLookup {
+function imageLookup(images: ImageService, { policyDirectory }: RuntimeOptions): ImageLookup {
+  const onBehalf = ({ signal, namespace }: UseImageOptions = {}): UseAsPod => ({
+    signal,
+    // Where namespaces have no policies, pods of one pull the same image once.
+    ...(policyDirectory !== undefined &&
+      namespace !== undefined && { source: { policyNamespace: namespace } }),
+  });
   const requireImage = async (nameOrId: string, wait?: WaitOptions): Promise<LocalImage> => {
     const image = await images.inspect(nameOrId, wait);
     const { id, config, topLayer, canonical } = image;
@@ -63,14 +74,17 @@ function imageLookup(images: ImageService): ImageLookup {
   };
   return {
     requireImage,
-    async ensureImage(name, wait) {
-      if ((await images.imageStatus(name, wait)) === undefined) await images.pull(name, wait);
-      return requireImage(name, wait);
+    async ensureImage(name, how) {
+      const { signal } = how ?? {};
+      if ((await images.imageStatus(name, { signal })) === undefined) {
+        await images.pull(name, onBehalf(how));
+      }
+      return requireImage(name, { signal });
     },
-    async requireAllowed({ id, name }, wait) {
-      await images.requireAllowed(name, wait);
+    async requireAllowed({ id, name }, how) {
+      await images.requireAllowed(name, onBehalf(how));
       // What was allowed is what the name meant then.
-      if ((await images.imageStatus(name, wait))?.id === id) return;
+      if ((await images.imageStatus(name, { signal: how?.signal }))?.id === id) return;
       throw new RuntimeError("ERR_RUNTIME_IMAGE_MOVED", `${name}: no longer names ${id}`, {
         hint: "try again",
       });

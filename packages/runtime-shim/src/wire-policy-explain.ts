@@ -8,6 +8,7 @@ import { isCopyLocation, parseCopyLocation } from "./copy/copy-location.ts";
 import { type FileLocation, openFileSource } from "./copy/file-source.ts";
 import { lend } from "./copy/store-destination.ts";
 import { registriesSource } from "./open-registry-client.ts";
+import { watchPolicy } from "./policy-in-force.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 import { askPolicyOfFile } from "./policy-of-files.ts";
 import { withShortNames } from "./short-names.ts";
@@ -66,8 +67,10 @@ async function explainName(
   const registries = registriesSource(options);
   const signatures: SignatureRegistries = new WeakMap();
   const opener = imageSource(options, registries, signatures);
+  const inForce = watchPolicy(store, options, { note: false });
+  const how = { inForce, namespace: source?.policyNamespace, signal };
   return await askOnTheWay(
-    (asked, wait) => askPolicy(asked, options, signatures, wait),
+    (asked) => askPolicy(asked, options, signatures, how),
     async (policy) => {
       const service = createImageService({ store, source: opener, policy });
       const images = withShortNames(service, registries, options);
@@ -84,13 +87,15 @@ async function explainFile(
   store: Store,
   options: RuntimeOptions,
   location: FileLocation,
-  { platform, signal }: ExplainPolicyOptions,
+  { platform, source: access, signal }: ExplainPolicyOptions,
 ): Promise<PolicyVerdict> {
   const { createImageService } = await import("@stowage/image-service");
   await using place = await openFileSource(location);
   const source: ImageSource = { open: async () => lend(place) };
+  const inForce = watchPolicy(store, options, { note: false });
+  const how = { inForce, namespace: access?.policyNamespace, signal };
   return await askOnTheWay(
-    (asked, wait) => askPolicyOfFile(location, asked, options, wait),
+    (asked) => askPolicyOfFile(location, asked, how),
     async (policy) => {
       await createImageService({ store, source, policy }).pull(NAMELESS, { platform, signal });
     },
@@ -99,13 +104,13 @@ async function explainFile(
 
 /** Goes as far as to the policy, and no further. */
 async function askOnTheWay(
-  ask: (asked: PolicySubject, signal: AbortSignal | undefined) => Promise<PolicyQuestion>,
+  ask: (asked: PolicySubject) => Promise<PolicyQuestion>,
   go: (policy: PolicyGate) => Promise<void>,
 ): Promise<PolicyVerdict> {
   let verdict: PolicyVerdict | undefined;
   const policy: PolicyGate = {
     async requireAllowed(asked, wait) {
-      const question = await ask(asked, wait?.signal);
+      const question = await ask(asked);
       verdict = await question.evaluator.evaluate(question.subject, { signal: wait?.signal });
       throw new Explained("the policy was asked");
     },

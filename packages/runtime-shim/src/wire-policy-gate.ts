@@ -1,11 +1,7 @@
 import type { PolicyGate, PolicySubject } from "@stowage/image-service";
-import type {
-  FoundSignatures,
-  LoadedPolicy,
-  PolicyEvaluator,
-  SignatureSource,
-} from "@stowage/policy";
+import type { FoundSignatures, PolicyEvaluator, SignatureSource } from "@stowage/policy";
 
+import type { PolicyInForce, PolicyOfNamespace } from "./policy-in-force.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
 import {
   type SignatureFinder,
@@ -20,17 +16,25 @@ export interface PolicyQuestion {
   readonly finder: SignatureFinder;
 }
 
+/** Which policy is asked. */
+export interface AskPolicyOptions extends PolicyOfNamespace {
+  readonly inForce: PolicyInForce;
+}
+
 /** Asks the policy as it is on disk when it is asked. Without any, nothing is allowed. */
 export function wirePolicyGate(
   options: RuntimeOptions,
   registries: SignatureRegistries,
+  inForce: PolicyInForce,
 ): PolicyGate {
   return {
     async requireAllowed(asked, { signal, source } = {}) {
-      const { evaluator, subject, finder } = await askPolicy(asked, options, registries, signal);
+      const given = accessOf(source);
+      const how = { inForce, namespace: given.policyNamespace, signal };
+      const { evaluator, subject, finder } = await askPolicy(asked, options, registries, how);
       const verdict = await evaluator.requireAllowed(subject, { signal });
       for (const remark of verdict.audit) options.onWarning?.(`${verdict.image}: ${remark}`);
-      if (asked.stored || !keepsSignatures(options, source)) return {};
+      if (asked.stored || !(given.keepSignatures ?? options.keepSignatures ?? true)) return {};
       // Also where nobody asked for any: a stricter policy may, when a container is made of it.
       const { signatures } = await finder.find(signal);
       if (signatures.length === 0) return {};
@@ -45,7 +49,7 @@ export async function askPolicy(
   { reference, manifest, stored, opened, signatures }: PolicySubject,
   options: RuntimeOptions,
   registries: SignatureRegistries,
-  signal: AbortSignal | undefined,
+  how: AskPolicyOptions,
 ): Promise<PolicyQuestion> {
   const { unpackSignatures } = await import("@stowage/policy");
   const registry = opened && registries.get(opened);
@@ -54,7 +58,7 @@ export async function askPolicy(
       ? { find: async () => (signatures === undefined ? NONE : unpackSignatures(signatures)) }
       : wireSignatureFinder(reference, manifest.digest, registry, options);
   return {
-    evaluator: await openEvaluator(finder, options, signal),
+    evaluator: await openEvaluator(finder, how),
     subject: { transport: "docker", reference, manifestDigest: manifest.digest },
     finder,
   };
@@ -63,36 +67,20 @@ export async function askPolicy(
 /** The policy as it is on disk now, for an image whose signatures `finder` finds. */
 export async function openEvaluator(
   finder: SignatureFinder,
-  options: RuntimeOptions,
-  signal: AbortSignal | undefined,
+  { inForce, ...asked }: AskPolicyOptions,
 ): Promise<PolicyEvaluator> {
-  const { createPolicyEvaluator, loadPolicy } = await import("@stowage/policy");
-  const { policyPath, env, onWarning } = options;
-  const loaded = await loadPolicy({ path: policyPath, env, signal });
-  const { policy, file, digest, warnings } = loaded;
-  for (const warning of [...warnings, ...rollback(loaded, options)]) onWarning?.(warning);
+  const { createPolicyEvaluator } = await import("@stowage/policy");
+  const { policy, file, digest } = await inForce.load(asked);
   const signatures: SignatureSource = { findSignatures: (_, wait) => finder.find(wait.signal) };
   return createPolicyEvaluator({ policy, file, digest, signatures });
 }
 
-const NEWEST = new WeakMap<RuntimeOptions, LoadedPolicy>();
-
-/** Who puts an older policy back may want what a newer one forbids; it is in force all the same. */
-function rollback(loaded: LoadedPolicy, options: RuntimeOptions): readonly string[] {
-  const newest = NEWEST.get(options);
-  const isOlder = newest?.file === loaded.file && loaded.modified < newest.modified;
-  if (!isOlder) NEWEST.set(options, loaded);
-  if (!isOlder || newest === undefined) return [];
-  const [then, last] = [loaded.modified, newest.modified].map((time) => time.toISOString());
-  return [`${loaded.file}: was written at ${then}, before the policy of ${last} that was in force`];
+/** The caller's settings, as an image service hands them on. */
+export function accessOf(source: unknown): RegistryAccess {
+  return typeof source === "object" && source !== null ? source : {};
 }
 
 const NONE: FoundSignatures = {
   signatures: [],
   places: [{ kind: "store", location: "the signatures kept with the image", found: 0 }],
 };
-
-function keepsSignatures(options: RuntimeOptions, source: unknown): boolean {
-  const given: RegistryAccess = typeof source === "object" && source !== null ? source : {};
-  return given.keepSignatures ?? options.keepSignatures ?? true;
-}

@@ -7,6 +7,7 @@ import type { CommandContext, CommandInput, RunCommand } from "../command.ts";
 import { createCopyView } from "../copy-progress.ts";
 import { readCredentials } from "../credentials-input.ts";
 import { runtimeOptions } from "../open-runtime.ts";
+import { readNamespaceFlag } from "../source-flags.ts";
 import { UsageError } from "../usage-error.ts";
 
 type Flags = CommandInput["flags"];
@@ -22,6 +23,7 @@ export const copy: RunCommand = async (context, { args: [from = "", to = ""], fl
   }
   await copyLocations(context, locations, {
     ...readCopyFlags(flags),
+    ...readNamespaceFlag(flags),
     withReferrers: flags["withReferrers"] === true,
     from: await readAccess(context, flags, "src"),
     to: await readAccess(context, flags, "dest"),

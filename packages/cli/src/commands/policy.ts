@@ -6,7 +6,7 @@ import { parsePlatform } from "@stowage/content";
 import type { CommandContext, RunCommand } from "../command.ts";
 import { checkPullReference } from "../image-argument.ts";
 import { openRuntime } from "../open-runtime.ts";
-import { readSourceFlags } from "../source-flags.ts";
+import { readNamespaceFlag, readSourceFlags } from "../source-flags.ts";
 import { UsageError } from "../usage-error.ts";
 
 export const policyInit: RunCommand = async (context, { flags }) => {
@@ -30,7 +30,10 @@ export const policyExplain: RunCommand = async (context, { args, flags }) => {
       hint: "Leave out --local, or the transport.",
     });
   }
-  await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
+  await using runtime = await openRuntime(context, {
+    ...(await readSourceFlags(context, flags)),
+    ...readNamespaceFlag(flags),
+  });
   const verdict = await runtime.explainPolicy(
     local === true || isLocation ? image : checkPullReference(image),
     {

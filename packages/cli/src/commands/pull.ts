@@ -4,14 +4,17 @@ import type { RunCommand } from "../command.ts";
 import { checkPullReference } from "../image-argument.ts";
 import { openRuntime } from "../open-runtime.ts";
 import { createProgressView } from "../progress.ts";
-import { readSourceFlags } from "../source-flags.ts";
+import { readNamespaceFlag, readSourceFlags } from "../source-flags.ts";
 
 export const pull: RunCommand = async (context, { args, flags }) => {
   const reference = checkPullReference(args[0] ?? "");
   context.at(reference);
   const { platform: wanted } = flags;
   const platform = typeof wanted === "string" ? parsePlatform(wanted) : undefined;
-  await using runtime = await openRuntime(context, await readSourceFlags(context, flags));
+  await using runtime = await openRuntime(context, {
+    ...(await readSourceFlags(context, flags)),
+    ...readNamespaceFlag(flags),
+  });
   using progress = await createProgressView(context);
   const { onProgress } = progress;
   const pulled = await runtime.images.pull(reference, {

@@ -2,13 +2,14 @@ import type { RunCommand } from "../command.ts";
 import { openRuntime } from "../open-runtime.ts";
 import { readProcessFlags } from "../process-flags.ts";
 import { ENDING_SIGNALS } from "../signals.ts";
+import { readNamespaceFlag } from "../source-flags.ts";
 
 export const run: RunCommand = async (context, { args: [image = "", ...command], flags }) => {
   const { runtime: name } = flags;
   const process = readProcessFlags(command, flags);
   const { explain, runFailureExitCode } = await import("@stowage/runtime-shim");
   try {
-    await using runtime = await openRuntime(context);
+    await using runtime = await openRuntime(context, readNamespaceFlag(flags));
     return await runtime.runContainer({
       image,
       run: process,
