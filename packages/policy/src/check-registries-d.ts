@@ -1,7 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import type { PolicyProblem } from "./check-policy.ts";
-import { isLookaside } from "./lookaside.ts";
+import { isLookaside, shownLookaside } from "./lookaside.ts";
 import type { RegistriesD } from "./registries-d.ts";
 
 /** Finds what a `registries.d` says in vain. */
@@ -21,14 +21,14 @@ export function checkRegistriesD(registriesD: RegistriesD): readonly PolicyProbl
       remedy:
         "A file has docker: or default-docker:, and a section of it lookaside, lookaside-staging or use-sigstore-attachments.",
     })),
-    ...sections.flatMap(([path, { file, lookaside }]): readonly PolicyProblem[] =>
+    ...sections.flatMap(([path, { file, lookaside, lookasideAt }]): readonly PolicyProblem[] =>
       lookaside === undefined || isLookaside(lookaside)
         ? []
         : [
             {
               severity: "error",
               path: escapeText(file),
-              problem: `has a ${path}.lookaside that is none: ${escapeText(lookaside, 160)}`,
+              problem: `has a lookaside that is none (${lookasideAt ?? path}): ${shownLookaside(lookaside)}`,
               remedy: "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
             },
           ],

@@ -11,7 +11,7 @@ import { formatRepository, type Reference, type Repository, type Tag } from "@st
 
 import { findBundles } from "./bundle-referrers.ts";
 import { cosignTag, readCosignAttachment } from "./cosign-attachment.ts";
-import { readLookaside, type UrlFetcher } from "./lookaside.ts";
+import { readLookaside, shownLookaside, type UrlFetcher } from "./lookaside.ts";
 import type { FoundSignatures, SignaturePlace } from "./ports.ts";
 import { type RegistriesD, signatureStorageOf } from "./registries-d.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
@@ -89,12 +89,14 @@ export async function findSignatures(
       files.map((bytes) => parseSignatureBlob(bytes, location)),
     );
     const skipped = `${keeper} keeps signatures itself`;
-    places.push({ kind: "lookaside", location: storage.lookaside, skipped });
+    places.push({ kind: "lookaside", location: shownLookaside(storage.lookaside), skipped });
   } else {
-    const read = { fetchUrl, budget, signal };
+    const { lookasideFile: file, lookasideAt: at } = storage;
+    const statedIn = file === undefined ? undefined : `${file}, ${at ?? "lookaside"}`;
+    const read = { fetchUrl, budget, signal, statedIn };
     note(
       "lookaside",
-      storage.lookaside,
+      shownLookaside(storage.lookaside),
       await readLookaside(storage.lookaside, repository, manifest, read),
     );
   }

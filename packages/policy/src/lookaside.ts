@@ -28,11 +28,21 @@ export type UrlFetcher = (
  * @throws {@link PolicyError} `ERR_POLICY_INVALID_REGISTRIES_D` if `base` is no such URL.
  */
 export function lookasideUrl(base: string, repository: Repository, digest: Digest, n: number): URL {
-  const url = parseBase(base);
+  return urlBelow(parseBase(base), repository, digest, n);
+}
+
+function urlBelow(base: URL, repository: Repository, digest: Digest, n: number): URL {
+  const url = new URL(base);
   const folder = url.pathname.replace(/\/$/, "");
   const name = `${repository.path}@${algorithmOf(digest)}=${encodedOf(digest)}`;
   url.pathname = `${folder}/${name}/signature-${n}`;
   return url;
+}
+
+/** The base as people may read it: without a user, and what is behind a question mark. */
+export function shownLookaside(base: string): string {
+  const bare = base.replace(/\/\/[^/?#]*@/, "//…@").replace(/[?#].*$/s, (rest) => `${rest[0]}…`);
+  return escapeText(bare, 160);
 }
 
 /** Whether signatures can be read from `base`. */
@@ -42,6 +52,8 @@ export function isLookaside(base: string): boolean {
 
 /** What reading needs. */
 export interface ReadLookasideOptions {
+  /** File, line and key that say so, for whoever has to correct it. */
+  readonly statedIn?: string | undefined;
   readonly fetchUrl: UrlFetcher;
   readonly budget: SignatureBudget;
   readonly signal?: AbortSignal | undefined;
@@ -60,13 +72,14 @@ export async function readLookaside(
   digest: Digest,
   options: ReadLookasideOptions,
 ): Promise<readonly ImageSignature[]> {
-  const { budget, signal } = options;
+  const { budget, signal, statedIn } = options;
+  const root = parseBase(base, statedIn);
   const signatures: ImageSignature[] = [];
   for (let n = 1; ; n += 1) {
     signal?.throwIfAborted();
-    const url = lookasideUrl(base, repository, digest, n);
+    const url = urlBelow(root, repository, digest, n);
     const bytes = await (url.protocol === "file:"
-      ? readSignatureFile(fileURLToPath(url), budget.maxBytes)
+      ? readSignatureFile(fileURLToPath(url), budget.maxBytes, statedIn)
       : fetchSignature(url, options));
     if (bytes === undefined) return signatures;
     budget.take(bytes.byteLength);
@@ -81,12 +94,13 @@ function readBase(base: string): URL | undefined {
   return isLocal && url.username === "" && url.password === "" ? url : undefined;
 }
 
-function parseBase(base: string): URL {
+function parseBase(base: string, statedIn?: string): URL {
   const url = readBase(base);
   if (url !== undefined) return url;
+  const where = statedIn === undefined ? "" : `${escapeText(statedIn)}: `;
   throw new PolicyError(
     "ERR_POLICY_INVALID_REGISTRIES_D",
-    `"${escapeText(base, 160)}" can be no lookaside`,
+    `${where}"${shownLookaside(base)}" can be no lookaside`,
     {
       hint: "It is a URL of file:, https: or http:, without a user, as in file:///srv/signatures.",
     },
@@ -95,11 +109,11 @@ function parseBase(base: string): URL {
 
 async function fetchSignature(
   url: URL,
-  { fetchUrl, budget, signal }: ReadLookasideOptions,
+  { fetchUrl, budget, signal, statedIn }: ReadLookasideOptions,
 ): Promise<Uint8Array | undefined> {
   const { status, bytes } = await fetchUrl(url, { maxBytes: budget.maxBytes, signal });
   if (status === 404) return undefined;
-  if (status !== 200) throw unavailable(shown(url), `the server says ${status}`);
+  if (status !== 200) throw unavailable(shown(url), `the server says ${status}`, { statedIn });
   if (bytes.byteLength > budget.maxBytes) throw tooLong();
   return bytes;
 }

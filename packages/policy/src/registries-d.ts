@@ -33,6 +33,8 @@ export interface SignatureSection {
   /** The file it is from. */
   readonly file: string;
   readonly lookaside?: string;
+  /** The line of the file, and the key, that `lookaside` is from. */
+  readonly lookasideAt?: string;
   readonly lookasideStaging?: string;
   readonly useSigstoreAttachments?: boolean;
 }
@@ -61,6 +63,8 @@ export interface SignatureStorage {
   /** Where to read; a `file:`, `http:` or `https:` URL. */
   readonly lookaside: string;
   readonly lookasideFile?: string;
+  /** As {@link SignatureSection} has it. */
+  readonly lookasideAt?: string;
   /** Where to write. */
   readonly lookasideStaging: string;
   /** Whether signatures may also be in the registry, beside the image. @defaultValue false */
@@ -91,27 +95,29 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
   const directory = await findDirectory(options);
   const docker: Record<string, SignatureSection> = Object.create(null);
   const unknown: UnknownKey[] = [];
-  const read = (value: unknown, file: string, path: string): SignatureSection => {
+  const read = (value: unknown, place: SectionPlace): SignatureSection => {
+    const { file, path } = place;
     for (const [key] of entriesOf(value, file, path)) {
       if (!SECTION_KEYS.has(key)) unknown.push({ file, path: `${path}.${escapeText(key, 160)}` });
     }
-    return readSection(value, file, path);
+    return readSection(value, place);
   };
   let fallback: SignatureSection | undefined;
   for (const file of await listFiles(directory)) {
     signal?.throwIfAborted();
-    const document = await readDocument(file);
-    for (const [key, value] of entriesOf(document, file, "the document")) {
+    const { content, lineOf } = await readDocument(file);
+    for (const [key, value] of entriesOf(content, file, "the document")) {
       if (key === "default-docker") {
         if (value === null) continue;
         if (fallback !== undefined) throw repeated(file, fallback, "default-docker");
-        fallback = read(value, file, key);
+        fallback = read(value, { file, path: key, lineOf: (name) => lineOf([key, name]) });
       } else if (key === "docker") {
         for (const [scope, section] of entriesOf(value, file, key)) {
+          const path = `docker["${escapeText(scope, 160)}"]`;
           const known = docker[scope];
-          if (known !== undefined)
-            throw repeated(file, known, `docker["${escapeText(scope, 160)}"]`);
-          docker[scope] = read(section, file, `docker["${escapeText(scope, 160)}"]`);
+          if (known !== undefined) throw repeated(file, known, path);
+          const place = { file, path, lineOf: (name: string) => lineOf([key, scope, name]) };
+          docker[scope] = read(section, place);
         }
       } else {
         unknown.push({ file, path: escapeText(key, 160) });
@@ -154,6 +160,7 @@ export function signatureStorageOf(config: RegistriesD, reference: Reference): S
   return {
     lookaside: read?.lookaside ?? config.defaultLookaside,
     ...(read && { lookasideFile: read.file }),
+    ...(read?.lookasideAt !== undefined && { lookasideAt: read.lookasideAt }),
     lookasideStaging: write?.lookasideStaging ?? write?.lookaside ?? config.defaultLookaside,
     useSigstoreAttachments: attachments?.useSigstoreAttachments ?? false,
     ...(attachments && { attachmentsFile: attachments.file }),
@@ -187,28 +194,54 @@ async function listFiles(directory: string): Promise<readonly string[]> {
   }
 }
 
-async function readDocument(file: string): Promise<unknown> {
-  const { parse } = await import("yaml");
+/** Where a section stands. */
+interface SectionPlace {
+  readonly file: string;
+  readonly path: string;
+  /** Counted from 1. */
+  readonly lineOf: (key: string) => number | undefined;
+}
+
+interface YamlDocument {
+  readonly content: unknown;
+  readonly lineOf: (path: readonly string[]) => number | undefined;
+}
+
+async function readDocument(file: string): Promise<YamlDocument> {
+  const { isNode, LineCounter, parseDocument } = await import("yaml");
   try {
     const status = await stat(file);
     if (!status.isFile()) throw invalid(file, "is no plain file");
     if (status.size > MAX_FILE_BYTES) throw invalid(file, `is longer than ${MAX_FILE_BYTES} bytes`);
-    // As data only: with `maxAliasCount` no short file can stand for a long document.
-    return parse(await readFile(file, "utf8"), { schema: "core", maxAliasCount: 20, merge: false });
+    const lineCounter = new LineCounter();
+    const options = { schema: "core", merge: false, lineCounter } as const;
+    const document = parseDocument(await readFile(file, "utf8"), options);
+    const [mistake] = document.errors;
+    if (mistake !== undefined) throw mistake;
+    return {
+      // As data only: with `maxAliasCount` no short file can stand for a long document.
+      content: document.toJS({ maxAliasCount: 20 }),
+      lineOf(path) {
+        const node = document.getIn(path, true);
+        const [start] = (isNode(node) ? node.range : undefined) ?? [];
+        return start === undefined ? undefined : lineCounter.linePos(start).line;
+      },
+    };
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
-    throw invalid(file, "is no YAML that can be read", cause);
+    const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
+    throw invalid(file, `is no YAML that can be read: ${escapeText(what, 160)}`, cause);
   }
 }
 
-function readSection(value: unknown, file: string, path: string): SignatureSection {
+function readSection(value: unknown, { file, path, lineOf }: SectionPlace): SignatureSection {
   const fields = Object.fromEntries(entriesOf(value, file, path));
-  const text = (...keys: readonly string[]): string | undefined => {
+  const text = (...keys: readonly string[]): { key: string; text: string } | undefined => {
     for (const key of keys) {
       const field = fields[key];
       if (field === undefined || field === null || field === "") continue;
       if (typeof field !== "string") throw invalid(file, `${path}.${key} is not a string`);
-      return field;
+      return { key, text: field };
     }
     return undefined;
   };
@@ -220,8 +253,11 @@ function readSection(value: unknown, file: string, path: string): SignatureSecti
   const lookasideStaging = text("lookaside-staging", "sigstore-staging");
   return {
     file,
-    ...(lookaside === undefined ? {} : { lookaside }),
-    ...(lookasideStaging === undefined ? {} : { lookasideStaging }),
+    ...(lookaside && {
+      lookaside: lookaside.text,
+      lookasideAt: `line ${lineOf(lookaside.key) ?? "?"}, ${path}.${lookaside.key}`,
+    }),
+    ...(lookasideStaging && { lookasideStaging: lookasideStaging.text }),
     ...(attachments === undefined ? {} : { useSigstoreAttachments: attachments }),
   };
 }

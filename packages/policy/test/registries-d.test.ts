@@ -36,6 +36,7 @@ describe("loadRegistriesD", () => {
     expect(signatureStorageOf(config, IMAGE)).toEqual({
       lookaside: "file:///old",
       lookasideFile: join(world.path, "b.yaml"),
+      lookasideAt: "line 1, default-docker.sigstore",
       lookasideStaging: "file:///old",
       useSigstoreAttachments: true,
       attachmentsFile: join(world.path, "a.yaml"),
@@ -95,6 +96,14 @@ describe("loadRegistriesD", () => {
       code: "ERR_POLICY_INVALID_REGISTRIES_D",
       kind: "ConfigFileInvalid",
       message: expect.stringContaining(world.path),
+    });
+  });
+
+  test("says which line is no YAML", async () => {
+    await using world = await write({ "a.yaml": "docker:\n  q.io: {}\n q: [" });
+    await expect(loadRegistriesD({ directory: world.path })).rejects.toMatchObject({
+      code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      message: expect.stringMatching(/a\.yaml: is no YAML that can be read: .* line 3/),
     });
   });
 

@@ -1,0 +1,201 @@
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { loadRegistriesD, lookasideUrl, MAX_SIGNATURE_BYTES } from "@stowage/policy";
+import { parseRepository } from "@stowage/reference";
+import { tempDir } from "@stowage/testkit";
+import { describe, expect, test } from "vitest";
+
+import {
+  HEX,
+  IMAGE,
+  MANIFEST,
+  openPlaces,
+  serveSignatures,
+  SIGNATURE,
+} from "./support/signature-places.ts";
+
+describe("a lookaside of files", () => {
+  test("has signatures numbered from 1, up to the first that is missing", async () => {
+    await using world = await openPlaces();
+    await world.putFiles(1, 2, 4);
+    const { signatures, places } = await world.find();
+    expect(signatures).toEqual([
+      { format: "simple-signing", bytes: SIGNATURE, origin: expect.stringMatching(/signature-1$/) },
+      { format: "simple-signing", bytes: SIGNATURE, origin: expect.stringMatching(/signature-2$/) },
+    ]);
+    expect(places[0]).toEqual({ kind: "lookaside", location: world.base, found: 2 });
+  });
+
+  test("is asked for by the name of the mirror, not of the image", async () => {
+    await using world = await openPlaces();
+    await world.putFiles(1);
+    expect((await world.find({ from: "mirror.io/c/d" })).signatures).toEqual([]);
+    await world.putFile(`c/d@sha256=${HEX}/signature-1`, SIGNATURE);
+    expect((await world.find({ from: "mirror.io/c/d" })).signatures).toHaveLength(1);
+  });
+
+  test("S15 takes 128 signatures, and not one more", async () => {
+    await using world = await openPlaces();
+    await world.putFiles(...Array.from({ length: 128 }, (_, index) => index + 1));
+    expect((await world.find()).signatures).toHaveLength(128);
+    await world.putFiles(129);
+    await expect(world.find()).rejects.toMatchObject({
+      code: "ERR_POLICY_TOO_MANY_SIGNATURES",
+      kind: "LimitExceeded",
+    });
+  });
+
+  test("S04, V83 takes 4 MiB for one, 16 MiB for all, and not a byte more", async () => {
+    await using world = await openPlaces();
+    const large = Buffer.alloc(MAX_SIGNATURE_BYTES + 1, 0x90);
+    const name = (n: number): string => `a/b@sha256=${HEX}/signature-${n}`;
+    await world.putFile(name(1), large);
+    const refused = { code: "ERR_POLICY_TOO_MANY_SIGNATURES" };
+    await expect(world.find()).rejects.toMatchObject(refused);
+    for (const n of [1, 2, 3, 4]) await world.putFile(name(n), large.subarray(1));
+    expect((await world.find()).signatures).toHaveLength(4);
+    await world.putFile(name(5), SIGNATURE);
+    await expect(world.find()).rejects.toMatchObject(refused);
+  });
+
+  test.for([
+    ["armor", "-----BEGIN PGP MESSAGE-----"],
+    ["JSON", "{}"],
+    ["nothing", ""],
+    ["an unknown format", "\0other\ntext"],
+    ["a format without an end", "\0simple-signing"],
+    ["no name of a format", "\0\ntext"],
+    ["sigstore without a payload", '\0sigstore-json\n{"mimeType":"a","annotations":{}}'],
+    ["sigstore with more", '\0sigstore-json\n{"mimeType":"a","payload":"","annotations":{},"b":1}'],
+    [
+      "sigstore of another type",
+      '\0sigstore-json\n{"mimeType":"a","payload":"*","annotations":{}}',
+    ],
+    ["sigstore that is no JSON", "\0sigstore-json\n{"],
+  ] as const)("%s is no signature, and fails", async ([, text]) => {
+    await using world = await openPlaces();
+    await world.putFile(`a/b@sha256=${HEX}/signature-1`, Buffer.from(text));
+    await expect(world.find()).rejects.toMatchObject({
+      code: "ERR_POLICY_SIGNATURE_INVALID",
+      kind: "SignatureInvalid",
+    });
+  });
+
+  test("S17 what is there and cannot be read is an error, and not absent", async () => {
+    await using world = await openPlaces();
+    const folder = join(world.path, `a/b@sha256=${HEX}`);
+    await mkdir(join(folder, "signature-1"), { recursive: true });
+    await expect(world.find()).rejects.toMatchObject({
+      code: "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+      kind: "RegistryUnavailable",
+    });
+    await symlink("signature-2", join(folder, "signature-2"));
+    const loop = { base: `file://${folder}/signature-2` };
+    await expect(world.find(loop)).rejects.toMatchObject({
+      code: "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+    });
+  });
+
+  test.for(["ftp://a/b", "relative", "file://host/b", "https://user:secret@a/b", "data:,a"])(
+    "S17 %s can be no lookaside",
+    (base) => {
+      expect(() => lookasideUrl(base, IMAGE.repository, MANIFEST, 1)).toThrow(
+        expect.objectContaining({ code: "ERR_POLICY_INVALID_REGISTRIES_D" }),
+      );
+    },
+  );
+
+  test("that can be none is told with the file, the line and the key that say so, and no secret", async () => {
+    await using folder = await tempDir();
+    const file = join(folder.path, "a.yaml");
+    await using registry = await openPlaces();
+    for (const [base, shown] of [
+      ["ftp://q.io/a", "ftp://q.io/a"],
+      ["https://user:secret@q.io/a?secret", "https://…@q.io/a?…"],
+    ] as const) {
+      await writeFile(file, `docker:\n  q.io/a:\n    lookaside: ${base}\n`);
+      const registriesD = await loadRegistriesD({ directory: folder.path });
+      await expect(registry.find({ registriesD })).rejects.toMatchObject({
+        code: "ERR_POLICY_INVALID_REGISTRIES_D",
+        message: `${file}, line 3, docker["q.io/a"].lookaside: "${shown}" can be no lookaside`,
+      });
+    }
+  });
+
+  test("that cannot be read is told with the file, the line and the key that name it", async () => {
+    await using folder = await tempDir();
+    await using registry = await openPlaces();
+    await mkdir(join(registry.path, `a/b@sha256=${HEX}/signature-1`), { recursive: true });
+    const file = join(folder.path, "a.yaml");
+    await writeFile(file, `# ours\ndefault-docker: {sigstore: "${registry.base}"}\n`);
+    const registriesD = await loadRegistriesD({ directory: folder.path });
+    await expect(registry.find({ registriesD })).rejects.toMatchObject({
+      code: "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+      hint: expect.stringContaining(`${file}, line 2, default-docker.sigstore`),
+    });
+  });
+
+  test("S17 no repository leads out of the lookaside", () => {
+    const url = lookasideUrl("file:///srv/a/../b/?x#y", IMAGE.repository, MANIFEST, 3);
+    expect(url.pathname).toBe(`/srv/b/a/b@sha256=${HEX}/signature-3`);
+    for (const name of ["q.io/../a", "q.io/a/../../b", "q.io/a//b", "q.io/%2e%2e/a"]) {
+      expect(() => parseRepository(name)).toThrow(
+        expect.objectContaining({ kind: "ReferenceInvalid" }),
+      );
+    }
+  });
+});
+
+describe("a lookaside behind HTTP", () => {
+  test("has none where the server says 404", async () => {
+    await using server = await serveSignatures((n) =>
+      n <= 2 ? [200, SIGNATURE] : [404, "not here"],
+    );
+    await using world = await openPlaces();
+    const { signatures, places } = await world.find({ base: server.base });
+    expect(signatures).toHaveLength(2);
+    expect(places[0]).toEqual({ kind: "lookaside", location: server.base, found: 2 });
+    expect(server.paths[0]).toBe(`/sigs/a/b@sha256=${HEX}/signature-1`);
+  });
+
+  test.for([403, 401, 500, 503, 204, 302])(
+    "S17 %s is an error, and not the absence of signatures",
+    async (status) => {
+      await using server = await serveSignatures((n) =>
+        n === 1 ? [200, SIGNATURE] : [status, ""],
+      );
+      await using world = await openPlaces();
+      await expect(world.find({ base: server.base })).rejects.toMatchObject({
+        code: "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+      });
+    },
+  );
+
+  test("S17 keeps the query of its URL out of what it says", async () => {
+    await using server = await serveSignatures(() => [500, ""]);
+    await using world = await openPlaces();
+    const finding = world.find({ base: `${server.base}?token=secret` });
+    await expect(finding).rejects.toThrow(expect.not.stringContaining("secret"));
+    expect(server.paths[0]).toContain("?token=secret");
+  });
+
+  test("S15 a signature without end is cut off", async () => {
+    await using server = await serveSignatures(() => [
+      200,
+      Buffer.alloc(MAX_SIGNATURE_BYTES + 1, 0x90),
+    ]);
+    await using world = await openPlaces();
+    await expect(world.find({ base: server.base })).rejects.toMatchObject({
+      code: "ERR_POLICY_TOO_MANY_SIGNATURES",
+    });
+  });
+
+  test("rejects with the reason of its signal", async () => {
+    const reason = new Error("shutting down");
+    await using server = await serveSignatures(() => [200, SIGNATURE]);
+    await using world = await openPlaces();
+    const signal = AbortSignal.abort(reason);
+    await expect(world.find({ base: server.base, signal })).rejects.toBe(reason);
+  });
+});
