@@ -4,7 +4,7 @@
  * @see https://www.rfc-editor.org/rfc/rfc9580
  * @module
  */
-import type { Key, Message, PartialConfig, PublicKey } from "openpgp";
+import type { Key, Message, PartialConfig, PublicKey, SignaturePacket, Subkey } from "openpgp";
 
 import { invalidKey, type KeyMaterial } from "./key-material.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
@@ -93,7 +93,8 @@ export async function verifySignedMessage(
     await only.verified;
     const [packet] = (await only.signature).packets;
     // A signature of text holds whatever its line ends are.
-    if (packet?.signatureType !== enums.signature.binary) malformed("it signs no bytes");
+    if (packet?.signatureType !== enums.signature.binary) return malformed("it signs no bytes");
+    requireNothingBeside(message.unwrapCompressed(), packet, signer.getKeys(keyID), enums.packet);
     // The library asks whether the key was good when it signed; it must be good still.
     await signer.getSigningKey(keyID, now);
     return { content: data, fingerprint };
@@ -102,6 +103,40 @@ export async function verifySignedMessage(
     throw new SignatureRejection("malformed", `its signature does not hold (${reasonOf(cause)})`, {
       cause,
     });
+  }
+}
+
+/** Of remarks that nobody signed, those that say whose the signature is: its key ID, fingerprint. */
+const ISSUER = 16;
+const ISSUER_FINGERPRINT = 33;
+const BINARY = "b".charCodeAt(0);
+
+/**
+ * Nobody signs what goes before the content, nor the second list of remarks: they must say what is
+ * signed, or nothing.
+ */
+function requireNothingBeside(
+  { packets }: Message<Uint8Array>,
+  signature: SignaturePacket,
+  keys: readonly (PublicKey | Subkey)[],
+  tags: { readonly onePassSignature: number; readonly literalData: number },
+): void {
+  const [announced] = packets.filterByTag(tags.onePassSignature);
+  const { signatureType, hashAlgorithm, publicKeyAlgorithm } = signature;
+  const bytes = announced?.write();
+  const said = bytes && [...bytes.subarray(1, 4), bytes.at(-1)];
+  const meant = [signatureType, hashAlgorithm, publicKeyAlgorithm, 1];
+  if (said?.some((byte, index) => byte !== meant[index])) {
+    malformed("what goes before the content announces another signature");
+  }
+  if (packets.findPacket(tags.literalData)?.write()[0] !== BINARY) malformed("it has no bytes");
+  const issuers = keys.flatMap(({ keyPacket }) => [
+    `${ISSUER} ${keyPacket.getKeyID().toHex()}`,
+    `${ISSUER_FINGERPRINT} ${hex([keyPacket.version])}${keyPacket.getFingerprint()}`,
+  ]);
+  for (const { type, critical, body } of signature.unhashedSubpackets) {
+    const isIssuer = issuers.includes(`${type} ${hex(body)}`);
+    if (critical || !isIssuer) malformed(`it has a remark (${type}) that nobody signed`);
   }
 }
 
@@ -130,6 +165,10 @@ async function requireValidKey(key: PublicKey, now: Date): Promise<void> {
 
 function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message.slice(0, 160) : String(error);
+}
+
+function hex(bytes: Uint8Array | readonly number[]): string {
+  return Buffer.from(bytes).toString("hex");
 }
 
 function malformed(reason: string): never {
