@@ -9,6 +9,13 @@ export interface ChainOptions {
   readonly intermediates: readonly Certificate[];
   /** When every certificate of the chain must be valid. */
   readonly at: Date;
+  /**
+   * Whether the leaf must say that it is for signing code. If not, one that says nothing of what it
+   * is for will do.
+   *
+   * @defaultValue true
+   */
+  readonly needsPurpose?: boolean;
 }
 
 const MAX_INTERMEDIATES = 20;
@@ -21,13 +28,14 @@ const MAX_CHECKS = 200;
  * @throws SignatureRejection
  */
 export function requireChain(leaf: Certificate, options: ChainOptions): void {
-  const { roots, intermediates, at } = options;
+  const { roots, intermediates, at, needsPurpose = true } = options;
   if (intermediates.length > MAX_INTERMEDIATES) {
     throw new SignatureRejection("malformed", `it has over ${MAX_INTERMEDIATES} certificates`);
   }
   requireValid(leaf, at);
   if (leaf.isAuthority) refuse("its certificate is that of an authority");
-  if (!leaf.maySign || !leaf.mayCodeSign) refuse("its certificate is not for signing code");
+  const isForCode = needsPurpose ? leaf.mayCodeSign : !forbidsCodeSigning(leaf);
+  if (!leaf.maySign || !isForCode) refuse("its certificate is not for signing code");
   let checks = 0;
   let expired = false;
   const climb = (cert: Certificate, path: readonly Certificate[]): boolean => {

@@ -15,7 +15,12 @@ import type {
 import { COSIGN_SIGNATURE_TYPE, type SigstoreSignature } from "./signature.ts";
 import { parseSignaturePayload } from "./signature-payload.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
-import { decodeBase64, type SigstoreKey, sigstoreKey, verifySignature } from "./sigstore-key.ts";
+import {
+  decodeBase64Lines,
+  type SigstoreKey,
+  sigstoreKey,
+  verifySignature,
+} from "./sigstore-key.ts";
 import { requireLogged } from "./sigstore-rekor.ts";
 import { readTrust } from "./sigstore-trust.ts";
 import type { RequirementVerdict } from "./verdict.ts";
@@ -58,7 +63,7 @@ function check(
   const text = annotations[ANNOTATION.signature];
   if (text === undefined) refuse(`it has no annotation ${ANNOTATION.signature}`);
   if (text.length > MAX_SIGNATURE_TEXT) refuse("its signature is too long");
-  const signer = authenticate(signature, decodeBase64(text, "its signature"));
+  const signer = authenticate(signature, decodeBase64Lines(text, "its signature"));
   // Only now is the payload anybody's word.
   const claims = parseSignaturePayload(payload, "cosign container image signature");
   requireClaims(claims, signedIdentity, context);
@@ -145,7 +150,8 @@ function byPki(
 ): string {
   const leaf = leafOf(annotations);
   const all = [...intermediates, ...intermediatesOf(annotations)];
-  requireChain(leaf, { roots, intermediates: all, at: now });
+  // Such authorities issue for all purposes as a rule, and write none.
+  requireChain(leaf, { roots, intermediates: all, at: now, needsPurpose: false });
   const isEmail = subjectEmail === undefined || leaf.emails.includes(subjectEmail);
   const isHost =
     subjectHostname === undefined ||

@@ -4,7 +4,15 @@
  * @see https://www.rfc-editor.org/rfc/rfc9580
  * @module
  */
-import type { Key, Message, PartialConfig, PublicKey, SignaturePacket, Subkey } from "openpgp";
+import type {
+  enums,
+  Key,
+  Message,
+  PartialConfig,
+  PublicKey,
+  SignaturePacket,
+  Subkey,
+} from "openpgp";
 
 import { invalidKey, type KeyMaterial } from "./key-material.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
@@ -119,7 +127,7 @@ function requireNothingBeside(
   { packets }: Message<Uint8Array>,
   signature: SignaturePacket,
   keys: readonly (PublicKey | Subkey)[],
-  tags: { readonly onePassSignature: number; readonly literalData: number },
+  tags: Pick<typeof enums.packet, "literalData" | "onePassSignature">,
 ): void {
   const [announced] = packets.filterByTag(tags.onePassSignature);
   const { signatureType, hashAlgorithm, publicKeyAlgorithm } = signature;

@@ -79,6 +79,24 @@ export function decodeBase64(text: string, what: string): Uint8Array {
   throw new SignatureRejection("malformed", `${what} is not in base64`);
 }
 
+/** Characters of a line, as `openssl base64` and `base64` break them. */
+const LINES = [64, 76];
+
+/** As {@link decodeBase64}, also where the tool that wrote it ended lines. */
+export function decodeBase64Lines(text: string, what: string): Uint8Array {
+  const joined = text.replaceAll("\n", "");
+  const body = text.endsWith("\n") ? text.slice(0, -1) : text;
+  const isLine = body === joined || LINES.some((length) => body === inLines(joined, length));
+  return decodeBase64(isLine ? joined : text, what);
+}
+
+function inLines(text: string, length: number): string {
+  const count = Math.ceil(text.length / length);
+  return Array.from({ length: count }, (_, at) => text.slice(at * length, (at + 1) * length)).join(
+    "\n",
+  );
+}
+
 function readKey(name: string, pem: string): SigstoreKey {
   let key: KeyObject;
   try {

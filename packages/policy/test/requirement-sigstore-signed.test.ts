@@ -17,6 +17,7 @@ import {
 
 const ALICE = makeSigner();
 const BOB = makeSigner();
+const RSA = makeSigner("rsa");
 
 function byKey(...signers: readonly Signer[]): object {
   return { type: "sigstoreSigned", keyDatas: signers.map(({ data }) => data) };
@@ -84,7 +85,10 @@ describe("sigstoreSigned with keys", () => {
   test.for([
     ["S09 no signature", { [SIGNATURE]: undefined }],
     ["S04 an empty one", { [SIGNATURE]: "" }],
-    ["S04 one with a line end", { [SIGNATURE]: (text: string) => `${text}\n` }],
+    ["S04 one with a line end inside", { [SIGNATURE]: (text: string) => cutInto(text, 40) }],
+    ["S04 one with two line ends", { [SIGNATURE]: (text: string) => `${text}\n\n` }],
+    ["S04 one with line ends of Windows", { [SIGNATURE]: (text: string) => `${text}\r\n` }],
+    ["S04 one with a space", { [SIGNATURE]: (text: string) => `${text} ` }],
     ["S04 one in the alphabet of URLs", { [SIGNATURE]: () => "_-_-" }],
     ["S04 one without its padding", { [SIGNATURE]: () => "YQ" }],
     ["S04 one of over 64 KiB", { [SIGNATURE]: () => "AAAA".repeat(20_000) }],
@@ -101,6 +105,21 @@ describe("sigstoreSigned with keys", () => {
       allowed: false,
       signatures: [{ fault: "malformed" }],
     });
+  });
+
+  test("S04 takes the line ends that openssl, base64 and a shell write", async () => {
+    const good = cosignSign(RSA);
+    const requirement = { type: "sigstoreSigned", keyData: RSA.data };
+    const { [SIGNATURE]: text = "" } = good.annotations;
+    for (const written of [
+      `${text}\n`,
+      cutInto(text, 64),
+      `${cutInto(text, 64)}\n`,
+      `${cutInto(text, 76)}\n`,
+    ]) {
+      const signature = withAnnotation(good, SIGNATURE, written);
+      expect((await judgeOne(requirement, signature)).allowed).toBe(true);
+    }
   });
 
   test("S09, V84 another type than that of signatures is none", async () => {
@@ -161,6 +180,10 @@ describe("sigstoreSigned with keys", () => {
     });
   });
 });
+
+function cutInto(text: string, length: number): string {
+  return text.match(new RegExp(`.{1,${length}}`, "g"))?.join("\n") ?? "";
+}
 
 function derOf({ pem }: Signer): Buffer {
   return Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ""), "base64");

@@ -8,7 +8,14 @@ import {
   withAnnotation,
 } from "./support/changed-signature.ts";
 import { judgeOne } from "./support/judged-image.ts";
-import { CERTIFICATE, CHAIN, cosignSign, issue, makeSigner } from "./support/sigstore-signer.ts";
+import {
+  CERTIFICATE,
+  CHAIN,
+  cosignSign,
+  issue,
+  makeSigner,
+  x509,
+} from "./support/sigstore-signer.ts";
 
 const ALICE = makeSigner();
 const EMAIL = "alice@example.com";
@@ -34,6 +41,24 @@ describe("sigstoreSigned with one's own authority", () => {
         allowed: false,
         signatures: [{ fault: "untrusted" }],
       });
+    }
+  });
+
+  test("takes a certificate that says nothing of what it is for, and none for other things", async () => {
+    const root = await issue(undefined, { authority: {} });
+    const requirement = {
+      type: "sigstoreSigned",
+      pki: { caRootsData: base64(root.pem), subjectEmail: EMAIL },
+    };
+    for (const [change, allowed] of [
+      [{ noUsages: true }, true],
+      [{ usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.codeSigning] }, true],
+      [{ usages: [x509.ExtendedKeyUsage.serverAuth] }, false],
+      [{ usages: [] }, false],
+    ] as const) {
+      const leaf = await issue(root, { emails: [EMAIL], ...change });
+      const signature = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+      expect((await judgeOne(requirement, signature)).allowed).toBe(allowed);
     }
   });
 

@@ -76,6 +76,7 @@ describe("sigstoreSigned with Fulcio", () => {
       "malformed",
     ],
     ["S10 no purpose", { noUsage: true }, "malformed"],
+    ["S10 nothing said of purposes", { noUsages: true }, "malformed"],
     ["S10 another purpose", { usages: [x509.ExtendedKeyUsage.serverAuth] }, "malformed"],
     ["S10 a key that may not sign", { keyUsage: x509.KeyUsageFlags.keyAgreement }, "malformed"],
     [
@@ -149,6 +150,13 @@ describe("sigstoreSigned with Fulcio", () => {
         signatures: [{ fault: "untrusted" }],
       });
     }
+  });
+
+  test("the chain may end without a line end, as cosign writes it", async () => {
+    const world = await fulcio();
+    const { requirement, signature } = await world.signed();
+    const chain = withAnnotation(signature, CHAIN, world.root.pem.trimEnd());
+    expect((await judgeOne(requirement, chain)).allowed).toBe(true);
   });
 
   test("S11 the last certificate of the chain is to be the root, and is never a link", async () => {

@@ -13,7 +13,7 @@ import {
 import * as x509 from "@peculiar/x509";
 import type { SigstoreSignature } from "@stowage/policy";
 
-import { payloadOf } from "./judged-image.ts";
+import { type Claims, payloadOf } from "./judged-image.ts";
 
 /** For whoever needs what {@link issue} does not offer. */
 export { x509 };
@@ -50,7 +50,15 @@ export interface CosignOptions {
   readonly mimeType?: string;
 }
 
-export const GOOD_PAYLOAD: string = payloadOf({ type: COSIGN_PAYLOAD });
+/** What cosign signs: as {@link payloadOf} has it, in the order in which Go writes maps. */
+export function cosignPayload(claims: Claims = {}): string {
+  const { optional = null, ...given } = claims;
+  const { critical } = JSON.parse(payloadOf({ type: COSIGN_PAYLOAD, ...given }));
+  const { identity, image, type } = critical;
+  return JSON.stringify({ critical: { identity, image, type }, optional });
+}
+
+export const GOOD_PAYLOAD: string = cosignPayload();
 
 /** A signature as cosign 2 attaches it. */
 export function cosignSign(signer: Signer, options: CosignOptions = {}): SigstoreSignature {
@@ -134,6 +142,8 @@ export interface IssueOptions {
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   readonly usages?: readonly string[] | undefined;
+  /** Says nothing of what it is for. */
+  readonly noUsages?: boolean;
   readonly authority?: { readonly pathLength?: number } | undefined;
   readonly keyUsage?: x509.KeyUsageFlags;
   readonly more?: readonly x509.Extension[];
@@ -172,7 +182,7 @@ export async function issue(
     (authority ? x509.KeyUsageFlags.keyCertSign : x509.KeyUsageFlags.digitalSignature);
   const extensions = [
     new x509.KeyUsagesExtension(keyUsage, true),
-    ...(usages ? [new x509.ExtendedKeyUsageExtension([...usages])] : []),
+    ...(usages && !options.noUsages ? [new x509.ExtendedKeyUsageExtension([...usages])] : []),
     ...(authority ? [new x509.BasicConstraintsExtension(true, authority.pathLength, true)] : []),
     ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
     ...(options.issuerV1 ? [bare("1.3.6.1.4.1.57264.1.1", options.issuerV1)] : []),
