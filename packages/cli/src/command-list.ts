@@ -21,6 +21,13 @@ const COPY_FLAGS = [
   ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
 ] as const;
 
+const SIDE_FLAGS = [
+  ["--src-tls-verify <boolean>", "as --tls-verify, for the source alone"],
+  ["--dest-tls-verify <boolean>", "as --tls-verify, for the destination alone"],
+  ["--src-creds-stdin", "read the source's user:password from standard input"],
+  ["--dest-creds-stdin", "read the destination's user:password from standard input"],
+] as const;
+
 const RUN_FLAGS = [
   ["--env <name=value>", "set in the process's environment", "repeatable"],
   ["--workdir <dir>", "the process's working directory"],
@@ -104,12 +111,26 @@ export const COMMANDS: readonly CommandSpec[] = [
       ...COPY_FLAGS,
       NAMESPACE_FLAG,
       ["--with-referrers", "signatures, bills of materials and what else refers to it, too"],
-      ["--src-tls-verify <boolean>", "as --tls-verify, for the source alone"],
-      ["--dest-tls-verify <boolean>", "as --tls-verify, for the destination alone"],
-      ["--src-creds-stdin", "read the source's user:password from standard input"],
-      ["--dest-creds-stdin", "read the destination's user:password from standard input"],
+      ...SIDE_FLAGS,
     ],
     load: async () => (await import("./commands/copy.ts")).copy,
+  },
+  {
+    name: "sync",
+    args: "<source> <destination>",
+    summary: "bring the tags of a repository to another; those that are there are left alone",
+    flags: [
+      ["--include <regexp>", "only tags that match as a whole; again for more", "repeatable"],
+      ["--exclude <regexp>", "not those that match as a whole; again for more", "repeatable"],
+      ["--dry-run", "write nothing; tell what would be"],
+      ["--platform <platform>", "only this one of an index; again for more", "repeatable"],
+      ["--with-referrers", "signatures, bills of materials and what else refers to them, too"],
+      ["--force-recursive", "ask for every blob, also of what is there"],
+      ["--concurrency <number>", "tags at once; 4 unless told"],
+      ["--tls-verify <boolean>", "false: trust any server, and plain HTTP"],
+      ...SIDE_FLAGS,
+    ],
+    load: async () => (await import("./commands/sync.ts")).sync,
   },
   {
     name: "tags",

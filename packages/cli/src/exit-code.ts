@@ -1,7 +1,24 @@
 import { type ErrorKind, errorKind, hasErrorCode } from "@stowage/content";
 
-/** What the process ends with. 125–127 are of `run`, 130 and 143 of signals. */
-export type ExitCode = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 125 | 126 | 127 | 130 | 143;
+/** What the process ends with. 11 is of `sync`, 125–127 are of `run`, 130 and 143 of signals. */
+export type ExitCode =
+  | 0
+  | 1
+  | 2
+  | 3
+  | 4
+  | 5
+  | 6
+  | 7
+  | 8
+  | 9
+  | 10
+  | 11
+  | 125
+  | 126
+  | 127
+  | 130
+  | 143;
 
 const CODES: Readonly<Partial<Record<ErrorKind, ExitCode>>> = {
   AlreadyExists: 10,

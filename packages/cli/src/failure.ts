@@ -31,6 +31,16 @@ export function renderFailure(
   return `stowage: ${message}${because}\n${hint ? `  ${hint}\n` : ""}`;
 }
 
+/** What a failure of one thing among many is in a result. */
+export function describeFailure(error: unknown): {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+} {
+  const { code, message, hint } = describe(error);
+  return { code, message, hint: hint ?? usualHint(error) ?? null };
+}
+
 interface Description {
   readonly code: string;
   readonly message: string;

@@ -45,15 +45,12 @@ export type { RestartEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";
 export type { ReferrersOptions } from "./referrers.ts";
 export { archiveDestination, openArchive } from "./copy/archive.ts";
-export {
-  type CopiedImage,
-  copyImage,
-  type CopyImageOptions,
-  type CopyProgress,
-} from "./copy/copy-image.ts";
+export { type CopiedImage, copyImage, type CopyImageOptions } from "./copy/copy-image.ts";
+export type { CopyProgress } from "./copy/copy-progress.ts";
 export type {
   CopyDestination,
   CopySource,
+  HasManifestOptions,
   WriteBlobOptions,
   WriteManifestOptions,
 } from "./copy/copy-place.ts";
@@ -64,6 +61,11 @@ export {
   openLayoutFolder,
 } from "./copy/layout-folder.ts";
 export { registryDestination, registrySource } from "./copy/registry-place.ts";
+export {
+  type SyncedTag,
+  syncRepository,
+  type SyncRepositoryOptions,
+} from "./copy/sync-repository.ts";
 export { BandwidthLimit } from "./bandwidth-limit.ts";
 export type { NameResolution } from "./name-resolution.ts";
 export type { BlobMessage, RequestMessage } from "./diagnostics.ts";
@@ -91,7 +93,11 @@ export {
   type TransferEvent,
 } from "./registry-event.ts";
 export type { MirrorFailedEvent } from "./mirror-failure.ts";
-export type { PushManifestOptions, RepositoryClient } from "./repository-client.ts";
+export type {
+  PeekDigestOptions,
+  PushManifestOptions,
+  RepositoryClient,
+} from "./repository-client.ts";
 export type { RepositoriesSkippedEvent } from "./repositories.ts";
 export type { TagsSkippedEvent } from "./tags.ts";
 export type { TlsOptions } from "./tls-options.ts";

@@ -64,6 +64,28 @@ export async function fetchManifest(
   }
 }
 
+/**
+ * What the registry says that a target is: by HEAD, or by GET where the answer to that says nothing.
+ *
+ * @throws {@link RegistryError} `ERR_REGISTRY_NOT_FOUND`, and as the README says.
+ */
+export async function peekDigest(
+  connection: RegistryConnection,
+  target: Tag | Digest,
+  { signal }: TransportOptions,
+): Promise<Digest> {
+  const headers = { accept: ACCEPT };
+  const request = await connection.request("HEAD", `manifests/${target}`, headers, signal);
+  const response = await connection.send(request, { signal });
+  const { status } = response;
+  if (status !== 200 && status !== 405 && status !== 501) {
+    throw await responseError(request, response, { signal });
+  }
+  response.cancel();
+  const claimed = status === 200 ? claimOf(request, response) : undefined;
+  return claimed ?? (await fetchManifest(connection, target, { signal })).descriptor.digest;
+}
+
 /** Says which manifest is at fault. */
 function named(error: unknown, url: string, hintOfType: string | undefined): unknown {
   if (!(error instanceof ContentError)) return error;

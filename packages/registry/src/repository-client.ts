@@ -14,7 +14,7 @@ import { formatRepository, type Repository, type Tag } from "@stowage/reference"
 import { openBlob } from "./blobs.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { embeddedContent } from "./embedded-content.ts";
-import { fetchManifest } from "./manifests.ts";
+import { fetchManifest, peekDigest } from "./manifests.ts";
 import { withMirrors } from "./mirror-failure.ts";
 import { hasBlob, pushBlob, type PushBlobOptions, type PushedBlob } from "./push-blob.ts";
 import type { RateLimit } from "./rate-limit.ts";
@@ -36,6 +36,12 @@ import type { TransportOptions } from "./transport.ts";
 export interface PushManifestOptions extends TransportOptions {
   /** Names for it; none leaves it reachable by its digest. */
   readonly tags?: readonly Tag[] | undefined;
+}
+
+/** How {@link RepositoryClient.peekDigest} asks. */
+export interface PeekDigestOptions extends TransportOptions {
+  /** Ask where it would be written, not where it is read. @defaultValue false */
+  readonly toWrite?: boolean | undefined;
 }
 
 /** Where a repository is read: its mirrors, asked in order, and itself. */
@@ -79,6 +85,12 @@ export interface RepositoryClient extends ContentProvider {
 
   /** What a tag names now. The manifest is fetched for it, since a server's word proves nothing. */
   resolve(target: Tag | Digest, options?: TransportOptions): Promise<Descriptor>;
+
+  /**
+   * What a tag names now, or whether a digest is there, by the registry's own word: a HEAD, which
+   * some do not count. `undefined` if there is nothing.
+   */
+  peekDigest(target: Tag | Digest, options?: PeekDigestOptions): Promise<Digest | undefined>;
 
   /**
    * Content by its descriptor. From offset 0 it is verified: show the bytes to nobody until the
@@ -191,6 +203,22 @@ export class ConnectedRepository implements RepositoryClient {
 
   async resolve(target: Tag | Digest, options: TransportOptions = {}): Promise<Descriptor> {
     return (await this.fetchManifest(target, options)).descriptor;
+  }
+
+  async peekDigest(
+    target: Tag | Digest,
+    { signal, toWrite = false }: PeekDigestOptions = {},
+  ): Promise<Digest | undefined> {
+    const peek = (connection: RegistryConnection): Promise<Digest> =>
+      peekDigest(connection, target, { signal });
+    try {
+      return await (toWrite
+        ? peek(this.#options.primary)
+        : this.#attempt(target, signal, peek));
+    } catch (error) {
+      if (hasErrorCode(error, "ERR_REGISTRY_NOT_FOUND")) return undefined;
+      throw error;
+    }
   }
 
   openContent(descriptor: Descriptor, options: OpenContentOptions = {}): ByteSource {

@@ -45,6 +45,7 @@ export type {
 export { RuntimeError, type RuntimeErrorCode, runFailureExitCode } from "./runtime-error.ts";
 export { createRuntime, type Runtime } from "./runtime.ts";
 export { listTags, type ListTagsOptions } from "./copy/list-tags.ts";
+export { syncRepositories, type SyncRepositoriesOptions } from "./copy/sync-repositories.ts";
 export { serveStore, type ServeStoreOptions } from "./serve/serve-store.ts";
 export { createBandwidthLimit } from "./open-registry-client.ts";
 export { logInToRegistry, logOutOfRegistry, type RegistryLoginOptions } from "./registry-login.ts";
@@ -74,4 +75,10 @@ export {
 } from "@stowage/policy";
 export type { CheckReport, CollectReport, Damage } from "@stowage/store";
 export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
-export type { BandwidthLimit, CopyProgress, RegistryEvent, TransferEvent } from "@stowage/registry";
+export type {
+  BandwidthLimit,
+  CopyProgress,
+  RegistryEvent,
+  SyncedTag,
+  TransferEvent,
+} from "@stowage/registry";

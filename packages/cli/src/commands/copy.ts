@@ -1,12 +1,13 @@
 import { parsePlatform } from "@stowage/content";
 import { parseReference } from "@stowage/reference";
-import type { CopyBetweenOptions, CopyLocation, RegistryAccess } from "@stowage/runtime-shim";
+import type { CopyBetweenOptions, CopyLocation } from "@stowage/runtime-shim";
 
 import { readBoolean } from "../boolean-flag.ts";
 import type { CommandContext, CommandInput, RunCommand } from "../command.ts";
 import { createCopyView } from "../copy-progress.ts";
 import { readCredentials } from "../credentials-input.ts";
 import { runtimeOptions } from "../open-runtime.ts";
+import { readSides } from "../side-flags.ts";
 import { readNamespaceFlag } from "../source-flags.ts";
 import { UsageError } from "../usage-error.ts";
 
@@ -16,17 +17,11 @@ type CopyFlags = Partial<CopyBetweenOptions>;
 export const copy: RunCommand = async (context, { args: [from = "", to = ""], flags }) => {
   const { parseCopyLocation } = await import("@stowage/runtime-shim");
   const locations = [parseCopyLocation(from), parseCopyLocation(to)] as const;
-  if (flags["srcCredsStdin"] === true && flags["destCredsStdin"] === true) {
-    throw new UsageError("standard input holds one user:password", {
-      hint: "Log in to the one registry, or name its credential file with --authfile.",
-    });
-  }
   await copyLocations(context, locations, {
     ...readCopyFlags(flags),
     ...readNamespaceFlag(flags),
     withReferrers: flags["withReferrers"] === true,
-    from: await readAccess(context, flags, "src"),
-    to: await readAccess(context, flags, "dest"),
+    ...(await readSides(context, flags)),
   });
 };
 
@@ -58,18 +53,6 @@ function readCopyFlags({ platform, allPlatforms, tlsVerify }: Flags): CopyFlags 
     platforms: ((platform ?? []) as readonly string[]).map((text) => parsePlatform(text)),
     allPlatforms: allPlatforms === true,
     tlsVerify: readBoolean(tlsVerify, "--tls-verify"),
-  };
-}
-
-async function readAccess(
-  context: CommandContext,
-  flags: Flags,
-  side: "dest" | "src",
-): Promise<RegistryAccess> {
-  const isHere = flags[`${side}CredsStdin`] === true;
-  return {
-    tlsVerify: readBoolean(flags[`${side}TlsVerify`], `--${side}-tls-verify`),
-    credentials: isHere ? await readCredentials(context, `--${side}-creds-stdin`) : undefined,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   type FetchedManifest,
   hasErrorCode,
   type ImageIndex,
+  MEDIA_TYPE,
   type Platform,
   selectManifest,
 } from "@stowage/content";
@@ -20,39 +21,7 @@ import { RegistryError } from "../registry-error.ts";
 import { Slots } from "../slots.ts";
 import type { TransportOptions } from "../transport.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
-
-/**
- * What {@link copyImage} tells of while it works. Sizes are in bytes.
- *
- * The totals are the sums of all `manifest-start`, which grow while indexes and referrers are read.
- */
-export type CopyProgress =
-  /** A manifest whose blobs are about to be copied. */
-  | {
-      readonly type: "manifest-start";
-      readonly digest: Digest;
-      /** How many blobs it names that were not announced before. */
-      readonly blobs: number;
-      /** Their bytes. */
-      readonly bytes: number;
-    }
-  | { readonly type: "blob-start"; readonly digest: Digest; readonly size: number }
-  | {
-      readonly type: "blob-progress";
-      readonly digest: Digest;
-      readonly written: number;
-      readonly size: number;
-      /** Address and port of the registry or mirror that it comes from, if it comes from one. */
-      readonly source?: string;
-    }
-  | {
-      readonly type: "blob-done";
-      readonly digest: Digest;
-      readonly size: number;
-      readonly how: PushedBlob;
-      readonly source?: string;
-    }
-  | { readonly type: "manifest-done"; readonly digest: Digest; readonly mediaType: string };
+import type { CopyProgress } from "./copy-progress.ts";
 
 /** How {@link copyImage} copies. */
 export interface CopyImageOptions extends TransportOptions {
@@ -198,14 +167,18 @@ class ImageCopy {
     depth: number,
   ): Promise<void> {
     if (document.kind === "manifest") {
-      const { config, layers } = document.manifest;
+      const { config, layers, subject } = document.manifest;
+      if (await this.#isHere(descriptor, subject?.digest)) return;
       // Layers that may only be had from their maker are named, not kept.
       const blobs = [config, ...layers].filter((blob) => !isForeign(blob));
       this.#announce(descriptor, blobs);
       await Promise.all(blobs.map((blob) => this.#copyBlob(blob)));
       return;
     }
-    const entries = document.index.manifests;
+    // What is there may have been copied for other platforms, and with fewer referrers.
+    const isAll = wanted === undefined && this.#options.withReferrers !== true;
+    const { manifests: entries, subject } = document.index;
+    if (isAll && (await this.#isHere(descriptor, subject?.digest))) return;
     const some = wanted === undefined ? entries : entries.filter((e) => wanted.has(e.digest));
     await Promise.all(some.map((entry) => this.#copyNamed(entry, depth + 1)));
   }
@@ -219,16 +192,27 @@ class ImageCopy {
     });
   }
 
-  async #copyNamed(descriptor: Descriptor, depth: number): Promise<void> {
-    const { digest } = descriptor;
+  async #copyNamed(descriptor: Descriptor, depth: number, subject?: Digest): Promise<void> {
+    const { digest, mediaType } = descriptor;
     if (depth > MAX_DEPTH) {
       throw new RegistryError("ERR_REGISTRY_TOO_LARGE", `${digest}: over ${MAX_DEPTH} levels deep`);
+    }
+    const isImage =
+      mediaType === MEDIA_TYPE.imageManifest || mediaType === MEDIA_TYPE.dockerManifest;
+    if (isImage && !this.#manifests.has(digest) && (await this.#isHere(descriptor, subject))) {
+      await this.#once(this.#manifests, digest, async () => {});
+      return;
     }
     await (this.#manifests.get(digest) ??
       this.#copyManifest(
         await this.#source.fetchManifest(descriptor, { signal: this.#signal }),
         depth,
       ));
+  }
+
+  async #isHere(descriptor: Descriptor, subject: Digest | undefined): Promise<boolean> {
+    const how = { subject, signal: this.#signal };
+    return (await this.#destination.hasManifest?.(descriptor, how)) ?? false;
   }
 
   /** Of all that was copied, and of what this copies in turn. */
@@ -240,7 +224,7 @@ class ImageCopy {
       for await (const referrer of this.#source.referrers(subject, { signal })) {
         if (this.#manifests.has(referrer.digest)) continue;
         this.#referrers += 1;
-        found.push(this.#copyNamed(referrer, 1));
+        found.push(this.#copyNamed(referrer, 1, subject));
       }
       await Promise.all(found);
       for (const suffix of COSIGN_SUFFIXES) await this.#copyCosignTag(subject, suffix);

@@ -49,10 +49,21 @@ export interface WriteManifestOptions extends TransportOptions {
   readonly tag?: Tag | undefined;
 }
 
+/** What {@link CopyDestination.hasManifest} is asked for. */
+export interface HasManifestOptions extends TransportOptions {
+  /** What the manifest refers to, so that it has to be among the referrers of that. */
+  readonly subject?: Digest | undefined;
+}
+
 /** A place for one image. What was not committed when it is disposed of is not there. */
 export interface CopyDestination extends AsyncDisposable {
   /** As people write it, for messages. */
   readonly name: string;
+  /**
+   * Whether a manifest is there with all that it names: for destinations that are taken at their
+   * word. Elsewhere, each blob is asked for.
+   */
+  hasManifest?(descriptor: Descriptor, options?: HasManifestOptions): Promise<boolean>;
   /** Takes in a blob, verified, before any manifest that names it. */
   writeBlob(
     descriptor: Descriptor,
