@@ -212,9 +212,7 @@ export class ConnectedRepository implements RepositoryClient {
     const peek = (connection: RegistryConnection): Promise<Digest> =>
       peekDigest(connection, target, { signal });
     try {
-      return await (toWrite
-        ? peek(this.#options.primary)
-        : this.#attempt(target, signal, peek));
+      return await (toWrite ? peek(this.#options.primary) : this.#attempt(target, signal, peek));
     } catch (error) {
       if (hasErrorCode(error, "ERR_REGISTRY_NOT_FOUND")) return undefined;
       throw error;
