@@ -40,6 +40,8 @@ import { blobPath } from "./store-layout.ts";
 
 // A thread starts in the time that it takes to unpack about as much.
 const MIN_SHARED_BYTES = 8 * 1024 * 1024;
+// Of two layers of a size, the second one finds the first begun.
+const ENOUGH = 0.75;
 
 /** What a layer is made from. */
 export interface LayerPlan {
@@ -163,7 +165,7 @@ async function unpackInto(
 /** One where a second would not be worth its start, or others keep the processors busy. */
 function threadsFor(size: number, bytesBeside: number): 1 | 2 {
   const others = Math.max(1, availableParallelism() - 1);
-  return size < MIN_SHARED_BYTES || bytesBeside >= size * others ? 1 : 2;
+  return size < MIN_SHARED_BYTES || bytesBeside >= size * others * ENOUGH ? 1 : 2;
 }
 
 /** Says of which layer an error speaks. */
