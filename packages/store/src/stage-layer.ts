@@ -19,7 +19,7 @@ import {
 
 import type { Arrival } from "./arrivals.ts";
 
-import { inheritDirectories, type LowerRoots } from "./layer/inherit-directory.ts";
+import { inheritDirectories, type LowerLayer } from "./layer/inherit-directory.ts";
 import { sayOddities } from "./layer/layer-oddities.ts";
 import {
   BlobGivenUpError,
@@ -40,6 +40,7 @@ import { blobPath } from "./store-layout.ts";
 
 // A thread starts in the time that it takes to unpack about as much.
 const MIN_SHARED_BYTES = 8 * 1024 * 1024;
+const MAX_TINY_BYTES = 256 * 1024;
 // Of two layers of a size, the second one finds the first begun.
 const ENOUGH = 0.75;
 
@@ -147,9 +148,10 @@ async function unpackInto(
   try {
     const diffDir = join(staging.path, "diff");
     const threads = threadsFor(blob.size, bytesBeside);
+    const isTiny = blob.size <= MAX_TINY_BYTES;
     await mkdir(diffDir, { mode: 0o755 });
     const unpacked = await namingLayer(blob.digest, () =>
-      unpackLayer({ blob: source, diffDir, signal, limits, onProgress, threads }),
+      unpackLayer({ blob: source, diffDir, signal, limits, onProgress, threads, isTiny }),
     );
     if (unpacked.diffID === diffID) return { staging, unpacked };
     throw new StoreError(
@@ -191,10 +193,10 @@ export async function fitLayer(
   { staging, unpacked }: UnpackedStaging,
   onWarning?: (message: string) => void,
 ): Promise<LayerRecord> {
-  const below = layersBelow(context, store, parent);
+  const below = await lowerLayer(context, store, parent);
   const diff = join(staging.path, "diff");
   const implied = unpacked.impliedDirectories;
-  const overLinks = await inheritDirectories(below, diff, implied, context.lowerViews);
+  const overLinks = inheritDirectories(below, diff, implied, context.lowerViews);
   for (const oddity of onWarning ? sayOddities({ ...unpacked, overLinks }) : []) {
     onWarning?.(`layer ${diffID}: ${oddity}`);
   }
@@ -219,22 +221,22 @@ export async function sealLayer(record: LayerRecord, { staging }: UnpackedStagin
 }
 
 /** The files of a layer and of all below it, nearest first, as far as they can be seen. */
-function layersBelow(
-  { seenBelow }: StoreContext,
+async function lowerLayer(
+  { seenBelow, lowerViews }: StoreContext,
   store: LayerStore,
   top: LayerID | undefined,
-): LowerRoots {
-  const found: string[] = [];
-  let next = top;
-  return async (depth) => {
-    while (found.length <= depth && next !== undefined) {
-      if (!seenBelow.has(next)) {
-        const { isRootOpaque, parent } = await store.get(next);
-        seenBelow.set(next, isRootOpaque ? undefined : parent);
-      }
-      found.push(store.diffPath(next));
-      next = seenBelow.get(next);
-    }
-    return found[depth];
-  };
+): Promise<LowerLayer | undefined> {
+  const unknown: string[] = [];
+  let layer: LowerLayer | undefined;
+  for (let id = top; id !== undefined; id = seenBelow.get(id)) {
+    const root = store.diffPath(id);
+    layer = lowerViews.find(root);
+    if (layer !== undefined) break;
+    unknown.push(root);
+    if (seenBelow.has(id)) continue;
+    const { isRootOpaque, parent } = await store.get(id);
+    seenBelow.set(id, isRootOpaque ? undefined : parent);
+  }
+  for (const root of unknown.toReversed()) layer = lowerViews.add(root, layer);
+  return layer;
 }

@@ -14,6 +14,8 @@ import { reportDigest, reportProgress } from "./unpack-thread.ts";
 import { unzstdFrames } from "./unzstd-frames.ts";
 
 const READ_BYTES = 256 * 1024;
+// A thread takes in one blob after the other, of which there may be hundreds.
+const INPUT = Buffer.allocUnsafeSlow(READ_BYTES);
 const HEAD_BYTES = 6;
 
 /**
@@ -115,31 +117,29 @@ function* readGrowing({
 }: GrowingBlob): Generator<Buffer, void, undefined> {
   const reader = new GrowthReader(growth);
   const hash = createHash(algorithm);
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   for (let position = 0; ;) {
     const length = reader.wait(position);
     reportProgress(position, length === position);
     if (length === position) return;
-    const wanted = Math.min(buffer.length, length - position);
-    const bytes = readSync(fd, buffer, 0, wanted, position);
+    const wanted = Math.min(INPUT.length, length - position);
+    const bytes = readSync(fd, INPUT, 0, wanted, position);
     if (bytes === 0) throw new StoreError("ERR_STORE_IO", "what was received is gone");
     position += bytes;
-    if (position <= size) hash.update(buffer.subarray(0, bytes));
+    if (position <= size) hash.update(INPUT.subarray(0, bytes));
     if (position === size) reportDigest(`${algorithm}:${hash.digest("hex")}`);
-    yield buffer.subarray(0, bytes);
+    yield INPUT.subarray(0, bytes);
   }
 }
 
 function* readFile(path: string): Generator<Buffer, void, undefined> {
   const fd = openSync(path, "r");
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   try {
     for (let position = 0; ;) {
-      const bytes = readSync(fd, buffer, 0, READ_BYTES, null);
+      const bytes = readSync(fd, INPUT, 0, INPUT.length, null);
       reportProgress(position, bytes === 0);
       if (bytes === 0) return;
       position += bytes;
-      yield buffer.subarray(0, bytes);
+      yield INPUT.subarray(0, bytes);
     }
   } finally {
     closeSync(fd);

@@ -3,78 +3,130 @@ import { cString, errnoOf, systemError } from "../linux/libc.ts";
 import { copyDirectoryMetadata } from "../linux/tree.ts";
 import { getXattrAt } from "../linux/xattr.ts";
 
-/** The roots of the layers below one, by depth: 0 is the nearest; `undefined` past the last. */
-export type LowerRoots = (depth: number) => Promise<string | undefined>;
-
 /** Whether a layer has a directory, hides what lies below there, by a link say, or lets it be seen. */
 type View = "directory" | "hidden" | "link" | "transparent";
 
 const ITSELF = cString("");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
-// Each look is kept, and takes some 150 bytes.
+// Each look and each answer is kept, and takes some 150 bytes.
 const MAX_LOOKS = 100_000;
 const NO_LINKS = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks;
 
 /**
  * Gives directories, which a layer uses without describing them, what the layers below say of them.
  *
+ * @param below - The layer that it lies on.
  * @param root - The root of the layer.
  * @param paths - The directories, from the root and as bytes; empty for the root itself.
  * @param views - What has been seen of layers that have not changed since.
  * @returns Those that hide a symbolic link of the layers below, which the archive does not say.
  */
-export async function inheritDirectories(
-  below: LowerRoots,
+export function inheritDirectories(
+  below: LowerLayer | undefined,
   root: string,
   paths: readonly Uint8Array[],
-  views: LowerViews = new LowerViews(),
-): Promise<readonly Uint8Array[]> {
+  views: LowerViews,
+): readonly Uint8Array[] {
   const overLinks: Uint8Array[] = [];
   for (const path of paths) {
-    for (let depth = 0; ; depth += 1) {
-      const lower = await below(depth);
-      if (lower === undefined) break;
-      const view = views.find(lower, Buffer.from(path).toString("latin1"));
-      if (view === "directory" && copyDirectoryMetadata(lower, root, path)) break;
-      if (view === "link") overLinks.push(path);
-      if (view === "hidden" || view === "link") break;
-    }
+    const shown = views.nearest(below, Buffer.from(path).toString("latin1"));
+    if (shown?.view === "directory") copyDirectoryMetadata(shown.layer.root, root, path);
+    if (shown?.view === "link") overLinks.push(path);
   }
+  views.trim();
   return overLinks;
 }
 
-/** What layers show; the layers of an image are asked for the same by each one above. */
+/** What the first layer says that does not let those below it be seen. */
+interface Shown {
+  readonly layer: LowerLayer;
+  readonly view: Exclude<View, "transparent">;
+}
+
+/** From where a path was last looked for, and what came of it. */
+interface Answer {
+  readonly top: LowerLayer;
+  readonly shown: Shown | undefined;
+}
+
+/**
+ * What layers show; the layers of an image are asked for the same by each one above. What lies below
+ * a layer is always the same.
+ */
 export class LowerViews {
   readonly #layers = new Map<string, LowerLayer>();
+  readonly #answers = new Map<string, Answer>();
   #looks = 0;
 
-  /** @param path - One character for each byte. */
-  find(root: string, path: string): View {
-    if (this.#looks > MAX_LOOKS) this.forget();
-    let layer = this.#layers.get(root);
-    if (layer === undefined) {
-      layer = new LowerLayer(root, () => (this.#looks += 1));
-      this.#layers.set(root, layer);
+  /** The layer that has its files there, if it is known. */
+  find(root: string): LowerLayer | undefined {
+    return this.#layers.get(root);
+  }
+
+  add(root: string, below: LowerLayer | undefined): LowerLayer {
+    const layer = new LowerLayer(root, below, () => (this.#looks += 1));
+    this.#layers.set(root, layer);
+    return layer;
+  }
+
+  /**
+   * What a layer and those below it show at a path; nothing where all of them let through.
+   *
+   * @param path - One character for each byte.
+   */
+  nearest(top: LowerLayer | undefined, path: string): Shown | undefined {
+    if (top === undefined) return undefined;
+    if (path === "") return { layer: top, view: "directory" };
+    const known = this.#answers.get(path);
+    if (known?.top === top) return known.shown;
+    const shown = this.#search(top, path, known);
+    if (known === undefined) this.#looks += 1;
+    this.#answers.set(path, { top, shown });
+    return shown;
+  }
+
+  #search(top: LowerLayer, path: string, known: Answer | undefined): Shown | undefined {
+    const parent = this.nearest(top, parentOf(path));
+    if (parent === undefined) return undefined;
+    if (parent.view !== "directory") return { layer: parent.layer, view: "hidden" };
+    for (let layer: LowerLayer | undefined = top; layer !== undefined; layer = layer.below) {
+      if (layer === known?.top) return known.shown;
+      // Those above the first that has the directory have nothing in it.
+      if (layer.height > parent.layer.height) continue;
+      const view = layer.view(path);
+      if (view !== "transparent") return { layer, view };
     }
-    return layer.view(path);
+    return undefined;
+  }
+
+  /** Forgets all once it is much. */
+  trim(): void {
+    if (this.#looks > MAX_LOOKS) this.forget();
   }
 
   /** To be called when a layer has been exchanged. */
   forget(): void {
     this.#layers.clear();
+    this.#answers.clear();
     this.#looks = 0;
   }
 }
 
 /** What one of the layers below shows; what has been looked at once is known. */
-class LowerLayer {
-  readonly #root: string;
+export class LowerLayer {
+  readonly root: string;
+  /** The next one, as far as anything of it can be seen. */
+  readonly below: LowerLayer | undefined;
+  /** How many lie below it. */
+  readonly height: number;
   readonly #onLook: () => void;
   readonly #views = new Map<string, View>();
   readonly #opaque = new Map<string, boolean>();
 
-  constructor(root: string, onLook: () => void) {
-    this.#root = root;
+  constructor(root: string, below: LowerLayer | undefined, onLook: () => void) {
+    this.root = root;
+    this.below = below;
+    this.height = below === undefined ? 0 : below.height + 1;
     this.#onLook = onLook;
   }
 
@@ -129,8 +181,8 @@ class LowerLayer {
 
   /** The descriptor, or the negated error number. */
   #open(path: string): number {
-    const root = tryOpenBeneath(AT_CWD, cString(this.#root), DIRECTORY_FLAGS, 0);
-    if (root < 0) throw systemError("openat2", this.#root, -root);
+    const root = tryOpenBeneath(AT_CWD, cString(this.root), DIRECTORY_FLAGS, 0);
+    if (root < 0) throw systemError("openat2", this.root, -root);
     if (path === "") return root;
     try {
       const name = cString(Buffer.from(path, "latin1"));

@@ -33,6 +33,8 @@ export interface UnpackLayerOptions {
   readonly signal?: AbortSignal | undefined;
   /** How many take it apart: two are faster by a half, one takes less of the machine. @defaultValue 2 */
   readonly threads?: 1 | 2;
+  /** Of these, one at a time: it is unpacked before another thread would have started. */
+  readonly isTiny?: boolean;
   /** Limits that differ from the defaults. */
   readonly limits?: Partial<LayerLimits> | undefined;
   /** Is told, now and then, how many bytes of the blob have been read. */
@@ -54,6 +56,7 @@ export class BlobGivenUpError extends Error {
 
 const threads = new ThreadPool("unpack-worker");
 const turnstile = new Turnstile(availableParallelism());
+const tinyTurnstile = new Turnstile(1);
 
 /** As many as have been in use at once: an image may have hundreds of layers. */
 const idleRings: SharedRing[] = [];
@@ -73,7 +76,8 @@ const USABLE_SHARE = 0.95;
 export async function unpackLayer(options: UnpackLayerOptions): Promise<UnpackedLayer> {
   const { signal } = options;
   signal?.throwIfAborted();
-  return await turnstile.run(signal, () => unpack(options));
+  const take = (): Promise<UnpackedLayer> => turnstile.run(signal, () => unpack(options));
+  return await (options.isTiny ? tinyTurnstile.run(signal, take) : take());
 }
 
 async function unpack(options: UnpackLayerOptions): Promise<UnpackedLayer> {

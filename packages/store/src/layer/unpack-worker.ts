@@ -20,7 +20,8 @@ import type {
 } from "./unpack-job.ts";
 import { answerJobs } from "./unpack-thread.ts";
 
-const PIECE_BYTES = 256 * 1024;
+/** A piece of the one archive that this thread is at. */
+const PIECE = Buffer.allocUnsafeSlow(256 * 1024);
 
 /** Thrown where the main thread wants nothing more. */
 class GivenUpError extends Error {
@@ -64,12 +65,11 @@ async function unpackWhole(job: WholeJob): Promise<(DecodedBlob & AppliedArchive
   try {
     const reader = createTarReader(applier, limits);
     const flag = new Int32Array(givenUp);
-    const piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
     const sink: ChunkSink = {
-      reserve: () => piece,
+      reserve: () => PIECE,
       commit(length) {
         if (Atomics.load(flag, 0) !== 0) throw new GivenUpError();
-        reader.push(piece.subarray(0, length));
+        reader.push(PIECE.subarray(0, length));
       },
     };
     const decoded = await decodeBlob(source, sink, limits);

@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { makeCanaryWorld, tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
-import { inheritDirectories } from "../../src/layer/inherit-directory.ts";
+import {
+  inheritDirectories,
+  type LowerLayer,
+  LowerViews,
+} from "../../src/layer/inherit-directory.ts";
+import { type Random, randomFrom } from "../support/archive-grammar.ts";
 import { IS_ROOT, NEEDS_ROOT } from "../support/needs-root.ts";
 
 const IMPLIED = 0o755;
@@ -42,7 +47,7 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
     const canary = await makeCanaryWorld(folder.path);
     prepare(lower, canary);
     const linked = canary.changes().length;
-    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a/b")]);
+    inherit([lower], root, [Buffer.from("a/b")]);
     const { mode, uid } = lstatSync(join(root, "a/b"));
     expect([mode & 0o7777, uid]).toEqual([IMPLIED, 0]);
     expect(canary.changes()).toHaveLength(linked);
@@ -56,8 +61,8 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
     mkdirSync(root);
     const canary = await makeCanaryWorld(folder.path);
     symlinkSync(canary.path, join(root, "a"));
-    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a")]);
-    await inheritDirectories(async (depth) => [lower][depth], root, [Buffer.from("a/b")]);
+    inherit([lower], root, [Buffer.from("a")]);
+    inherit([lower], root, [Buffer.from("a/b")]);
     expect(canary.changes()).toEqual([]);
   });
 
@@ -74,9 +79,31 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
     const opaque = ["-n", "trusted.overlay.opaque", "-v", "y", join(folder.path, "near/hidden")];
     execFileSync("setfattr", opaque);
     const bytes = paths.map((path) => Buffer.from(path));
-    await inheritDirectories(async (depth) => layers[depth], root, bytes);
+    inherit(layers, root, bytes);
     const modes = paths.map((path) => lstatSync(join(root, path)).mode & 0o7777);
     expect(modes).toEqual([IMPLIED, 0o700]);
+  });
+
+  test("is found in the same way whatever the layers below have been asked before", async () => {
+    await using folder = await tempDir();
+    const random = randomFrom(20_261_126);
+    const paths = ["a", "b", "a/a", "a/b", "b/a", "b/b"];
+    for (let round = 0; round < 20; round += 1) {
+      const asked = new LowerViews();
+      let top: LowerLayer | undefined;
+      let stack: readonly string[] = [];
+      for (let height = 0; height < 8; height += 1) {
+        for (const path of paths.filter(() => random.chance(0.5))) {
+          const shown = asked.nearest(top, path);
+          expect([shown?.layer.root, shown?.view]).toEqual(firstOf(stack, path));
+        }
+        const layer = join(folder.path, `${round}-${height}`);
+        mkdirSync(layer);
+        fillAtRandom(layer, random, 2);
+        top = asked.add(layer, top);
+        stack = [layer, ...stack];
+      }
+    }
   });
 
   test("is that of the nearest layer, whatever bytes its name has", async () => {
@@ -88,8 +115,51 @@ describe.skipIf(!IS_ROOT)(`what a directory inherits from the layers below${NEED
       mkdirSync(path);
       mkdirSync(Buffer.concat([Buffer.from(`${path}/`), bytes]), { mode: 0o701 + index });
     }
-    await inheritDirectories(async (depth) => layers[depth], root, [bytes]);
+    inherit(layers, root, [bytes]);
     const { mode } = lstatSync(Buffer.concat([Buffer.from(`${root}/`), bytes]));
     expect(mode & 0o7777).toBe(0o701);
   });
 });
+
+/** Makes directories `a` and `b`, or something else of the name, or nothing, to a depth. */
+function fillAtRandom(directory: string, random: Random, depth: number): void {
+  for (const name of depth > 0 ? ["a", "b"] : []) {
+    const [path, roll] = [join(directory, name), random.below(10)];
+    if (roll < 1) symlinkSync("b", path);
+    else if (roll < 2) writeFileSync(path, "");
+    else if (roll < 6) {
+      mkdirSync(path);
+      fillAtRandom(path, random, depth - 1);
+    }
+  }
+}
+
+/** @param layers - The nearest first. */
+function inherit(layers: readonly string[], root: string, paths: readonly Buffer[]): void {
+  const views = new LowerViews();
+  let top: LowerLayer | undefined;
+  for (const layer of layers.toReversed()) top = views.add(layer, top);
+  inheritDirectories(top, root, paths, views);
+}
+
+/** The first of some layers that has something at a path, or above it, and what. */
+function firstOf(
+  layers: readonly string[],
+  path: string,
+): readonly [layer: string | undefined, view: string | undefined] {
+  const places = path.split("/").map((_, index, names) => names.slice(0, index + 1).join("/"));
+  const lookAt = (layer: string): string | undefined => {
+    for (const place of places) {
+      const stat = lstatSync(join(layer, place), { throwIfNoEntry: false });
+      if (stat === undefined) return undefined;
+      if (stat.isSymbolicLink() && place === path) return "link";
+      if (!stat.isDirectory()) return "hidden";
+    }
+    return "directory";
+  };
+  for (const layer of layers) {
+    const view = lookAt(layer);
+    if (view !== undefined) return [layer, view];
+  }
+  return [undefined, undefined];
+}
