@@ -70,6 +70,11 @@ export interface RepositoryClient extends ContentProvider {
   readonly repository: Repository;
   /** By the name of where the last manifest came from: a mirror's, perhaps. */
   readonly deliveredFrom: Repository;
+  /**
+   * The repository as the place has it that the last manifest came from, and no other: for what lies
+   * beside an image there, and is not there if that place says so.
+   */
+  whereDelivered(): RepositoryClient;
   /** What the registry last said of how often it may be asked; mirrors are not meant. */
   readonly rateLimit: RateLimit | undefined;
 
@@ -181,6 +186,12 @@ export class ConnectedRepository implements RepositoryClient {
 
   get deliveredFrom(): Repository {
     return (this.#delivered ?? this.#options.sources().primary).repository;
+  }
+
+  whereDelivered(): RepositoryClient {
+    const place = this.#delivered ?? this.#options.sources().primary;
+    const sources = (): RepositorySources => ({ mirrors: [], primary: place });
+    return new ConnectedRepository({ ...this.#options, sources });
   }
 
   get rateLimit(): RateLimit | undefined {

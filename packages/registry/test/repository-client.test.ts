@@ -32,6 +32,24 @@ describe("mirrors", () => {
     expect(mirror.requests.map(({ path }) => path.split("/")[2])).toEqual(["mirror", "mirror"]);
   });
 
+  test("what lies beside an image is asked for where it came from, and nowhere else", async () => {
+    await using mirror = await serve((request, response, seen) =>
+      request.url?.endsWith("/latest")
+        ? image(request, response, seen)
+        : response.writeHead(404).end(),
+    );
+    await using primary = await serve(image);
+    const { repository, client } = clientOf(primary, [mirror]);
+    await using _client = client;
+    await repository.fetchManifest(LATEST);
+    const beside = repository.whereDelivered();
+    const missing = { code: "ERR_REGISTRY_NOT_FOUND" };
+    await expect(beside.fetchManifest(parseTag("beside"))).rejects.toMatchObject(missing);
+    expect(await Array.fromAsync(beside.referrers(DIGEST))).toEqual([]);
+    expect(primary.requests).toEqual([]);
+    expect(repository.deliveredFrom).toEqual(parseRepository(`${mirror.host}/mirror/app`));
+  });
+
   test.for([
     ["404", (_, response) => response.writeHead(404).end(), false],
     ["401", (_, response) => response.writeHead(401).end(), false],

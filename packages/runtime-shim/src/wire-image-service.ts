@@ -58,7 +58,7 @@ export function imageSource(
         openContent: (descriptor, wait) => repository.openContent(descriptor, wait),
         [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
       } satisfies OpenedImage;
-      signatures.set(opened, signatureRegistry(client, repository));
+      signatures.set(opened, signatureRegistry(repository));
       return opened;
     },
   } satisfies ImageSource;

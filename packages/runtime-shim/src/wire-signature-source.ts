@@ -1,13 +1,7 @@
 import { type Descriptor, type Digest, hasErrorCode, isDigest } from "@stowage/content";
 import type { OpenedImage } from "@stowage/image-service";
 import type { FoundSignatures, SignatureRegistry, UrlFetcher } from "@stowage/policy";
-import type {
-  CopySource,
-  RegistryClient,
-  RepositoryClient,
-  TlsOptions,
-  UndiciTransport,
-} from "@stowage/registry";
+import type { CopySource, RepositoryClient, TlsOptions, UndiciTransport } from "@stowage/registry";
 import type { Reference } from "@stowage/reference";
 
 import type { RuntimeOptions } from "./runtime-options.ts";
@@ -20,28 +14,27 @@ export interface SignatureFinder {
   find(signal: AbortSignal | undefined): Promise<FoundSignatures>;
 }
 
-/** Where `repository`, whose manifest was fetched by it, has its signatures. */
-export function signatureRegistry(
-  client: RegistryClient,
-  repository: RepositoryClient,
-): SignatureRegistry {
-  // Of its own: what the layers come from must not change with where a signature was.
-  const beside = client.repository(repository.repository);
+/**
+ * Where `repository`, whose manifest was fetched by it, has its signatures: at the mirror that this
+ * came from, if it was one, and nowhere else.
+ */
+export function signatureRegistry(repository: RepositoryClient): SignatureRegistry {
   return {
     get repository() {
       return repository.deliveredFrom;
     },
     async findManifest(target, wait) {
       try {
-        return await beside.fetchManifest(target, wait);
+        // Another client: what the layers come from must not change with where a signature was.
+        return await repository.whereDelivered().fetchManifest(target, wait);
       } catch (error) {
         if (hasErrorCode(error, "ERR_REGISTRY_NOT_FOUND")) return undefined;
         throw error;
       }
     },
-    referrers: (subject, wait) => beside.referrers(subject, wait),
+    referrers: (subject, wait) => repository.whereDelivered().referrers(subject, wait),
     signatureFiles: (manifest, wait) => repository.signatureFiles(manifest, wait),
-    openContent: (descriptor, wait) => beside.openContent(descriptor, wait),
+    openContent: (descriptor, wait) => repository.whereDelivered().openContent(descriptor, wait),
   };
 }
 

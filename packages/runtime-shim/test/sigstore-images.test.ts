@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { copyBetween, type CopyLocation, parseCopyLocation } from "@stowage/runtime-shim";
@@ -59,6 +60,34 @@ describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry$
     const { canonical } = await world.runtime.runtime.images.pull(name);
     await world.runtime.runtime.images.pull(canonical);
   });
+
+  test.for(["signature", "bundle"] as const)(
+    "V85 through a mirror are judged by the %s that lies there, when nothing else can be reached",
+    async (kind) => {
+      const conf = join(site.keyring.path, "registries.conf");
+      await using world = await openSigningWorld(site, { registriesConf: conf });
+      await world.setRegistriesD({ "use-sigstore-attachments": true });
+      const signedIdentity = { type: "matchRepository" };
+      await world.setPolicy(
+        kind === "bundle"
+          ? { type: "sigstoreBundle", keyPath: key.path }
+          : { type: "sigstoreSigned", keyPath: key.path, signedIdentity },
+      );
+      const { images } = world.runtime.runtime;
+      const name = "vendor.invalid/team/app:1";
+      const mirrored = await world.push("team/app:1");
+      const location = mirrored.slice(0, -"/team/app:1".length);
+      await writeFile(
+        conf,
+        `[[registry]]\nprefix = "vendor.invalid"\nlocation = "vendor.invalid"\n[[registry.mirror]]\nlocation = "${location}"\ninsecure = true\n`,
+      );
+      await expect(images.pull(name)).rejects.toMatchObject({ code: "ERR_POLICY_REJECTED" });
+      const { descriptor } = site.image;
+      if (kind === "bundle") await attachBundle(mirrored, descriptor, key);
+      else await attachSignature(mirrored, descriptor, key, "vendor.invalid/team/app");
+      expect((await images.pull(name)).name).toBe(name);
+    },
+  );
 
   test.for([
     ["oci", "signature"],

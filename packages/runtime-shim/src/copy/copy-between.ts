@@ -89,7 +89,7 @@ export async function copyBetween(
   const names = { source: formatCopyLocation(from), destination: formatCopyLocation(to) };
   if (to.transport === "store") {
     const signatures = ({ repository: name }: Reference): SignatureRegistry =>
-      origin && repository ? signatureRegistry(origin, repository) : placeSignatures(source, name);
+      repository ? signatureRegistry(repository) : placeSignatures(source, name);
     const place = { runtime: required(runtime), name: to.image, signatures };
     const copied = await copyToStore(source, place, options);
     return { ...names, ...copied };
