@@ -93,7 +93,8 @@ async function checkKeysOf(
     severity: "error",
     path,
     problem: error.message,
-    remedy: "Give it a file that can be read and holds a public key or certificates.",
+    remedy:
+      "Give it a file that can be read and holds a public key, certificates or a trusted root, as the field wants it.",
   }));
 }
 

@@ -113,6 +113,11 @@ async function evaluate(
   };
 }
 
+const BAD_KEY =
+  "Put there what the policy says that is there, or correct the path or the data in the policy.";
+const ROOT =
+  "A trusted root (trusted_root.json) lists the authorities, logs and clocks of a sigstore instance, which gives it out by TUF.";
+
 /** Asks one requirement; one that names what is no key denies, and the others are asked still. */
 export async function judge(
   requirement: PolicyRequirement,
@@ -122,8 +127,7 @@ export async function judge(
     return await judgeByType(requirement, context);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-    const remedy =
-      "Put there what the policy says that is there, or correct the path or the data in the policy.";
+    const remedy = requirement.type === "sigstoreBundle" ? `${BAD_KEY} ${ROOT}` : BAD_KEY;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }
 }

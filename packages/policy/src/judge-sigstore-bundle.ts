@@ -20,7 +20,7 @@ import type {
 } from "./requirement-sigstore-bundle.ts";
 import type { BundleSignature } from "./signature.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
-import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
+import { otherSigstoreKeyRemedy, readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 import { requireStatement } from "./statement.ts";
 import { compilePattern } from "./subject-pattern.ts";
 import { parseTrustedRoot, type TrustedRoot } from "./trusted-root.ts";
@@ -151,7 +151,7 @@ async function byKeys(bundle: Bundle, { root, keys }: BundleMaterial, now: Date)
   }
   throw new SignatureRejection("untrusted", "it is by none of the policy's keys", {
     cause: failure,
-    remedy: "Have it signed by a key of the policy, or add the signer's public key to the policy.",
+    remedy: otherSigstoreKeyRemedy(keys),
   });
 }
 

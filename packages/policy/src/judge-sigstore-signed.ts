@@ -17,6 +17,7 @@ import { parseSignaturePayload } from "./signature-payload.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 import {
   decodeBase64Lines,
+  otherSigstoreKeyRemedy,
   type SigstoreKey,
   sigstoreKey,
   verifySignature,
@@ -96,8 +97,7 @@ function byKey(
   const signer = keys.find(({ key }) => verifySignature(payload, signature, key));
   if (signer === undefined) {
     throw new SignatureRejection("untrusted", "it is by none of the policy's keys", {
-      remedy:
-        "Have it signed by a key of the policy, or add the signer's public key to the policy.",
+      remedy: otherSigstoreKeyRemedy(keys),
     });
   }
   if (logKeys.length > 0) {

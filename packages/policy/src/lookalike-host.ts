@@ -59,7 +59,8 @@ function fold(text: string): string {
   return text.toLowerCase().replaceAll("rn", "m").replaceAll("0", "o").replaceAll(/[1i]/g, "l");
 }
 
-function isOneEditAway(one: string, other: string): boolean {
+/** Whether one letter was left out, added, taken for another, or exchanged with the next. */
+export function isOneEditAway(one: string, other: string): boolean {
   if (Math.abs(one.length - other.length) > 1) return false;
   let begin = 0;
   while (begin < one.length && one[begin] === other[begin]) begin += 1;

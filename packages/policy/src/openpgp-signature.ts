@@ -14,7 +14,7 @@ import type {
   Subkey,
 } from "openpgp";
 
-import { invalidKey, type KeyMaterial } from "./key-material.ts";
+import { invalidKey, type KeyMaterial, otherKeyRemedy } from "./key-material.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 
 /** What was signed, and by which of the keys. */
@@ -22,6 +22,12 @@ export interface VerifiedMessage {
   readonly content: Uint8Array;
   /** Of the primary key, in upper-case hex, as gpg writes it. */
   readonly fingerprint: string;
+}
+
+/** A public key, and the file or the field of the policy that it is from. */
+export interface NamedKey {
+  readonly key: PublicKey;
+  readonly name: string;
 }
 
 const MAX_CONTENT_BYTES = 4 * 1024 * 1024;
@@ -39,9 +45,9 @@ const ARMOR = /-----BEGIN PGP ([A-Z ]+)-----[\s\S]*?-----END PGP \1-----/g;
  */
 export async function readOpenPgpKeys(
   materials: readonly KeyMaterial[],
-): Promise<readonly PublicKey[]> {
+): Promise<readonly NamedKey[]> {
   const { readKeys } = await import("openpgp");
-  const keys: PublicKey[] = [];
+  const keys: NamedKey[] = [];
   for (const { name, bytes } of materials) {
     const text = Buffer.from(bytes).toString("latin1");
     const armored = [...text.matchAll(ARMOR)].map(([block]) => block);
@@ -56,7 +62,7 @@ export async function readOpenPgpKeys(
     if (found.some((key) => key.isPrivate())) {
       throw invalidKey(name, "holds a private key, which must not be here");
     }
-    keys.push(...found);
+    keys.push(...found.map((key) => ({ key, name })));
   }
   return keys;
 }
@@ -67,20 +73,21 @@ export async function readOpenPgpKeys(
  */
 export async function verifySignedMessage(
   bytes: Uint8Array,
-  keys: readonly PublicKey[],
+  keys: readonly NamedKey[],
   now: Date,
 ): Promise<VerifiedMessage> {
   const { enums, verify } = await import("openpgp");
   const message = await readSignedMessage(bytes);
   const [keyID] = message.getSigningKeyIDs();
-  const signer = keyID && keys.find((key) => key.getKeys(keyID).length > 0);
+  const signer = keyID && keys.find(({ key }) => key.getKeys(keyID).length > 0)?.key;
   if (keyID === undefined || signer === undefined) {
     throw new SignatureRejection(
       "untrusted",
       `it is by the OpenPGP key ${keyID === undefined ? "of nobody" : keyID.toHex().toUpperCase()}, which is none of the policy's`,
       {
-        remedy:
-          "Have it signed by a key of the policy, or add the signer's public key to the policy.",
+        remedy: otherKeyRemedy(
+          keys.map(({ key, name }) => `${key.getFingerprint().toUpperCase()} of ${name}`),
+        ),
       },
     );
   }

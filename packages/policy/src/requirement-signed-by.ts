@@ -1,9 +1,7 @@
-import type { PublicKey } from "openpgp";
-
 import type { PolicyShape } from "./internal/policy-shape.ts";
 import { type JudgeContext, judgeSignatures, requireClaims } from "./judge-signatures.ts";
 import { type KeyMaterialSource, readKeyMaterial } from "./key-material.ts";
-import { readOpenPgpKeys, verifySignedMessage } from "./openpgp-signature.ts";
+import { type NamedKey, readOpenPgpKeys, verifySignedMessage } from "./openpgp-signature.ts";
 import { parseSignaturePayload } from "./signature-payload.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
 import type { RequirementVerdict } from "./verdict.ts";
@@ -81,7 +79,7 @@ export async function judgeSignedBy(
 export async function readSignedByKeys(
   requirement: SignedByRequirement,
   { readKeyFile, signal }: Pick<JudgeContext, "readKeyFile" | "signal">,
-): Promise<readonly PublicKey[]> {
+): Promise<readonly NamedKey[]> {
   return await readOpenPgpKeys(await readKeyMaterial(keySource(requirement), readKeyFile, signal));
 }
 

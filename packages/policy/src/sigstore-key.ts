@@ -5,7 +5,7 @@
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 
-import { invalidKey, type KeyMaterial } from "./key-material.ts";
+import { invalidKey, type KeyMaterial, otherKeyRemedy } from "./key-material.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 
 /** A key that signs. */
@@ -15,6 +15,8 @@ export interface SigstoreKey {
   readonly der: Uint8Array;
   /** What to call it. */
   readonly label: string;
+  /** The file or the field of the policy that it is from. */
+  readonly name?: string;
 }
 
 const MIN_RSA_BITS = 2048;
@@ -107,5 +109,10 @@ function readKey(name: string, pem: string): SigstoreKey {
   if (!isStrongKey(key)) {
     throw invalidKey(name, `holds a key that is too weak or of a kind that signs no images`);
   }
-  return sigstoreKey(key);
+  return { ...sigstoreKey(key), name };
+}
+
+/** What to do about a signature by none of these keys of a policy. */
+export function otherSigstoreKeyRemedy(keys: readonly SigstoreKey[]): string {
+  return otherKeyRemedy(keys.map(({ label, name }) => `${label} of ${name ?? "the policy"}`));
 }

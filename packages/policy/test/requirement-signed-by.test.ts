@@ -154,10 +154,13 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
 
   test("S08 a key that only gpg's own keyring has is nobody's", async () => {
     const signature = simpleSignature(await keyring.sign(bob, payloadOf()));
-    expect(await judgeOne(requirement, signature)).toMatchObject({
+    const keyPath = join(keyring.path, "only-alice.asc");
+    await writeFile(keyPath, await keyring.exportKey(alice));
+    const fromFile = { type: "signedBy", keyType: "GPGKeys", keyPath };
+    expect(await judgeOne(fromFile, signature)).toMatchObject({
       allowed: false,
       reason: expect.stringContaining(bob.slice(-16)),
-      remedy: expect.stringContaining("public key"),
+      remedy: expect.stringContaining(`${alice} of ${keyPath}`),
       signatures: [{ fault: "untrusted" }],
     });
   });

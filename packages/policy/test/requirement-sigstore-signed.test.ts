@@ -50,6 +50,7 @@ describe("sigstoreSigned with keys", () => {
     expect((await judgeImage([byKey(ALICE)], [])).allowed).toBe(false);
     expect(await judgeOne(byKey(ALICE), cosignSign(BOB))).toMatchObject({
       allowed: false,
+      remedy: expect.stringContaining(`sha256:${sha256(derOf(ALICE))} of `),
       signatures: [{ fault: "untrusted" }],
     });
   });

@@ -26,8 +26,40 @@ describe("a scope that misses an image by little", () => {
   });
 
   test.for([
+    ["q.io/team/ap", "q.io/team/app:1", undefined],
+    ["q.io/taem", "q.io/team/app:1", "q.io/team"],
+    ["q.io/team/apps", "q.io/team/apps2:1", "q.io/team/apps2"],
+    ["qauy.io/team/app", "quay.io/team/app:1", "quay.io/team/app"],
+    ["quay.io/team/application", "quay.io/team/aplication:1", "quay.io/team/aplication"],
+  ] as const)("%s may be meant for %s, and may not", async ([scope, image, meant]) => {
+    const { evaluate, requireAllowed } = evaluator({ [scope]: ACCEPT });
+    const { similar } = await evaluate(docker(image));
+    expect(similar).toEqual(meant && [{ scope, meant, doubt: "spelling" }]);
+    if (meant === undefined) return;
+    await expect(requireAllowed(docker(image))).rejects.toMatchObject({
+      hint: expect.stringMatching(new RegExp(`"${scope}".*write "${meant}".*if not, look`)),
+    });
+  });
+
+  test.for([
+    ["mirror.io/team/app", "q.io/team/app:1"],
+    ["mirror.io:5000/q.io/team/app", "q.io/team/app:1"],
+    ["mirror.io/team/app:1", "q.io/team/app:1"],
+    ["mirror.io/library/busybox", "busybox"],
+  ] as const)("%s is of another registry than %s, which is told", async ([scope, image]) => {
+    const { evaluate, requireAllowed } = evaluator({ [scope]: ACCEPT });
+    const { similar } = await evaluate(docker(image));
+    expect(similar).toMatchObject([{ scope, doubt: "registry" }]);
+    await expect(requireAllowed(docker(image))).rejects.toMatchObject({
+      hint: expect.stringMatching(/whatever mirror delivers it: .*write "/),
+    });
+  });
+
+  test.for([
     ["q.io", "q.io/a/b:1"],
     ["other.io/a", "q.io/a/b:1"],
+    ["other.io", "q.io/a/b:1"],
+    ["other.io/a/c", "q.io/a/b:1"],
     ["q.io/ab", "q.io/a/b:1"],
     ["q.io/a/b/c", "q.io/a/b:1"],
     ["", "q.io/a/b:1"],

@@ -1,0 +1,209 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { formatVerdict } from "@stowage/runtime-shim";
+import { hasPeer } from "@stowage/testkit";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import {
+  attachBundle,
+  attachSignature,
+  type ImageSigner,
+  makeImageSigner,
+} from "./support/sigstore-attach.ts";
+import {
+  openSigningSite,
+  openSigningWorld,
+  type SigningSite,
+  type SigningWorld,
+} from "./support/signing-world.ts";
+
+const PRESENT = ["docker-registry", "gpg", "skopeo"].every((name) => hasPeer(name));
+const WHY_NOT = PRESENT ? "" : " (needs docker-registry, gpg and skopeo)";
+const ANY_TAG = { signedIdentity: { type: "matchRepository" } };
+
+/** What is written where, and which image is asked for. */
+interface Setting {
+  readonly name: string;
+  readonly scopes: Readonly<Record<string, readonly object[]>>;
+  readonly registriesD?: Readonly<Record<string, unknown>>;
+}
+
+describe.runIf(PRESENT)(`what is said of a mistake is enough to mend it${WHY_NOT}`, () => {
+  let site: SigningSite;
+  let world: SigningWorld;
+  let cosign: ImageSigner;
+  let conf: string;
+  let lookaside: Readonly<Record<string, unknown>>;
+  let signed: string;
+  let moved: string;
+  let beside: string;
+  let bundled: string;
+  let gpg: object;
+
+  beforeAll(async () => {
+    site = await openSigningSite();
+    conf = join(site.keyring.path, "registries.conf");
+    world = await openSigningWorld(site, { registriesConf: conf });
+    await writeFile(conf, "");
+    lookaside = { lookaside: `file://${world.lookaside}` };
+    cosign = await makeImageSigner(world.path, "cosign");
+    const { descriptor } = site.image;
+    signed = await world.push("team/app:1", "--sign-by", world.signer);
+    moved = await world.push("team/app:2");
+    beside = await world.push("team/beside:1");
+    await attachSignature(beside, descriptor, cosign, repositoryOf(beside));
+    bundled = await world.push("team/bundled:1");
+    await attachBundle(bundled, descriptor, cosign);
+    gpg = { type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath };
+  });
+
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+    await site[Symbol.asyncDispose]();
+  });
+
+  /** Both the explanation and the refusal of a pull say `words`; mended, the image comes. */
+  async function expectEnough(wrong: Setting, words: string, right: Setting): Promise<void> {
+    const { runtime } = world.runtime;
+    await write(wrong);
+    expect(formatVerdict(await runtime.explainPolicy(wrong.name))).toContain(words);
+    const refusal = await runtime.images.pull(wrong.name).catch((error: unknown) => error);
+    const { message = "", hint = "" } = refusal as { message?: string; hint?: string };
+    expect(`${message}\n${hint}`).toContain(words);
+    await write(right);
+    await runtime.images.pull(right.name);
+  }
+
+  async function write({ scopes, registriesD = lookaside }: Setting): Promise<void> {
+    const policy = { default: [{ type: "reject" }], transports: { docker: scopes } };
+    await writeFile(join(world.path, "policy.json"), JSON.stringify(policy));
+    await world.setRegistriesD(registriesD);
+  }
+
+  const gpgSigned = (scope = repositoryOf(signed), requirement = gpg): Setting => ({
+    name: signed,
+    scopes: { [scope]: [requirement] },
+  });
+
+  const sigstore = (name: string, requirement: object, attachments = true): Setting => ({
+    name,
+    scopes: { [repositoryOf(name)]: [requirement] },
+    registriesD: { ...lookaside, "use-sigstore-attachments": attachments },
+  });
+
+  test("another's key", async () => {
+    const keyPath = join(world.path, "mallory.asc");
+    const mallory = await world.keyring.makeKey("mallory");
+    await writeFile(keyPath, await world.keyring.exportKey(mallory));
+    const wrong = gpgSigned(undefined, { ...gpg, keyPath });
+    await expectEnough(wrong, `${mallory} of ${keyPath}`, gpgSigned());
+    await expectEnough(wrong, `the OpenPGP key ${world.signer.slice(-16)}`, gpgSigned());
+  });
+
+  test("signatures beside the image that nobody is to look for", async () => {
+    const requirement = { type: "sigstoreSigned", keyPath: cosign.path, ...ANY_TAG };
+    const words = `docker: {"${repositoryOf(beside)}": {use-sigstore-attachments: true}} in ${world.path}`;
+    const wrong = sigstore(beside, requirement, false);
+    await expectEnough(wrong, words, sigstore(beside, requirement));
+  });
+
+  test("a letter of a scope that is another", async () => {
+    const scope = repositoryOf(signed).replace("team", "taem");
+    await expectEnough(gpgSigned(scope), `"${scope}"`, gpgSigned());
+    const words = `write "${repositoryOf(signed)}"`;
+    await expectEnough(gpgSigned(scope), words, gpgSigned());
+  });
+
+  test("a registry without its port", async () => {
+    const wrong = gpgSigned(world.host.split(":")[0]);
+    await expectEnough(wrong, `write "${world.host}"`, gpgSigned(world.host));
+  });
+
+  test("a key file that is not there", async () => {
+    const wrong = gpgSigned(undefined, { ...gpg, keyPath: "/nowhere/key.asc" });
+    await expectEnough(wrong, "/nowhere/key.asc is not there", gpgSigned());
+  });
+
+  test("a tag that another was signed for", async () => {
+    const wrong = { ...gpgSigned(), name: moved };
+    const right = { ...gpgSigned(undefined, { ...gpg, ...ANY_TAG }), name: moved };
+    await expectEnough(wrong, `it is for the name ${signed}`, right);
+    await expectEnough(wrong, "matchRepository for any tag", right);
+  });
+
+  test("cosign's name without a tag", async () => {
+    const wrong = { type: "sigstoreSigned", keyPath: cosign.path };
+    await expectEnough(
+      sigstore(beside, wrong),
+      '"signedIdentity": {"type": "matchRepository"}',
+      sigstore(beside, { ...wrong, ...ANY_TAG }),
+    );
+  });
+
+  test("a requirement of cosign 2 for what cosign 3 signed, and the other way round", async () => {
+    const two = { type: "sigstoreSigned", keyPath: cosign.path, ...ANY_TAG };
+    const three = { type: "sigstoreBundle", keyPath: cosign.path };
+    await expectEnough(
+      sigstore(bundled, two),
+      '{"type": "sigstoreBundle", "keyPath": …}',
+      sigstore(bundled, three),
+    );
+    await expectEnough(
+      sigstore(beside, three),
+      '{"type": "sigstoreSigned", "keyPath": …}',
+      sigstore(beside, two),
+    );
+  });
+
+  test("a trusted root that is not there", async () => {
+    const identity = { issuer: "https://issuer.example.com", subject: "https://example.com/a" };
+    const trustedRootPath = "/nowhere/trusted_root.json";
+    await expectEnough(
+      sigstore(bundled, { type: "sigstoreBundle", identity, trustedRootPath }),
+      `${trustedRootPath} is not there`,
+      sigstore(bundled, { type: "sigstoreBundle", keyPath: cosign.path }),
+    );
+  });
+
+  test("a policy for the mirror's name", async () => {
+    const name = "vendor.invalid/team/app:1";
+    const folder = signed.slice(0, -"/team/app:1".length);
+    await writeFile(
+      conf,
+      `[[registry]]\nprefix = "vendor.invalid"\nlocation = "vendor.invalid"\n[[registry.mirror]]\nlocation = "${folder}"\ninsecure = true\n`,
+    );
+    const signedIdentity = {
+      type: "remapIdentity",
+      prefix: "vendor.invalid",
+      signedPrefix: folder,
+    };
+    await expectEnough({ ...gpgSigned(), name }, 'write "vendor.invalid/team/app"', {
+      name,
+      scopes: { "vendor.invalid/team/app": [{ ...gpg, signedIdentity }] },
+    });
+    await expectEnough(
+      { name, scopes: { "vendor.invalid/team/app": [gpg] } },
+      "remapIdentity or exactRepository",
+      { name, scopes: { "vendor.invalid/team/app": [{ ...gpg, signedIdentity }] } },
+    );
+    await writeFile(conf, "");
+  });
+
+  test("a lookaside that is no URL", async () => {
+    await write({ ...gpgSigned(), registriesD: { lookaside: "/srv/signatures" } });
+    const { runtime } = world.runtime;
+    const file = join(world.path, "registries.d/test.yaml");
+    const told = {
+      code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      message: `${file}, line 1, docker["${world.host}"].lookaside: "/srv/signatures" can be no lookaside`,
+      hint: expect.stringContaining("file:///srv/signatures"),
+    };
+    await expect(runtime.explainPolicy(signed)).rejects.toMatchObject(told);
+    await expect(runtime.images.pull(signed)).rejects.toMatchObject(told);
+  });
+});
+
+function repositoryOf(name: string): string {
+  return name.slice(0, name.lastIndexOf(":"));
+}
