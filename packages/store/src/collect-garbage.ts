@@ -76,8 +76,8 @@ export async function collectGarbage(
     const needs = await findNeeds(context, blobs);
     found.push(...judgeBlobs(context, needs), ...judgeLayers(context, needs));
     if (!dryRun) found.splice(0, found.length, ...takeAway(context, found));
-    if (!dryRun) await syncContent(context);
   }
+  if (!dryRun) await syncContent(context);
   found.push(...(await collectIngests(context, maxIngestAgeMs, dryRun)));
   const meter = createDiskMeter();
   const items: CollectedItem[] = [];

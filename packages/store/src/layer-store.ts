@@ -175,13 +175,16 @@ export function createLayerStore(context: StoreContext, usersOf: LayerUsers): La
     },
     async remove(id) {
       return await reportFailures(`layer ${id} can not be removed`, async () => {
-        using _gc = await context.lock("gc", "exclusive");
-        const users = await usersOf(id);
-        if (users.length > 0) {
-          const message = `layer ${id} is needed by ${escapeText(users.join(", "))}`;
-          throw new StoreError("ERR_STORE_LAYER_IN_USE", message);
+        let trashed: string | undefined;
+        {
+          using _gc = await context.lock("gc", "exclusive");
+          const users = await usersOf(id);
+          if (users.length > 0) {
+            const message = `layer ${id} is needed by ${escapeText(users.join(", "))}`;
+            throw new StoreError("ERR_STORE_LAYER_IN_USE", message);
+          }
+          trashed = context.moveToTrash(layerPath(layout, id));
         }
-        const trashed = context.moveToTrash(layerPath(layout, id));
         if (trashed === undefined) return false;
         await syncDirectory(layout.layers);
         await context.emptyTrash([trashed]);
@@ -219,19 +222,20 @@ async function commitLayer(
   const record = await fitLayer(context, store, { blob, diffID, parent }, rest, options.onWarning);
   const { id } = record;
   await sealLayer(record, rest);
+  let winner: LayerRecord | undefined = record;
   {
     using _gc = await context.lock("gc", "shared");
     if (parent !== undefined) await store.get(parent);
     try {
       renameNoReplace(staging.path, layerPath(layout, id));
-      await syncDirectory(layout.layers);
-      return record;
     } catch (error) {
       if (!hasErrorCode(error, "EEXIST", "ENOTEMPTY")) throw error;
+      winner = await soundLayer(store, id);
     }
-    const winner = await soundLayer(store, id);
-    if (winner !== undefined) return winner;
   }
+  // Also where another was quicker, who may not have come to that yet.
+  await syncDirectory(layout.layers);
+  if (winner !== undefined) return winner;
   await replaceLayer(context, store, id, staging);
   return record;
 }

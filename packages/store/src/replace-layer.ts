@@ -54,8 +54,8 @@ export async function replaceLayer(
       renameExchange(staging.path, target);
       trashed = context.moveToTrash(staging.path);
     }
-    await syncDirectory(layout.layers);
   }
+  await syncDirectory(layout.layers);
   if (users.size === 0) await context.emptyTrash([trashed]);
   return { stillUsing: [...users.keys()] };
 }
