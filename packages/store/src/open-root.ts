@@ -19,6 +19,7 @@ import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
+import { requireFeatures } from "./file-system-features.ts";
 import { publishFile } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
@@ -50,10 +51,12 @@ export async function openRoot(root: string, runRoot: string): Promise<StoreLayo
   requireApart(layout.root, layout.runRoot);
   await requireVersion(layout);
   const device = makeDirectory(layout.root);
-  for (const path of directoriesOf(layout)) {
-    const isDurable = isInside(path, layout.root);
-    if (makeDirectory(path) !== device && isDurable) throw onAnotherDevice(path, layout.root);
+  for (const path of durableDirectories(layout)) {
+    if (makeDirectory(path) !== device) throw onAnotherDevice(path, layout.root);
   }
+  // Once a boot, since these go with that.
+  if (!existsSync(layout.runLocks)) await requireFeatures(layout);
+  for (const path of [layout.runMounts, layout.runContainers, layout.runLocks]) makeDirectory(path);
   await writeMarkers(layout);
   return layout;
 }
@@ -127,7 +130,7 @@ const OWN_ENTRIES = [
   "locks",
 ];
 
-function directoriesOf(layout: StoreLayout): readonly string[] {
+function durableDirectories(layout: StoreLayout): readonly string[] {
   return [
     layout.locks,
     layout.staging,
@@ -141,9 +144,6 @@ function directoriesOf(layout: StoreLayout): readonly string[] {
     layout.images,
     layout.names,
     layout.containers,
-    layout.runMounts,
-    layout.runContainers,
-    layout.runLocks,
   ];
 }
 
