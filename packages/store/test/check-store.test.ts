@@ -36,13 +36,14 @@ import {
   type StoreWorld,
   type TestImage,
 } from "./support/store-world.ts";
+import type { RawEntry } from "./support/raw-tar.ts";
 import { snapshotTree } from "./support/tree-snapshot.ts";
 
 const MEMORY = "/dev/shm";
-const ENTRIES = [
+const ENTRIES: readonly RawEntry[] = [
   { name: "bin", type: "5" },
   { name: "bin/tool", mode: 0o755, body: "tool".repeat(500) },
-  { name: "etc/conf", uid: 7, gid: 8, body: "conf" },
+  { name: "etc/conf", uid: 7, gid: 8, body: "conf", pax: [["SCHILY.xattr.user.note", "kept"]] },
   { name: "etc/link", type: "2", link: "conf" },
   { name: "etc/twin", type: "1", link: "etc/conf" },
   { name: "pipe", type: "6" },
@@ -245,6 +246,12 @@ const ROOTED: readonly Case[] = [
     name: "K03 a file belongs to somebody else",
     harm: (world, image) => chownSync(join(diffOf(world, image), "etc/conf"), 5, 6),
     finds: inLayer("etc/conf", "owner"),
+  },
+  {
+    name: "K03 a file has lost an attribute",
+    harm: (world, image) =>
+      void execFileSync("setfattr", ["-x", "user.note", join(diffOf(world, image), "etc/conf")]),
+    finds: inLayer("etc/conf", "xattrs"),
   },
   {
     name: "K03 a file has one attribute more",

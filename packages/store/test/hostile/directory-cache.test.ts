@@ -12,6 +12,9 @@ const path = fc
 const entry: fc.Arbitrary<RawEntry> = fc.oneof(
   path.map((name) => ({ name, type: "5" })),
   path.map((name) => ({ name, body: name })),
+  path.map((name) => ({ name: name.replace(/[^/]*$/, ".wh.$&") })),
+  path.map((name) => ({ name: `${name}/.wh..wh..opq` })),
+  fc.tuple(path, path).map(([name, link]) => ({ name, type: "1", link })),
   fc.tuple(path, path).map(([name, link]) => ({ name, type: "2", link: `/${link}` })),
   fc
     .tuple(path, fc.constantFrom("..", ".", "../..", "/"))
@@ -46,7 +49,11 @@ describe("open directories that are kept", () => {
       while not os.path.isdir(diff + "/d"): pass
       os.symlink(canary, diff + "/swapped")
       libc = ctypes.CDLL(None)
-      while os.path.exists(diff): libc.renameat2(-100, (diff + "/d").encode(), -100, (diff + "/swapped").encode(), 2)
+      swaps = 0
+      while os.path.exists(diff):
+        done = libc.renameat2(-100, (diff + "/d").encode(), -100, (diff + "/swapped").encode(), 2)
+        swaps += done == 0
+        if swaps == 1000: print("swapped", flush=True)
     `.replaceAll(/^ {6}/gm, "");
     const entries = Array.from({ length: 6000 }, (_, n): RawEntry[] => [
       { name: `d/f${n}`, body: "x" },
@@ -54,9 +61,14 @@ describe("open directories that are kept", () => {
       { name: `d/l${n}`, type: "1", link: `d/f${n}` },
       { name: "d", type: "5", mode: 0o700, uid: 5 },
     ]).flat();
-    const child = spawn("python3", ["-c", script, diff, bench.canary], { stdio: "ignore" });
+    const child = spawn("python3", ["-c", script, diff, bench.canary], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
     try {
       await outcome(bench.unpack(rawTar({ name: "d", type: "5" }, ...entries)));
+      expect(said).toContain("swapped");
     } finally {
       child.kill();
       await new Promise((resolve) => child.on("close", resolve));

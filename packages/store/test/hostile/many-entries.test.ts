@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { tempDir } from "@stowage/testkit";
@@ -9,6 +10,8 @@ import { removeTree } from "../../src/linux/tree.ts";
 import { openLayerBench } from "../support/layer-bench.ts";
 import { type RawEntry, rawEntry, rawTar } from "../support/raw-tar.ts";
 
+/** What the kernel calls ext4, and those before it. */
+const EXT4 = 0xef53;
 const times = (count: number, make: (index: number) => RawEntry): Buffer[] =>
   Array.from({ length: count }, (_, index) => rawEntry(make(index)));
 
@@ -20,26 +23,30 @@ describe("archives of many entries", () => {
     await unpackTime(plain);
     const [one, other] = [await unpackTime(plain), await unpackTime(marked)];
     expect(other).toBeLessThan(3 * one + 200);
-  });
+  }, 300_000);
 
   test("T38 one name 20,000 times is one file, in time that grows as their number does", async () => {
     await using bench = await openLayerBench();
-    const { tree, entries } = await bench.unpack(
+    const archive = (count: number): Buffer =>
       Buffer.concat([
-        ...times(20_000, (n) => ({ name: "d/same", body: String(n) })),
-        ...times(1000, (n) => ({ name: `d/e${n}/f` })),
-      ]),
-    );
+        ...times(count, (n) => ({ name: "d/same", body: String(n) })),
+        ...times(count / 20, (n) => ({ name: `d/e${n}/f` })),
+      ]);
+    const { tree, entries } = await bench.unpack(archive(20_000));
     expect(entries).toBe(21_000);
     expect(tree["d/same"]).toContain("size 5");
-  });
+    const [few, many] = [await unpackTime(archive(2000)), await unpackTime(archive(8000))];
+    // Four times as many; sixteen times as long, if it were their number squared.
+    expect(many).toBeLessThan(8 * few + 200);
+  }, 300_000);
 
-  test("T38 more names than the file system gives a file are refused, and can be removed", async () => {
+  test("T38 D15 more names than the file system gives a file are refused, and can be removed", async () => {
     const links = times(65_010, (n) => ({ name: `${n % 100}/l${n}`, type: "1", link: "f" }));
     const archive = Buffer.concat([rawEntry({ name: "f" }), ...links]);
     const outcome = await unpackOnly(archive);
-    // Other file systems than ext4 give more.
-    expect(["ERR_STORE_INVALID_LAYER", undefined]).toContain(outcome.code);
+    const isExt4 = statfsSync(tmpdir()).type === EXT4;
+    // Other file systems give more.
+    expect(outcome.code).toBe(isExt4 ? "ERR_STORE_INVALID_LAYER" : undefined);
   }, 300_000);
 
   test("T41 a full directory that something else replaces goes with all that is in it, and nothing else", async () => {
