@@ -13,7 +13,9 @@ import { runHere, type StowagePlace, STOWAGE_WORDS, stowageEnv } from "./stowage
 
 /** What happens at a step: the process is killed, or the call fails once. */
 export const FAULTS = ["kill", "EIO", "ENOSPC", "EINTR"] as const;
-export type Fault = (typeof FAULTS)[number];
+/** Failures that a kernel has for few calls; only where they are asked for. */
+export const RARE_FAULTS = ["EAGAIN", "ENOMEM"] as const;
+export type Fault = (typeof FAULTS)[number] | (typeof RARE_FAULTS)[number];
 
 /** One run that was cut off. */
 export interface Crash {

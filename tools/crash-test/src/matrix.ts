@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { BOUNDARY_NAMES } from "./commit-boundaries.ts";
-import { type Crash, type Fault, FAULTS } from "./crash-at-step.ts";
+import { type Crash, type Fault, FAULTS, RARE_FAULTS } from "./crash-at-step.ts";
 import { runMatrix } from "./kill-matrix.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
@@ -23,7 +23,10 @@ const { values } = parseArgs({
 
 const { command, results } = values;
 const scenarios = SCENARIOS.filter(({ name }) => command?.includes(name) ?? true);
-const faults = FAULTS.filter((fault) => values.fault?.includes(fault) ?? true);
+const faults: readonly Fault[] =
+  values.fault === undefined
+    ? FAULTS
+    : [...FAULTS, ...RARE_FAULTS].filter((fault) => values.fault?.includes(fault));
 const earlier = results === undefined ? [] : readResults(results);
 const done = new Set(earlier.map((crash) => keyOf(crash.scenario, crash.fault, crash.at)));
 
@@ -53,21 +56,20 @@ if (values.json) {
 }
 process.exitCode = bad === 0 ? 0 : 1;
 
-function row(
-  name: string,
-): Readonly<Record<Fault, { readonly run: number; readonly bad: number }>> {
-  const count = (fault: Fault) => {
-    const own = crashes.filter((crash) => crash.scenario === name && crash.fault === fault);
-    return { run: own.length, bad: own.filter(({ problems }) => problems.length > 0).length };
-  };
-  return { kill: count("kill"), EIO: count("EIO"), ENOSPC: count("ENOSPC"), EINTR: count("EINTR") };
+function row(name: string): Readonly<Record<string, ReturnType<typeof count>>> {
+  return Object.fromEntries(faults.map((fault) => [fault, count(name, fault)]));
+}
+
+function count(name: string, fault: Fault): { readonly run: number; readonly bad: number } {
+  const own = crashes.filter((crash) => crash.scenario === name && crash.fault === fault);
+  return { run: own.length, bad: own.filter(({ problems }) => problems.length > 0).length };
 }
 
 function renderTable(): string {
-  const head = ["command", "steps", ...FAULTS.map((fault) => `${fault} run/bad`)];
+  const head = ["command", "steps", ...faults.map((fault) => `${fault} run/bad`)];
   const lines = [...report.steps].map(([name, steps]) => {
-    const counts = row(name);
-    return [name, String(steps), ...FAULTS.map((f) => `${counts[f].run}/${counts[f].bad}`)];
+    const counts = faults.map((fault) => count(name, fault));
+    return [name, String(steps), ...counts.map(({ run, bad: wrong }) => `${run}/${wrong}`)];
   });
   const widths = head.map((_, at) => Math.max(...[head, ...lines].map((l) => l[at]?.length ?? 0)));
   const text = [head, ...lines].map((line) =>

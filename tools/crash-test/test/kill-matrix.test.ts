@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import { commitSeed } from "../src/commit-seed.ts";
+import { FAULTS, RARE_FAULTS } from "../src/crash-at-step.ts";
 import { runMatrix } from "../src/kill-matrix.ts";
 import { SCENARIOS } from "../src/scenarios.ts";
 import { shuffle } from "../src/shuffle.ts";
@@ -17,7 +18,8 @@ test.skipIf(NEEDS !== "")(
   async () => {
     const seed = commitSeed();
     const scenarios = shuffle(SCENARIOS, seed).slice(0, COMMANDS);
-    const options = { scenarios, seed, sample: CELLS, timeLimitMs: TIME_LIMIT_MS };
+    const faults = [...FAULTS, ...RARE_FAULTS];
+    const options = { scenarios, faults, seed, sample: CELLS, timeLimitMs: TIME_LIMIT_MS };
     const { crashes, cells } = await runMatrix(options);
     process.stdout.write(`${crashes.length} of ${cells} cells, seed ${seed}\n`);
     expect(crashes.length).toBeGreaterThan(0);
