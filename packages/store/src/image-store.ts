@@ -5,7 +5,7 @@ import { encodedOf, escapeText, hasErrorCode } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
 import { listContainers } from "./container-records.ts";
-import { noteWaste, sweepWaste } from "./garbage.ts";
+import { noteWaste, sweepWaste, syncContent } from "./garbage.ts";
 import { refreshIndex, refreshIndexIfRoom } from "./image-layout-index.ts";
 import type { ImageID, ImageRecord } from "./image-record.ts";
 import { findImage, listImages, mergeImages, requireImageID, writeImage } from "./image-records.ts";
@@ -99,6 +99,8 @@ export function createImageStore(
     async put(record, options) {
       requireImageID(record.id);
       await reportFailures(`image ${record.id} can not be stored`, async () => {
+        // What was found here may be another process's, which has not come to sync it yet.
+        await syncContent(context);
         using _gc = await context.lock("gc", "shared", options);
         await requireContent(blobs, layers, record);
         using _images = await context.lock("images", "exclusive", options);
