@@ -54,12 +54,18 @@ export type {
   WriteBlobOptions,
   WriteManifestOptions,
 } from "./copy/copy-place.ts";
+export {
+  dockerDaemonDestination,
+  type DockerDaemonOptions,
+  openDockerDaemon,
+} from "./copy/docker-daemon.ts";
 export { imageFolderDestination, openImageFolder } from "./copy/image-folder.ts";
 export {
   layoutFolderDestination,
   type LayoutFolderOptions,
   openLayoutFolder,
 } from "./copy/layout-folder.ts";
+export type { SpoolOptions } from "./copy/spool-file.ts";
 export { registryDestination, registrySource } from "./copy/registry-place.ts";
 export {
   type SyncedTag,
@@ -69,6 +75,7 @@ export {
 export { BandwidthLimit } from "./bandwidth-limit.ts";
 export type { NameResolution } from "./name-resolution.ts";
 export type { BlobMessage, RequestMessage } from "./diagnostics.ts";
+export type { EngineOptions } from "./engine/engine-client.ts";
 export type { Endpoint } from "./endpoint.ts";
 export { type HostTlsLookup, loadHostTls, type LoadHostTlsOptions } from "./host-tls.ts";
 export type { ProxyLogin } from "./auth/auth-gate.ts";

@@ -9,6 +9,7 @@ export type RegistryErrorCode =
   | "ERR_REGISTRY_BUSY"
   | "ERR_REGISTRY_CLOSED"
   | "ERR_REGISTRY_CONFLICT"
+  | "ERR_REGISTRY_DAEMON_FAILED"
   | "ERR_REGISTRY_DENIED"
   | "ERR_REGISTRY_FILE"
   | "ERR_REGISTRY_HELPER_FAILED"
@@ -38,6 +39,7 @@ const KINDS: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   ERR_REGISTRY_BUSY: "StoreBusy",
   ERR_REGISTRY_CLOSED: "InvalidArgument",
   ERR_REGISTRY_CONFLICT: "InUse",
+  ERR_REGISTRY_DAEMON_FAILED: "StoreIo",
   ERR_REGISTRY_DENIED: "AuthFailed",
   ERR_REGISTRY_FILE: "StoreIo",
   ERR_REGISTRY_HELPER_FAILED: "CredHelperFailed",

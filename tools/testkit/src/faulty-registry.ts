@@ -85,6 +85,8 @@ export interface FaultyRegistryOptions {
   readonly tls?: FaultyTls;
   /** Of the loopback; several servers at one port are several hosts. @defaultValue `127.0.0.1` */
   readonly address?: string;
+  /** Listens at this Unix socket, and at no address. */
+  readonly socketPath?: string;
   /** What clients call it. @defaultValue its address */
   readonly name?: string;
   /** Milliseconds for which a connection without a request is kept. @defaultValue 5000 */
@@ -139,9 +141,12 @@ export async function startFaultyRegistry(
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.listen(0, address);
+  if (options.socketPath === undefined) server.listen(0, address);
+  else server.listen(options.socketPath);
   await once(server, "listening");
-  const host = `${options.name ?? address}:${(server.address() as AddressInfo).port}`;
+  const place = server.address() as AddressInfo | string;
+  const port = typeof place === "string" ? "" : `:${place.port}`;
+  const host = `${options.name ?? address}${port}`;
   return {
     host,
     url: `${tls ? "https" : "http"}://${host}`,

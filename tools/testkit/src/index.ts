@@ -12,6 +12,7 @@ export {
   type CountingProxyOptions,
   startCountingProxy,
 } from "./counting-proxy.ts";
+export { type DockerDaemon, type DockerDaemonKind, startDockerDaemon } from "./docker-daemon.ts";
 export {
   type DockerRegistry,
   type DockerRegistryOptions,

@@ -7,6 +7,7 @@ import { delimiter, join } from "node:path";
 export const PEERS: Readonly<Record<string, string>> = {
   crun: "crun",
   "docker-registry": "docker-registry",
+  dockerd: "docker.io",
   // Brings the headers of the C library too, which gcc only recommends.
   gcc: "g++",
   getfattr: "attr",

@@ -7,58 +7,42 @@
  * @module
  */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 
 import {
   type ByteSource,
-  ContentError,
-  type ContentProvider,
   type Descriptor,
   type Digest,
   type FetchedManifest,
-  type OpenContentOptions,
   verifyContent,
 } from "@stowage/content";
 
+import type { TransportOptions } from "../transport.ts";
+import { type ArchiveKind, archiveSource, readArchive } from "./archive-source.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
+import { DOCKER_MANIFEST_FILE, formatDockerManifest } from "./docker-manifest.ts";
+import { wholeName } from "./docker-name.ts";
 import { guarded, requireSource } from "./file-failure.ts";
-import {
-  buildDockerLayout,
-  DOCKER_MANIFEST_FILE,
-  formatDockerManifest,
-} from "./docker-manifest.ts";
 import {
   addToIndex,
   blobFile,
   formatLayoutIndex,
+  FULL_NAME,
   INDEX_FILE,
   indexEntry,
   invalidLayout,
   LAYOUT_DOCUMENT,
   LAYOUT_FILE,
-  layoutSource,
-  MAX_INDEX_BYTES,
   parseLayoutIndex,
 } from "./oci-layout.ts";
-import { type ArchivedFile, indexTar, readAt, type TarIndex } from "./tar-index.ts";
 import { TarOutput } from "./tar-output.ts";
-
-/** An archive that is open for reading. */
-export interface OpenedArchive extends AsyncDisposable {
-  readonly path: string;
-  readonly files: TarIndex;
-  /** A small file, whole; `undefined` if there is none. */
-  readSmall(name: string): Promise<Uint8Array | undefined>;
-  read(file: ArchivedFile, options?: OpenContentOptions): ByteSource;
-}
-
-const READ_BYTES = 256 * 1024;
 
 /**
  * An image of an archive: an OCI layout, or as `docker save` writes it.
  *
  * @param kind - which of the two it is taken for, where it is both.
- * @param name - the name within; the only image unless given.
+ * @param name - the name within; the only image unless given. In Docker's archives `app:1` and
+ *   `docker.io/library/app:1` are one name.
  * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_LAYOUT` if it is neither,
  *   `ERR_REGISTRY_NOT_FOUND` if there is no such file.
  */
@@ -67,21 +51,16 @@ export async function openArchive(
   path: string,
   name?: string,
 ): Promise<CopySource> {
-  const archive = await openTar(path);
+  await requireSource(path);
+  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
+  const file = await guarded(path, () => open(path, flags));
   try {
+    if (!(await file.stat()).isFile()) throw invalidLayout(path, "it is no file");
     const shown = `${kind}:${path}${name === undefined ? "" : `:${name}`}`;
-    const close = async (): Promise<void> => archive[Symbol.asyncDispose]();
-    const bytes = await archive.readSmall(INDEX_FILE);
-    if (bytes !== undefined) {
-      const index = parseLayoutIndex(bytes, path);
-      const source = layoutSource(shown, index, contentOf(archive), name);
-      return { ...source, [Symbol.asyncDispose]: close };
-    }
-    if (kind === "oci-archive") throw invalidLayout(path, "it holds no OCI layout: no index.json");
-    const { index, content } = await buildDockerLayout(archive);
-    return { ...layoutSource(shown, index, content, name), [Symbol.asyncDispose]: close };
+    const source = await archiveSource(kind, await readArchive(file, path), shown, name);
+    return { ...source, [Symbol.asyncDispose]: () => file.close() };
   } catch (error) {
-    await archive[Symbol.asyncDispose]();
+    await file.close();
     throw error;
   }
 }
@@ -97,7 +76,33 @@ export function archiveDestination(
   path: string,
   name?: string,
 ): CopyDestination {
-  const output = new TarOutput(path);
+  const shown = `${kind}:${path}${name === undefined ? "" : `:${name}`}`;
+  return placeInArchive(kind, new TarOutput(path), { shown, where: path, name });
+}
+
+/** What an archive is written to. */
+export interface ArchiveOutput extends AsyncDisposable {
+  /** Adds a file of exactly `size` bytes; one after another, in the order of the calls. */
+  add(
+    name: string,
+    size: number,
+    source: () => ByteSource,
+    onProgress?: (written: number) => void,
+  ): Promise<void>;
+  commit(image: FetchedManifest | undefined, options?: TransportOptions): Promise<void>;
+}
+
+/**
+ * A place for one image in an archive that goes to `output`.
+ *
+ * @param place - `shown` as people write it, `where` as messages about the archive call it.
+ */
+export function placeInArchive(
+  kind: ArchiveKind,
+  output: ArchiveOutput,
+  place: { readonly shown: string; readonly where: string; readonly name: string | undefined },
+): CopyDestination {
+  const { shown, where, name } = place;
   const taken = new Set<Digest>();
   const entries: (readonly [descriptor: Descriptor, name: string | undefined])[] = [];
   let image: FetchedManifest | undefined;
@@ -109,29 +114,35 @@ export function archiveDestination(
     if (taken.has(digest)) return "existed";
     taken.add(digest);
     const verified = (): ByteSource => verifyContent(source(), { digest, size });
-    await output.add(blobFile(digest), size, verified, onProgress);
+    try {
+      await output.add(blobFile(digest), size, verified, onProgress);
+    } catch (error) {
+      // It may be tried again.
+      taken.delete(digest);
+      throw error;
+    }
     return "uploaded";
   };
   return {
-    name: `${kind}:${path}${name === undefined ? "" : `:${name}`}`,
+    name: shown,
     writeBlob: (descriptor, provider, { signal, onProgress } = {}) =>
       take(descriptor, () => provider.openContent(descriptor, { signal }), onProgress),
     async writeManifest(manifest, { root = false, tag } = {}) {
       if (root && kind === "docker-archive" && manifest.document.kind === "index") {
-        throw invalidLayout(path, "a Docker archive holds one image, not an index of several");
+        throw invalidLayout(where, "a Docker archive holds one image, not an index of several");
       }
       await take(manifest.descriptor, () => once(manifest.bytes));
       const entry = indexEntry(manifest);
       if (root) {
         image = manifest;
-        entries.push([entry, name]);
+        entries.push([kind === "docker-archive" ? withWholeName(entry, name) : entry, name]);
       } else if (tag !== undefined) entries.push([entry, tag]);
       else if (entry.artifactType !== undefined) entries.push([entry, undefined]);
     },
-    async commit() {
+    async commit(options) {
       const index = entries.reduce(
         (before, [entry, as]) => addToIndex(before, entry, as),
-        parseLayoutIndex(undefined, path),
+        parseLayoutIndex(undefined, where),
       );
       await addSmall(output, LAYOUT_FILE, Buffer.from(LAYOUT_DOCUMENT));
       await addSmall(output, INDEX_FILE, formatLayoutIndex(index));
@@ -139,66 +150,20 @@ export function archiveDestination(
         const document = formatDockerManifest(image.document.manifest, name);
         await addSmall(output, DOCKER_MANIFEST_FILE, document);
       }
-      await output.commit();
+      await output.commit(image, options);
     },
     [Symbol.asyncDispose]: () => output[Symbol.asyncDispose](),
   };
 }
 
-async function openTar(path: string): Promise<OpenedArchive> {
-  await requireSource(path);
-  const flags = constants.O_RDONLY | constants.O_NONBLOCK;
-  const file = await guarded(path, () => open(path, flags));
-  try {
-    if (!(await file.stat()).isFile()) throw invalidLayout(path, "it is no file");
-    const files = await guarded(path, () => indexTar(file, path));
-    return {
-      path,
-      files,
-      async readSmall(name) {
-        const found = files.get(name);
-        if (found === undefined) return undefined;
-        if (found.size > MAX_INDEX_BYTES) throw invalidLayout(path, `its ${name} is too long`);
-        return readAt(file, found.offset, found.size);
-      },
-      read: (found, options) => readFrom(file, path, found, options),
-      [Symbol.asyncDispose]: () => file.close(),
-    };
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+/** With the name by which containerd, and Docker where it keeps images in that, would store it. */
+function withWholeName(entry: Descriptor, name: string | undefined): Descriptor {
+  const whole = name === undefined ? undefined : wholeName(name);
+  if (whole === undefined) return entry;
+  return { ...entry, annotations: { ...entry.annotations, [FULL_NAME]: whole } };
 }
 
-function contentOf(archive: OpenedArchive): ContentProvider {
-  return {
-    openContent: async function* ({ digest }, options) {
-      const found = archive.files.get(blobFile(digest));
-      if (found === undefined) {
-        throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not in ${archive.path}`);
-      }
-      yield* archive.read(found, options);
-    },
-  };
-}
-
-async function* readFrom(
-  file: FileHandle,
-  path: string,
-  { offset: start, size }: ArchivedFile,
-  { signal, offset = 0 }: OpenContentOptions = {},
-): ByteSource {
-  for (let position = offset; position < size;) {
-    signal?.throwIfAborted();
-    const length = Math.min(READ_BYTES, size - position);
-    const chunk = await guarded(path, () => readAt(file, start + position, length));
-    if (chunk.length === 0) return;
-    position += chunk.length;
-    yield chunk;
-  }
-}
-
-async function addSmall(output: TarOutput, name: string, bytes: Uint8Array): Promise<void> {
+async function addSmall(output: ArchiveOutput, name: string, bytes: Uint8Array): Promise<void> {
   await output.add(name, bytes.byteLength, () => once(bytes));
 }
 

@@ -18,7 +18,7 @@ import {
   parseJsonDocument,
 } from "@stowage/content";
 
-import type { OpenedArchive } from "./archive.ts";
+import type { OpenedArchive } from "./archive-source.ts";
 import { blobFile, invalidLayout, type LayoutIndex, parseLayoutIndex } from "./oci-layout.ts";
 import type { ArchivedFile } from "./tar-index.ts";
 
@@ -77,14 +77,14 @@ export async function buildDockerLayout(
       );
     }
   }
-  const { document } = parseLayoutIndex(undefined, archive.path);
+  const { document } = parseLayoutIndex(undefined, archive.where);
   const content: ContentProvider = {
     openContent: async function* ({ digest }, options = {}) {
       const bytes = made.get(digest);
       const file = held.get(digest);
       if (bytes !== undefined) yield bytes.subarray(options.offset ?? 0);
       else if (file !== undefined) yield* archive.read(file, options);
-      else throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not in ${archive.path}`);
+      else throw new ContentError("ERR_CONTENT_NOT_FOUND", `${digest}: not in ${archive.where}`);
     },
   };
   return { index: { document, manifests }, content };
@@ -96,7 +96,7 @@ async function describe(
   name: string,
 ): Promise<Descriptor> {
   const file = archive.files.get(name);
-  if (file === undefined) throw invalidLayout(archive.path, `it lacks ${name}`);
+  if (file === undefined) throw invalidLayout(archive.where, `it lacks ${name}`);
   const digester = createDigester("sha256");
   let head: Uint8Array | undefined;
   for await (const chunk of archive.read(file) satisfies ByteSource) {
@@ -117,15 +117,15 @@ function layerType(head: Uint8Array | undefined): string {
 async function readSavedImages(archive: OpenedArchive): Promise<readonly SavedImage[]> {
   const bytes = await archive.readSmall(DOCKER_MANIFEST_FILE);
   if (bytes === undefined) {
-    throw invalidLayout(archive.path, "it holds no image: neither index.json nor manifest.json");
+    throw invalidLayout(archive.where, "it holds no image: neither index.json nor manifest.json");
   }
   let json: JsonValue;
   try {
     json = parseJsonDocument(bytes, { maxBytes: MAX_BYTES });
   } catch (cause) {
-    throw invalidLayout(archive.path, "its manifest.json is no JSON document", cause);
+    throw invalidLayout(archive.where, "its manifest.json is no JSON document", cause);
   }
-  if (!Array.isArray(json)) throw invalidLayout(archive.path, "its manifest.json is no list");
+  if (!Array.isArray(json)) throw invalidLayout(archive.where, "its manifest.json is no list");
   return (json as readonly JsonValue[]).map((entry) => {
     const fields = new Map(
       typeof entry === "object" && entry !== null ? Object.entries(entry) : [],
@@ -134,7 +134,7 @@ async function readSavedImages(archive: OpenedArchive): Promise<readonly SavedIm
     const layers = textsOf(fields.get("Layers") ?? []);
     const names = textsOf(fields.get("RepoTags") ?? []);
     if (typeof config !== "string" || layers === undefined || names === undefined) {
-      throw invalidLayout(archive.path, "its manifest.json has an entry that is no image");
+      throw invalidLayout(archive.where, "its manifest.json has an entry that is no image");
     }
     return { config, layers, names };
   });

@@ -38,8 +38,8 @@ export const LAYOUT_DOCUMENT = '{"imageLayoutVersion":"1.0.0"}';
 export const MAX_INDEX_BYTES: number = 32 * 1024 * 1024;
 
 const NAME = "org.opencontainers.image.ref.name";
-// Docker's and containerd's exports keep the whole name here.
-const FULL_NAME = "io.containerd.image.name";
+/** Where Docker's and containerd's exports keep the whole name. */
+export const FULL_NAME = "io.containerd.image.name";
 
 /** `index.json`, with all that others have written into it. */
 export interface LayoutIndex {
@@ -105,12 +105,17 @@ export function indexEntry(manifest: FetchedManifest): Descriptor {
   return subject === undefined ? manifest.descriptor : referrerDescriptor(manifest);
 }
 
-/** An image of a layout, whose files `content` can open. */
+/**
+ * An image of a layout, whose files `content` can open.
+ *
+ * @param isSame - whether two names mean the same, where that takes more than to be equal.
+ */
 export function layoutSource(
   name: string,
   index: LayoutIndex,
   content: ContentProvider,
   wanted: string | undefined,
+  isSame: (one: string, other: string) => boolean = Object.is,
 ): Omit<CopySource, typeof Symbol.asyncDispose> {
   const fetch = async (
     descriptor: Descriptor,
@@ -124,7 +129,7 @@ export function layoutSource(
   return {
     name,
     async fetchRoot(options) {
-      return fetch(findRoot(name, index, wanted), options);
+      return fetch(findRoot(name, index, wanted, isSame), options);
     },
     fetchManifest: fetch,
     openContent: (descriptor, options) => content.openContent(descriptor, options),
@@ -154,10 +159,12 @@ function findRoot(
   where: string,
   { manifests }: LayoutIndex,
   wanted: string | undefined,
+  isSame: (one: string, other: string) => boolean,
 ): Descriptor {
   const found = manifests.filter(({ annotations, artifactType }) => {
     if (wanted === undefined) return artifactType === undefined;
-    return annotations?.[NAME] === wanted || annotations?.[FULL_NAME] === wanted;
+    const own = [annotations?.[NAME], annotations?.[FULL_NAME]];
+    return own.some((one) => one !== undefined && isSame(one, wanted));
   });
   const [first] = found;
   if (first !== undefined && new Set(found.map(({ digest }) => digest)).size === 1) return first;

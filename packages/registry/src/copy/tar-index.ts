@@ -20,7 +20,8 @@ export interface ArchivedFile {
 /** The files of an archive under their paths, links followed. */
 export type TarIndex = ReadonlyMap<string, ArchivedFile>;
 
-const BLOCK = 512;
+/** All of an archive comes in blocks of so many bytes. */
+export const BLOCK_BYTES = 512;
 const MAX_ENTRIES = 100_000;
 const MAX_NAME_BYTES = 64 * 1024;
 const MAX_LINKS = 16;
@@ -40,13 +41,13 @@ export async function indexTar(file: FileHandle, where: string): Promise<TarInde
   let pax: ReadonlyMap<string, string> = new Map();
   for (let entries = 0; ; entries += 1) {
     if (entries > MAX_ENTRIES) throw invalidLayout(where, `over ${MAX_ENTRIES} entries`);
-    const header = await readAt(file, position, BLOCK);
+    const header = await readAt(file, position, BLOCK_BYTES);
     if (header.every((byte) => byte === 0)) break;
-    if (header.length < BLOCK || !isHeader(header)) {
+    if (header.length < BLOCK_BYTES || !isTarHeader(header)) {
       const packed = header[0] === 0x1f && header[1] === 0x8b;
       throw invalidLayout(where, packed ? "it is gzip'd; gunzip it first" : "it is no tar archive");
     }
-    position += BLOCK;
+    position += BLOCK_BYTES;
     const type = String.fromCharCode(header[156] ?? 0);
     const size = Number(pax.get("size") ?? readNumber(header, 124));
     if (!Number.isSafeInteger(size) || size < 0 || position + size > end) {
@@ -69,7 +70,7 @@ export async function indexTar(file: FileHandle, where: string): Promise<TarInde
       pax = new Map();
       longName = longLink = undefined;
     }
-    position += Math.ceil(size / BLOCK) * BLOCK;
+    position += Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   }
   for (const name of links.keys()) {
     const target = follow(files, links, name);
@@ -104,7 +105,8 @@ function follow(
   return undefined;
 }
 
-function isHeader(header: Buffer): boolean {
+/** Whether a block is the header of an entry, by its checksum. */
+export function isTarHeader(header: Buffer): boolean {
   let sum = 0;
   for (const [at, byte] of header.entries()) sum += at >= 148 && at < 156 ? 0x20 : byte;
   return sum === readNumber(header, 148, 8);
