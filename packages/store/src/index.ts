@@ -50,6 +50,16 @@ export type {
   PodmanExport,
   RemovedPodmanExport,
 } from "./podman/export-podman.ts";
+export {
+  openPodmanStore,
+  type OpenPodmanStoreOptions,
+  type PodmanDriver,
+  type PodmanImage,
+  type PodmanImageRecord,
+  type PodmanLayer,
+  type PodmanReadOptions,
+  type PodmanStore,
+} from "./podman/podman-source.ts";
 export { openStore, type OpenStoreOptions, type Store, type StoreInfo } from "./store.ts";
 export { StoreError, type StoreErrorCode } from "./store-error.ts";
 export { asStoreError } from "./system-failure.ts";

@@ -31,6 +31,11 @@ export function openLayerFiles(diffDir: string): LayerFiles {
   const flags = OPEN.path | OPEN.directory;
   const root = tryOpenBeneath(AT_CWD, cString(diffDir), flags, RESOLVE.noMagicLinks);
   if (root < 0) throw systemError("openat2", diffDir, -root);
+  return layerFilesIn(root);
+}
+
+/** The files of a layer whose directory is open; it is closed with them. */
+export function layerFilesIn(root: number): LayerFiles {
   return {
     open: (path) => openFile(root, path),
     [Symbol.dispose]: () => closeDescriptor(root),
