@@ -28,6 +28,11 @@ export {
   type RegistriesConf,
 } from "./config/registries-conf.ts";
 export type { ShortNameAlias, ShortNameMode } from "./config/registries-file.ts";
+export {
+  loadStorageConf,
+  type LoadStorageConfOptions,
+  type StorageConf,
+} from "./config/storage-conf.ts";
 export type { MirrorTable, PullFromMirror, RegistryTable } from "./config/registry-table.ts";
 export {
   recordShortName,
