@@ -106,7 +106,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "copy",
     args: "<source> <destination>",
-    summary: "copy an image between registries, layouts, archives and the store",
+    summary: "copy an image between registries, layouts, archives, daemons and the store",
     flags: [
       ...COPY_FLAGS,
       NAMESPACE_FLAG,

@@ -179,7 +179,7 @@ function findOnce(
 const NONE: FoundSignatures = { signatures: [], places: [] };
 
 function referenceOf(subject: PolicySubject): Reference | undefined {
-  if (subject.transport !== "docker") return undefined;
+  if (!("reference" in subject) || subject.reference === undefined) return undefined;
   return withoutTagIfDigested(withDefaultTag(subject.reference));
 }
 

@@ -21,7 +21,7 @@ export {
   type FindSignaturesOptions,
   type SignatureRegistry,
 } from "./find-signatures.ts";
-export { type FolderSignaturesOptions, readFolderSignatures } from "./folder-signatures.ts";
+export { readSignatureFiles } from "./signature-files.ts";
 export { formatVerdict } from "./format-verdict.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
 export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";
@@ -48,9 +48,11 @@ export {
 } from "./policy-scope.ts";
 export type {
   ArchiveSubject,
+  DaemonSubject,
   DockerSubject,
   PathSubject,
   PolicySubject,
+  StorageSubject,
 } from "./policy-subject.ts";
 export {
   parsePolicy,

@@ -5,15 +5,19 @@
  */
 import { escapeText } from "@stowage/content";
 import {
+  formatReference,
+  formatRepository,
   type Reference,
+  repositoryOnly,
   scopeIdentity,
   scopeNamespaces,
+  withDefaultTag,
   withoutTagIfDigested,
 } from "@stowage/reference";
 
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
-import type { PolicySubject } from "./policy-subject.ts";
+import type { PolicySubject, StorageSubject } from "./policy-subject.ts";
 import { isCleanPath } from "./transport-scope.ts";
 import type { ConsideredScope } from "./verdict.ts";
 
@@ -78,6 +82,13 @@ export function scopesOf(subject: PolicySubject): ImageScopes {
       return { ...ociLayoutScopes(subject.path), transport: "oci-archive" };
     case "docker-archive":
       return { transport: "docker-archive", identity: "", namespaces: [] };
+    case "containers-storage":
+      return storageScopes(subject);
+    case "docker-daemon": {
+      const { transport, reference } = subject;
+      if (reference === undefined) return { transport, identity: "", namespaces: [] };
+      return { ...dockerScopes(withoutTagIfDigested(reference)), transport };
+    }
   }
 }
 
@@ -113,6 +124,30 @@ export function directoryScopes(path: string): ImageScopes {
  */
 export function ociLayoutScopes(path: string): ImageScopes {
   return { transport: "oci", identity: path, namespaces: pathsUpFrom(path) };
+}
+
+/** The names of an image in a store of containers/storage: those of its name, and of the store. */
+function storageScopes({ driver, graphRoot, reference, id }: StorageSubject): ImageScopes {
+  const store = `[${driver}@${graphRoot}]`;
+  const namespaces: string[] = [];
+  let name = "";
+  if (reference !== undefined) {
+    name = formatReference(withDefaultTag(reference));
+    if (id !== undefined) namespaces.push(store + name);
+    if (reference.tag !== undefined && reference.digest !== undefined) {
+      namespaces.push(`${store}${formatReference(repositoryOnly(reference))}:${reference.tag}`);
+    }
+    const repository = formatRepository(reference.repository);
+    for (let end = repository.length; end !== -1; end = repository.lastIndexOf("/", end - 1)) {
+      namespaces.push(store + repository.slice(0, end));
+    }
+  }
+  namespaces.push(store, `[${graphRoot}]`);
+  return {
+    transport: "containers-storage",
+    identity: `${store}${name}${id === undefined ? "" : `@${id}`}`,
+    namespaces,
+  };
 }
 
 function pathsUpFrom(path: string): readonly string[] {

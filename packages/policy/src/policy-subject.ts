@@ -24,5 +24,32 @@ export interface ArchiveSubject {
   readonly manifestDigest?: Digest;
 }
 
+/** An image in a Docker daemon. */
+export interface DaemonSubject {
+  readonly transport: "docker-daemon";
+  /** As for {@link DockerSubject}; none if it goes by its ID, which no scope can name. */
+  readonly reference?: Reference | undefined;
+  readonly manifestDigest?: Digest;
+}
+
+/** An image in a store that containers/storage keeps, podman's for one. */
+export interface StorageSubject {
+  readonly transport: "containers-storage";
+  /** The store's driver. */
+  readonly driver: string;
+  /** The store's root, absolute, as it is configured. */
+  readonly graphRoot: string;
+  /** As for {@link DockerSubject}; none if it goes by its ID alone. */
+  readonly reference?: Reference | undefined;
+  /** 64 hex digits, where the user gave it. */
+  readonly id?: string | undefined;
+  readonly manifestDigest?: Digest;
+}
+
 /** What a policy is asked about. */
-export type PolicySubject = DockerSubject | PathSubject | ArchiveSubject;
+export type PolicySubject =
+  | DockerSubject
+  | PathSubject
+  | ArchiveSubject
+  | DaemonSubject
+  | StorageSubject;

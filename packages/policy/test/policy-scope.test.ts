@@ -4,8 +4,9 @@ import {
   dockerScopes,
   ociLayoutScopes,
   parsePolicy,
+  scopesOf,
 } from "@stowage/policy";
-import { parseReference } from "@stowage/reference";
+import { parseReference, withDefaultTag } from "@stowage/reference";
 import { describe, expect, test } from "vitest";
 
 const DIGEST = `sha256:${"0".repeat(64)}`;
@@ -37,6 +38,20 @@ describe("chooseRequirements", () => {
     const image = dockerScopes(parseReference(reference));
     const { scope } = chooseRequirements(policy, image);
     expect(scope.kind === "default" ? undefined : scope.text).toBe(expected);
+  });
+
+  test.for([
+    ["its name", "app:1", "docker.io/library/app:1"],
+    ["its repository", "app:2", "docker.io/library/app"],
+    ["its host", "other", "docker.io"],
+    ["the transport, if it goes by its ID", undefined, ""],
+  ] as const)("an image in a Docker daemon: %s", ([, name, expected]) => {
+    const scopes = ["docker.io/library/app:1", "docker.io/library/app", "docker.io", ""];
+    const reference = name === undefined ? undefined : withDefaultTag(parseReference(name));
+    const image = scopesOf({ transport: "docker-daemon", reference });
+    expect(chooseRequirements(policyWith("docker-daemon", scopes), image).scope.text).toBe(
+      expected,
+    );
   });
 
   test("nothing is inherited from a wider scope, nor from the default", () => {

@@ -15,6 +15,7 @@ export {
   isCopyLocation,
   parseCopyLocation,
 } from "./copy/copy-location.ts";
+export type { PodmanImageName, PodmanLocation, PodmanStorePlace } from "./copy/podman-location.ts";
 export {
   type OciRuntime,
   explain,

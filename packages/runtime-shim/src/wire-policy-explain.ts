@@ -5,12 +5,12 @@ import { formatReference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
 
 import { isCopyLocation, parseCopyLocation } from "./copy/copy-location.ts";
-import { type FileLocation, openFileSource } from "./copy/file-source.ts";
+import { type LocalLocation, openLocalSource } from "./copy/local-source.ts";
 import { lend } from "./copy/store-destination.ts";
 import { registriesSource } from "./open-registry-client.ts";
 import { watchPolicy } from "./policy-in-force.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
-import { askPolicyOfFile } from "./policy-of-files.ts";
+import { askPolicyOfPlace } from "./policy-of-places.ts";
 import { withShortNames } from "./short-names.ts";
 import { imageSource } from "./wire-image-service.ts";
 import { askPolicy, type PolicyQuestion } from "./wire-policy-gate.ts";
@@ -36,8 +36,8 @@ class Explained extends Error {
  * What the policy says about an image, on the very way that a pull or a container goes; writes
  * nothing.
  *
- * @param image - a name or ID, or a location as {@link parseCopyLocation} reads it. An image in files
- *   is judged by the scopes of its own transport.
+ * @param image - a name or ID, or a location as {@link parseCopyLocation} reads it. An image in
+ *   files or in a daemon is judged by the scopes of its own transport.
  */
 export async function explainPolicy(
   store: Store,
@@ -53,7 +53,7 @@ export async function explainPolicy(
     case "store":
       return await explainName(store, options, location.image, { ...how, local: true });
     default:
-      return await explainFile(store, options, location, how);
+      return await explainLocal(store, options, location, how);
   }
 }
 
@@ -81,21 +81,21 @@ async function explainName(
 }
 
 /** No pull of it gets as far as to need a name. */
-const NAMELESS = "localhost/file:latest";
+const NAMELESS = "localhost/local:latest";
 
-async function explainFile(
+async function explainLocal(
   store: Store,
   options: RuntimeOptions,
-  location: FileLocation,
+  location: LocalLocation,
   { platform, source: access, signal }: ExplainPolicyOptions,
 ): Promise<PolicyVerdict> {
   const { createImageService } = await import("@stowage/image-service");
-  await using place = await openFileSource(location);
+  await using place = await openLocalSource(location, { env: options.env, signal, asStored: true });
   const source: ImageSource = { open: async () => lend(place) };
   const inForce = watchPolicy(store, options, { note: false });
   const how = { inForce, namespace: access?.policyNamespace, signal };
   return await askOnTheWay(
-    (asked) => askPolicyOfFile(location, asked, how),
+    (asked) => askPolicyOfPlace(location, place, asked, how),
     async (policy) => {
       await createImageService({ store, source, policy }).pull(NAMELESS, { platform, signal });
     },

@@ -33,6 +33,12 @@ describe("a location", () => {
     ["dir:a:b", { transport: "dir", path: "a:b" }],
     ["oci-archive:a.tar:it", { transport: "oci-archive", path: "a.tar", name: "it" }],
     ["docker-archive:a.tar:localhost:5000/a:1", { path: "a.tar", name: "localhost:5000/a:1" }],
+    [
+      "docker-daemon:app",
+      { image: { tag: "latest" } },
+      "docker-daemon:docker.io/library/app:latest",
+    ],
+    [`docker-daemon:${IMAGE.descriptor.digest}`, { image: IMAGE.descriptor.digest }],
     ["store:sha256:abc", { transport: "store", image: "sha256:abc" }],
   ];
   test.for(valid)("%s is read", ([text, read, full = text]) => {
@@ -42,14 +48,21 @@ describe("a location", () => {
     expect(isCopyLocation(text)).toBe(true);
   });
 
-  test.each(["", "busybox", "docker:busybox", "oci:", "oci::tag", "store:", "dir:", "OCI:a"])(
-    "%j is none",
-    (text) => {
-      expect(() => parseCopyLocation(text)).toThrow(
-        expect.objectContaining({ code: "ERR_RUNTIME_INVALID_LOCATION" }),
-      );
-    },
-  );
+  test.each([
+    "",
+    "busybox",
+    "docker:busybox",
+    "oci:",
+    "oci::tag",
+    "store:",
+    "dir:",
+    "docker-daemon:",
+    "OCI:a",
+  ])("%j is none", (text) => {
+    expect(() => parseCopyLocation(text)).toThrow(
+      expect.objectContaining({ code: "ERR_RUNTIME_INVALID_LOCATION" }),
+    );
+  });
 });
 
 test("R22 an image that is removed while it is copied out of the store is copied whole", async () => {
@@ -142,6 +155,10 @@ test("several platforms do not go into a place for one, and referrers not into t
     ["store:a", { allPlatforms: true }],
     ["docker-archive:a.tar", { allPlatforms: true }],
     ["store:a", { withReferrers: true }],
+    ["docker-daemon:a", { allPlatforms: true }],
+    ["docker-daemon:a", { withReferrers: true }],
+    [`docker-daemon:${IMAGE.descriptor.digest}`, {}],
+    [`docker-daemon:a@${IMAGE.descriptor.digest}`, {}],
     ["oci:a", { allPlatforms: true, platforms: [{ os: "linux", architecture: "arm64" }] }],
   ] as const) {
     const copying = copyBetween(from, parseCopyLocation(to), { ...world.options, ...options });

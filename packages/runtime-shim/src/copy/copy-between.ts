@@ -22,7 +22,7 @@ import { createRuntime, type Runtime } from "../runtime.ts";
 import { wireRegistry } from "../wire-registry.ts";
 import { placeSignatures, signatureRegistry } from "../wire-signature-source.ts";
 import { type CopyLocation, formatCopyLocation } from "./copy-location.ts";
-import { openFileSource } from "./file-source.ts";
+import { type LocalSource, openLocalSource } from "./local-source.ts";
 import { countPull, digestIn } from "./pull-counts.ts";
 import { pullFrom } from "./store-destination.ts";
 import { openStoreSource } from "./store-source.ts";
@@ -56,6 +56,11 @@ export interface CopyResult {
   readonly destination: string;
   /** Of the manifest or index that the destination's name stands for. */
   readonly digest: Digest;
+  /**
+   * Of the manifest in the source, where the copy's is another: podman's store has layers unpacked,
+   * and the manifest names them so. The config, and so the image ID, is the same.
+   */
+  readonly rewrittenFrom?: Digest;
   /** All manifests and indexes, the referrers included. */
   readonly manifests: number;
   readonly referrers: number;
@@ -86,7 +91,13 @@ export async function copyBetween(
   const repository =
     from.transport === "docker" ? origin?.repository(from.reference.repository) : undefined;
   await using source = await openSource(from, options, { runtime, repository });
-  const names = { source: formatCopyLocation(from), destination: formatCopyLocation(to) };
+  const { rewrittenFrom } = source;
+  if (rewrittenFrom !== undefined) tellRewritten(source.name, rewrittenFrom, to, options);
+  const names = {
+    source: formatCopyLocation(from),
+    destination: formatCopyLocation(to),
+    ...(rewrittenFrom !== undefined && { rewrittenFrom }),
+  };
   if (to.transport === "store") {
     const signatures = ({ repository: name }: Reference): SignatureRegistry =>
       repository ? signatureRegistry(repository) : placeSignatures(source, name);
@@ -94,7 +105,7 @@ export async function copyBetween(
     const copied = await copyToStore(source, place, options);
     return { ...names, ...copied };
   }
-  await using destination = await openDestination(to, target);
+  await using destination = await openDestination(to, target, options);
   const { copyImage } = await import("@stowage/registry");
   const { descriptor, ...counts } = await copyImage(source, destination, {
     platforms: platformsFor(to, options),
@@ -105,11 +116,30 @@ export async function copyBetween(
   return { ...names, digest: descriptor.digest, ...counts };
 }
 
+/** Whoever asks for a certain digest does not get another. */
+function tellRewritten(
+  source: string,
+  stored: Digest,
+  to: CopyLocation,
+  { onWarning }: CopyBetweenOptions,
+): void {
+  const what =
+    "the layers of podman's store are unpacked, and the manifest is written anew for them";
+  if (to.transport === "store" && to.image.includes("@")) {
+    throw unsupported(
+      `${source}: ${what}, so that it has another digest than ${stored}`,
+      "Store it under a tag, or pull the image from where podman had it.",
+    );
+  }
+  onWarning?.(`${source}: ${what}: the copy has another digest than ${stored}`);
+}
+
 function checkCopy(from: CopyLocation, to: CopyLocation, options: CopyBetweenOptions): void {
   const { platforms = [], allPlatforms = false, withReferrers = false } = options;
   if (allPlatforms && platforms.length > 0) {
     throw unsupported("all platforms, and some, at once", "Leave out the one or the other.");
   }
+  if (to.transport === "containers-storage") throw podmanAsPlace();
   if (holdsOne(to) && (allPlatforms || platforms.length > 1)) {
     throw unsupported(
       `${to.transport}: holds one image for each name, not an index of several`,
@@ -122,22 +152,40 @@ function checkCopy(from: CopyLocation, to: CopyLocation, options: CopyBetweenOpt
       "Copy referrers between registries, OCI layouts and archives.",
     );
   }
-  if (withReferrers && (from.transport === "dir" || to.transport === "dir")) {
+  const single = [from, to].find(({ transport }) => NO_REFERRERS.has(transport));
+  if (withReferrers && single !== undefined) {
     throw unsupported(
-      "dir: holds one image, and not what refers to it",
+      `${single.transport}: holds one image, and not what refers to it`,
       "Copy referrers between registries, OCI layouts and archives.",
     );
   }
-  if (to.transport === "docker" && to.reference.digest !== undefined) {
-    throw unsupported(
-      "a digest is no place to copy to; it follows from the image",
-      "Write docker://NAME:TAG.",
-    );
-  }
+  if (to.transport === "docker" && to.reference.digest !== undefined) throw digestAsPlace();
+  if (to.transport === "docker-daemon" && nameIn(to).digest !== undefined) throw digestAsPlace();
 }
 
+function nameIn({ image }: Extract<CopyLocation, { transport: "docker-daemon" }>): Reference {
+  if (typeof image === "string") throw digestAsPlace();
+  return image;
+}
+
+function podmanAsPlace(): RuntimeError {
+  return unsupported(
+    "containers-storage: is read here, and written by podman alone",
+    "Let podman use what the store has (stowage export podman), or copy to docker-archive:PATH:NAME and podman load that.",
+  );
+}
+
+function digestAsPlace(): RuntimeError {
+  return unsupported(
+    "a digest is no place to copy to; it follows from the image",
+    "Write docker://NAME:TAG, or docker-daemon:NAME:TAG.",
+  );
+}
+
+const NO_REFERRERS: ReadonlySet<string> = new Set(["containers-storage", "dir", "docker-daemon"]);
+
 function holdsOne({ transport }: CopyLocation): boolean {
-  return transport === "docker-archive" || transport === "store";
+  return ["docker-archive", "docker-daemon", "store"].includes(transport);
 }
 
 function platformsFor(
@@ -150,12 +198,13 @@ function platformsFor(
 
 async function openSource(
   from: CopyLocation,
-  { platforms = [], allPlatforms = false, signal }: CopyBetweenOptions,
+  options: CopyBetweenOptions,
   opened: {
     readonly runtime: Runtime | undefined;
     readonly repository: RepositoryClient | undefined;
   },
-): Promise<CopySource> {
+): Promise<LocalSource> {
+  const { platforms = [], allPlatforms = false, signal } = options;
   switch (from.transport) {
     case "store": {
       const withIndex = allPlatforms || platforms.length > 0;
@@ -167,16 +216,18 @@ async function openSource(
       return registrySource(required(opened.repository), digest ?? tag ?? parseTag(DEFAULT_TAG));
     }
     default:
-      return openFileSource(from);
+      return openLocalSource(from, options);
   }
 }
 
 async function openDestination(
   to: Exclude<CopyLocation, { transport: "store" }>,
   client: RegistryClient | undefined,
+  { env }: CopyBetweenOptions,
 ): Promise<CopyDestination> {
   const {
     archiveDestination,
+    dockerDaemonDestination,
     imageFolderDestination,
     layoutFolderDestination,
     registryDestination,
@@ -186,6 +237,10 @@ async function openDestination(
       const { repository, tag } = to.reference;
       return registryDestination(required(client).repository(repository), tag);
     }
+    case "containers-storage":
+      throw podmanAsPlace();
+    case "docker-daemon":
+      return dockerDaemonDestination(nameIn(to), { env });
     case "dir":
       return imageFolderDestination(to.path);
     case "oci":

@@ -1,3 +1,4 @@
+import { type Digest, isDigest } from "@stowage/content";
 import {
   formatReference,
   parseReference,
@@ -6,12 +7,20 @@ import {
 } from "@stowage/reference";
 
 import { RuntimeError } from "../runtime-error.ts";
+import {
+  formatPodmanLocation,
+  parsePodmanLocation,
+  type PodmanLocation,
+} from "./podman-location.ts";
 
 /** Where an image is, or is to be. */
 export type CopyLocation =
   | { readonly transport: "docker"; readonly reference: Reference }
   /** By any name that the image service takes; as a destination, a reference. */
   | { readonly transport: "store"; readonly image: string }
+  | PodmanLocation
+  /** By name or, as a source, by ID. */
+  | { readonly transport: "docker-daemon"; readonly image: Digest | Reference }
   /** One image in a folder, as skopeo has it. */
   | { readonly transport: "dir"; readonly path: string }
   | {
@@ -22,11 +31,13 @@ export type CopyLocation =
     };
 
 const HINT =
-  "Write docker://NAME, oci:PATH[:TAG], oci-archive:PATH[:TAG], docker-archive:PATH[:NAME], dir:PATH or store:NAME.";
+  "Write docker://NAME, oci:PATH[:TAG], oci-archive:PATH[:TAG], docker-archive:PATH[:NAME], docker-daemon:NAME, docker-daemon:ID, containers-storage:NAME, dir:PATH or store:NAME.";
 
 /** Whether `text` begins as a location does, and not as a bare name of an image. */
 export function isCopyLocation(text: string): boolean {
-  return /^(?:docker:\/\/|(?:dir|docker-archive|oci|oci-archive|store):)/.test(text);
+  return /^(?:docker:\/\/|(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|store):)/.test(
+    text,
+  );
 }
 
 /**
@@ -45,6 +56,12 @@ export function parseCopyLocation(text: string): CopyLocation {
     case "store":
       if (rest === "") throw invalid(transport, "names no image");
       return { transport, image: rest };
+    case "containers-storage":
+      return parsePodmanLocation(rest);
+    case "docker-daemon":
+      if (rest === "") throw invalid(transport, "names no image");
+      if (isDigest(rest)) return { transport, image: rest };
+      return { transport, image: withDefaultTag(parseReference(rest)) };
     case "dir":
       if (rest === "") throw invalid(transport, "names no path");
       return { transport, path: rest };
@@ -69,6 +86,12 @@ export function formatCopyLocation(location: CopyLocation): string {
       return `docker://${formatReference(location.reference)}`;
     case "store":
       return `store:${location.image}`;
+    case "containers-storage":
+      return formatPodmanLocation(location);
+    case "docker-daemon": {
+      const { image } = location;
+      return `docker-daemon:${typeof image === "string" ? image : formatReference(image)}`;
+    }
     case "dir":
       return `dir:${location.path}`;
     case "docker-archive":
