@@ -11,6 +11,7 @@ export interface GlobalOptions {
   readonly policy: string | undefined;
   readonly policyDir: string | undefined;
   readonly registriesConf: string | undefined;
+  readonly hostsDir: string | undefined;
   readonly registriesD: string | undefined;
   readonly authfile: string | undefined;
   readonly certDir: string | undefined;
@@ -40,6 +41,7 @@ export const GLOBAL_OPTIONS: readonly (readonly [
   ["--policy <file>", "STOWAGE_POLICY", "the signature policy to read"],
   ["--policy-dir <dir>", "STOWAGE_POLICY_DIR", "policies of namespaces, as NAME.json"],
   ["--registries-conf <file>", "STOWAGE_REGISTRIES_CONF", "the registries.conf to read"],
+  ["--hosts-dir <dir>", "STOWAGE_HOSTS_DIR", "a certs.d with containerd's hosts.toml files"],
   ["--registries-d <dir>", "STOWAGE_REGISTRIES_D", "where it says where signatures are"],
   ["--authfile <file>", "STOWAGE_AUTHFILE", "the credential file to read"],
   ["--cert-dir <dir>", "STOWAGE_CERT_DIR", "certificates of registries"],
@@ -74,6 +76,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
     policy: given("policy", "STOWAGE_POLICY"),
     policyDir: given("policyDir", "STOWAGE_POLICY_DIR"),
     registriesConf: given("registriesConf", "STOWAGE_REGISTRIES_CONF"),
+    hostsDir: given("hostsDir", "STOWAGE_HOSTS_DIR"),
     registriesD: given("registriesD", "STOWAGE_REGISTRIES_D"),
     authfile: given("authfile", "STOWAGE_AUTHFILE"),
     certDir: given("certDir", "STOWAGE_CERT_DIR"),

@@ -9,6 +9,7 @@ export async function registrySettings(context: CommandContext): Promise<Registr
   const { resolve, limitRate, requestsPerSecond } = options;
   return {
     registriesConf: options.registriesConf,
+    hostsDir: options.hostsDir,
     env,
     resolve,
     bandwidth: limitRate === undefined ? undefined : await createBandwidthLimit(limitRate),

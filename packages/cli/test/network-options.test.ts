@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { createServer, request } from "node:http";
+import { mkdir, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
 
@@ -32,6 +34,34 @@ describe("--resolve", () => {
     await using world = await openCliWorld();
     const { code, stderr } = await world.run(["--resolve", text, "images"]);
     expect([code, stderr]).toEqual([2, expect.stringContaining("HOST:PORT:ADDRESS")]);
+  });
+});
+
+describe("containerd's hosts.toml", () => {
+  test("says where a registry is read: of --hosts-dir, of its variable, or of the usual place", async () => {
+    await using world = await openCliWorld();
+    const places = [".config/containerd/certs.d", "named", "varied"];
+    for (const [index, place] of places.entries()) {
+      const folder = join(world.path, place, `r${index}.test`);
+      await mkdir(folder, { recursive: true });
+      await writeFile(join(folder, "hosts.toml"), `server = "http://${world.host}"\n`);
+    }
+    expect(await world.ok("pull", "r0.test/shell:1")).toBe(`r0.test/shell@${world.digest}`);
+    const named = ["--hosts-dir", join(world.path, "named"), "--log-level", "debug"];
+    const { stderr } = await world.run([
+      ...named,
+      "copy",
+      "docker://r1.test/shell:1",
+      `oci:${world.path}/it`,
+    ]);
+    expect(stderr).toContain(
+      `hosts-file repository=r1.test/shell file=${world.path}/named/r1.test/hosts.toml keys=server sources=${world.host}/shell`,
+    );
+    const env = { STOWAGE_HOSTS_DIR: join(world.path, "varied") };
+    expect(await world.run(["tags", "r2.test/shell"], { env })).toMatchObject({ stdout: "1\n" });
+    expect(await world.run(["--log-level", "error", "tags", "r2.test/shell"])).toMatchObject({
+      code: 5,
+    });
   });
 });
 

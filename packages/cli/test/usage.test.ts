@@ -59,6 +59,7 @@ const BAD: readonly (readonly [code: number, errorCode: string, args: readonly s
   [2, "ERR_REGISTRY_INVALID_ARGUMENT", ["logout", "https://h.io"]],
   [3, "ERR_REGISTRY_NOT_LOGGED_IN", ["logout", "h.io"]],
   [1, "ERR_REGISTRY_INVALID_CONFIG", ["--registries-conf", "/absent", "pull", "h.io/a"]],
+  [1, "ERR_REGISTRY_INVALID_CONFIG", ["--hosts-dir", "/absent", "pull", "h.io/a"]],
   [2, "ERR_STOWAGE_USAGE", ["version", "x"]],
   [2, "ERR_STOWAGE_USAGE", ["pod", "create"]],
   [2, "ERR_STOWAGE_USAGE", ["pod", "ls", "x"]],

@@ -14,7 +14,6 @@ import {
   hasErrorCode,
   type OpenContentOptions,
 } from "@stowage/content";
-import { registryEndpointHost } from "@stowage/reference";
 
 import { BlobStream, type BlobStreamEvent } from "./blob-stream.ts";
 import { codeOf, publishBlob } from "./diagnostics.ts";
@@ -184,14 +183,10 @@ class BlobReading {
 
 /** Whether a place is the one that bytes came from. */
 function servedFrom(
-  { repository }: RegistryConnection,
+  connection: RegistryConnection,
   { digest }: Descriptor,
   origin: ContentOrigin | undefined,
 ): boolean {
   const url = URL.parse(origin?.url ?? "");
-  return (
-    url !== null &&
-    url.host === registryEndpointHost(repository.host) &&
-    url.pathname === `/v2/${repository.path}/blobs/${digest}`
-  );
+  return url !== null && connection.isBlob(url, digest);
 }

@@ -1,11 +1,11 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 
-import { invalidCertificate, readCertificates, readText } from "./certificate-file.ts";
+import { invalidCertificate, readCertificates } from "./certificate-file.ts";
+import { type ClientCertificate, readClientCertificate } from "./client-certificate.ts";
 import { loadAuthorities } from "./config/authorities.ts";
 import type { ConfigEventOptions } from "./config/config-event.ts";
 import type { TlsOptions } from "./tls-options.ts";
@@ -81,7 +81,7 @@ export function loadHostTls(options: LoadHostTlsOptions = {}): HostTlsLookup {
 interface FoundCertificates {
   readonly directory: string;
   readonly ca: readonly string[];
-  readonly pair: { readonly cert: string; readonly key: string } | undefined;
+  readonly pair: ClientCertificate | undefined;
 }
 
 async function list(directory: string, required: boolean): Promise<readonly string[] | undefined> {
@@ -103,35 +103,21 @@ async function readCertDir(
   names: readonly string[] = [],
 ): Promise<FoundCertificates> {
   const ca: string[] = [];
-  const pairs: { readonly cert: string; readonly key: string }[] = [];
+  const pairs: ClientCertificate[] = [];
   for (const name of names) {
     const path = join(directory, name);
     if (name.endsWith(".crt")) ca.push(await readCertificates(path));
-    else if (name.endsWith(".cert")) pairs.push(await readPair(path, names.includes(keyOf(name))));
-    else if (name.endsWith(".key") && !names.includes(name.replace(/key$/u, "cert"))) {
+    else if (name.endsWith(".cert")) {
+      const keyPath = keyOf(path);
+      if (!names.includes(keyOf(name))) {
+        throw invalidCertificate(path, `it has no ${keyPath} beside it`);
+      }
+      pairs.push(await readClientCertificate(path, keyPath));
+    } else if (name.endsWith(".key") && !names.includes(name.replace(/key$/u, "cert"))) {
       throw invalidCertificate(path, `it has no ${name.replace(/key$/u, "cert")} beside it`);
     }
   }
   return { directory, ca, pair: pairs[0] };
-}
-
-async function readPair(
-  path: string,
-  hasKey: boolean,
-): Promise<{ readonly cert: string; readonly key: string }> {
-  const keyPath = keyOf(path);
-  if (!hasKey) throw invalidCertificate(path, `it has no ${keyPath} beside it`);
-  const cert = await readCertificates(path);
-  const key = await readText(keyPath);
-  let matches: boolean;
-  try {
-    matches = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-  } catch {
-    // No cause: OpenSSL's message is about bytes of a private key.
-    throw invalidCertificate(keyPath, "it is not a private key in PEM without a passphrase");
-  }
-  if (!matches) throw invalidCertificate(keyPath, `it is not the key of ${path}`);
-  return { cert, key };
 }
 
 function keyOf(certificate: string): string {

@@ -16,10 +16,23 @@ export type {
   ConfigFileEvent,
   CredentialsEvent,
   ExposedFileEvent,
+  HostsFileEvent,
   ProxyEvent,
   RegistryTableEvent,
   ShortNameEvent,
 } from "./config/config-event.ts";
+export {
+  type ContainerdHosts,
+  loadContainerdHosts,
+  type LoadContainerdHostsOptions,
+} from "./config/containerd-hosts.ts";
+export type {
+  ClientCertificateFiles,
+  HostCapability,
+  HostServer,
+  HostsFile,
+} from "./config/hosts-file.ts";
+export type { ServerUrl } from "./config/server-url.ts";
 export { loadProxies, type LoadProxiesOptions } from "./config/proxies.ts";
 export { findPullSources, type PullSources } from "./config/pull-sources.ts";
 export {

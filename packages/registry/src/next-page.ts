@@ -1,4 +1,5 @@
 import { parseNextLink } from "./link-header.ts";
+import { namespaceOf, withNamespace } from "./namespace-query.ts";
 import { protocolError, type TransportRequest, type TransportResponse } from "./transport.ts";
 
 /**
@@ -21,6 +22,8 @@ export function nextPage(
   if (url === null || url.origin !== first.url.origin || url.pathname !== first.url.pathname) {
     throw protocolError(request, response, "the next page is elsewhere");
   }
+  // A mirror that is asked for another registry need not repeat which.
+  withNamespace(url, namespaceOf(first.url));
   if (seen.has(url.href)) throw protocolError(request, response, "the pages go in a circle");
   return { ...first, url };
 }

@@ -1,32 +1,28 @@
 import type { Digest } from "@stowage/content";
-import {
-  formatRepository,
-  type RegistryHost,
-  type Repository,
-  type RepositoryPath,
-  type Tag,
-} from "@stowage/reference";
+import { formatRepository, type RegistryHost, type Repository, type Tag } from "@stowage/reference";
 
 import { AuthGate } from "./auth/auth-gate.ts";
 import type { BandwidthLimit } from "./bandwidth-limit.ts";
 import type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
-import type { RegistryTableEvent } from "./config/config-event.ts";
-import { findPullSources, findPushTarget, type PullSources } from "./config/pull-sources.ts";
+import type { ContainerdHosts } from "./config/containerd-hosts.ts";
 import type { RegistriesConf } from "./config/registries-conf.ts";
-import type { RegistryTable } from "./config/registry-table.ts";
 import type { Endpoint } from "./endpoint.ts";
 import type { HostTlsLookup } from "./host-tls.ts";
 import type { ProxyLookup } from "./proxy.ts";
 import { HostBudget } from "./host-budget.ts";
 import type { NameResolution } from "./name-resolution.ts";
+import type { Place } from "./place.ts";
+import { PlaceFinder } from "./place-finder.ts";
 import { RegistryConnection } from "./registry-connection.ts";
 import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
 import { walkRepositories } from "./repositories.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistryEvent } from "./registry-event.ts";
 import { Slots } from "./slots.ts";
+import { TlsFinder } from "./tls-finder.ts";
 import type { TlsOptions } from "./tls-options.ts";
 import type { Transport, TransportOptions } from "./transport.ts";
+import { DEFAULT_ATTEMPTS } from "./transport-retry.ts";
 import { UndiciTransport } from "./undici-transport.ts";
 
 /** How a {@link RegistryClient} connects. */
@@ -52,6 +48,11 @@ export interface RegistryClientOptions {
    * not at all. Whatever is written goes to its own name. @defaultValue none
    */
   readonly registries?: RegistriesConf | undefined;
+  /**
+   * What containerd's `hosts.toml` files say, as `loadContainerdHosts` finds them: of repositories
+   * that no table of `registries` is for. @defaultValue none
+   */
+  readonly hosts?: ContainerdHosts | undefined;
   /** The proxy for a URL, as `loadProxies` finds it; of the default transport. @defaultValue none */
   readonly proxy?: ProxyLookup | undefined;
   /**
@@ -100,8 +101,8 @@ const DEFAULT_USER_AGENT = "stowage/0.1.0";
 const DEFAULT_CONCURRENT_BLOBS = 6;
 // Manifests, tokens and tags must get through while blobs take all the slots.
 const SPARE_CONNECTIONS = 4;
-// More could only be a loop or a prank.
-const MAX_MIRRORS = 20;
+// Once more for a connection that had been closed meanwhile; then the next place is asked.
+const MIRROR_ATTEMPTS = 2;
 
 /**
  * A client of any registries. It holds connections and tokens until it is disposed of, which ends
@@ -115,7 +116,8 @@ export class RegistryClient implements AsyncDisposable {
   readonly #connections = new Map<string, RegistryConnection>();
   readonly #slots = new Map<string, Slots>();
   readonly #budgets = new Map<string, HostBudget>();
-  readonly #tls = new Map<string, Promise<TlsOptions | undefined>>();
+  readonly #tls: TlsFinder;
+  readonly #places: PlaceFinder;
 
   constructor(options: RegistryClientOptions = {}) {
     const { stallTimeout, minRate, minRateWindow, transport, proxy } = options;
@@ -127,6 +129,8 @@ export class RegistryClient implements AsyncDisposable {
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
+    this.#tls = new TlsFinder(options.tls, options.onEvent);
+    this.#places = new PlaceFinder(options);
     this.#own =
       transport === undefined
         ? new UndiciTransport({
@@ -145,26 +149,19 @@ export class RegistryClient implements AsyncDisposable {
 
   /** A client of one repository. Nothing is sent until it is used. */
   repository(repository: Repository): RepositoryClient {
-    const { registries, bandwidth, maxRangesPerBlob, onEvent } = this.#options;
-    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
-    const told = new Set<string>();
+    const { bandwidth, maxRangesPerBlob, onEvent } = this.#options;
+    const { host } = repository;
+    const target = (): RegistryConnection => this.#connect(this.#places.push(repository), host);
     return new ConnectedRepository({
       repository,
-      primary: this.#connect(own, repository.host),
-      sources: (target) => {
-        const { table, mirrors, primary } = this.#findSources(repository, target, own);
-        if (table !== undefined) {
-          const names = [...mirrors, primary].map((endpoint) =>
-            formatRepository(endpoint.repository),
-          );
-          // Once for tags and once for digests, not for every blob.
-          const isNews = !told.has(names.join());
-          told.add(names.join());
-          if (isNews) onEvent?.(tableEvent(repository, table, names));
-        }
+      get primary() {
+        return target();
+      },
+      sources: (wanted) => {
+        const { mirrors, primary } = this.#places.pull(repository, wanted);
         return {
-          mirrors: mirrors.map((mirror) => this.#connect(mirror, repository.host)),
-          primary: this.#connect(primary, repository.host),
+          mirrors: mirrors.map((mirror) => this.#connect(mirror, host)),
+          primary: this.#connect(primary, host),
         };
       },
       // More connections would only share what there is.
@@ -199,94 +196,70 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   #connectHost(host: RegistryHost): RegistryConnection {
-    const { registries } = this.#options;
-    // No repository: a token for one would have to name it.
-    const repository = { host, path: "" as RepositoryPath };
-    const own = registries === undefined ? { repository } : findPushTarget(registries, repository);
-    return this.#connect(own, host);
+    return this.#connect(this.#places.host(host), host);
   }
 
-  #findSources(
-    repository: Repository,
-    target: Tag | Digest | undefined,
-    own: Endpoint,
-  ): PullSources {
-    const { mirrors, registries } = this.#options;
-    const found =
-      registries === undefined
-        ? { table: undefined, mirrors: [], primary: own }
-        : findPullSources(registries, repository, target);
-    const given = target === undefined ? [] : (mirrors?.(repository, target) ?? []);
-    return { ...found, mirrors: [...given, ...found.mirrors].slice(0, MAX_MIRRORS) };
-  }
-
-  #connect(endpoint: Endpoint, ownHost: string): RegistryConnection {
-    const { repository, insecure = false, blockedBy } = endpoint;
-    const { host, path } = repository;
-    const own = host === ownHost;
-    const key = `${formatRepository(repository)} ${insecure} ${own} ${blockedBy ?? ""}`;
-    let connection = this.#connections.get(key);
+  #connect(place: Place, ownHost: string): RegistryConnection {
+    const { repository, insecure = false, blockedBy, key: serverKey, isMirror = false } = place;
+    const own = repository.host === ownHost;
+    const physical = formatRepository(repository);
+    const key = [physical, insecure, own, blockedBy, serverKey, isMirror].join(" ");
+    // A file that is mended must be read again.
+    let connection = place.failure === undefined ? this.#connections.get(key) : undefined;
     if (connection === undefined) {
-      const { credentials, userAgent = DEFAULT_USER_AGENT } = this.#options;
-      const { attempts, retryDelay, onEvent } = this.#options;
-      connection = new RegistryConnection({
-        repository,
-        transport: this.#transport,
-        tls: (target, atRegistry) => this.#tlsFor(target, own && atRegistry, insecure),
-        scheme: this.#schemeOf(endpoint),
-        gate: this.#gate,
-        credentials: async (signal) => {
-          if (typeof credentials === "function") return credentials(host, path, { signal });
-          return own ? credentials : undefined;
-        },
-        files: typeof credentials === "function" ? credentials.files : undefined,
-        userAgent,
-        blobSlots: this.#slotsOf(`read ${host}`),
-        // Of its own: a copy within one host holds one of each.
-        uploadSlots: this.#slotsOf(`write ${host}`),
-        budget: this.#budgetOf(host),
-        attempts,
-        retryDelay,
-        onEvent,
-      });
+      connection = this.#open(place, own);
       this.#connections.set(key, connection);
     }
     return connection;
   }
 
-  #schemeOf(endpoint: Endpoint): () => Promise<"http:" | "https:" | "either"> {
+  #open(place: Place, own: boolean): RegistryConnection {
+    const { repository, server, namespace, isMirror = false } = place;
+    const { host, path } = repository;
+    const { credentials, userAgent = DEFAULT_USER_AGENT } = this.#options;
+    const { attempts = DEFAULT_ATTEMPTS, retryDelay, onEvent } = this.#options;
+    return new RegistryConnection({
+      repository,
+      namespace,
+      root: server?.url?.root,
+      headers: server?.headers,
+      connectTimeout: server?.dialTimeout,
+      transport: this.#transport,
+      tls: (target, atRegistry) => this.#tls.find(target, place, { own, atRegistry }),
+      scheme: () => this.#schemeOf(place),
+      gate: this.#gate,
+      credentials: async (signal) => {
+        if (typeof credentials === "function") return credentials(host, path, { signal });
+        return own ? credentials : undefined;
+      },
+      files: typeof credentials === "function" ? credentials.files : undefined,
+      userAgent,
+      blobSlots: this.#slotsOf(`read ${host}`),
+      // Of its own: a copy within one host holds one of each.
+      uploadSlots: this.#slotsOf(`write ${host}`),
+      budget: this.#budgetOf(host),
+      attempts: isMirror ? Math.min(attempts, MIRROR_ATTEMPTS) : attempts,
+      retryDelay,
+      onEvent,
+    });
+  }
+
+  async #schemeOf(place: Place): Promise<"http:" | "https:" | "either"> {
     const { plainHttp = false } = this.#options;
-    const { repository, insecure = false, blockedBy } = endpoint;
+    const { repository, server, blockedBy, failure } = place;
     const { host } = repository;
-    return async () => {
-      if (blockedBy !== undefined) throw blocked(repository, blockedBy);
-      if (typeof plainHttp === "function" ? plainHttp(host) : plainHttp) return "http:";
-      const tls = await this.#tlsFor(host, true, insecure);
-      return tls?.verify === false ? "either" : "https:";
-    };
-  }
-
-  #tlsFor(host: string, own: boolean, insecure: boolean): Promise<TlsOptions | undefined> {
-    const key = `${host} ${own} ${insecure}`;
-    let found = this.#tls.get(key);
-    if (found === undefined) {
-      found = this.#findTls(host, own, insecure);
-      this.#tls.set(key, found);
-      found.catch(() => this.#tls.delete(key));
+    if (failure !== undefined) throw failure;
+    if (blockedBy !== undefined) throw blocked(repository, blockedBy);
+    if (server?.url !== undefined) {
+      if (server.url.scheme === "https:") return "https:";
+      if ((await this.#tls.verify(host)) === true) return "https:";
+      // The file allows both, and the better one first.
+      return server.skipVerify === true && !host.endsWith(":80") ? "either" : "http:";
     }
-    return found;
-  }
-
-  async #findTls(host: string, own: boolean, insecure: boolean): Promise<TlsOptions | undefined> {
-    const { tls } = this.#options;
-    let options = typeof tls === "function" ? await tls(host) : tls;
-    const isForAll = typeof tls !== "function" || tls.sameForAll === true;
-    if (options !== undefined && isForAll && !own) {
-      const { cert: _cert, key: _key, ...others } = options;
-      options = others;
-    }
-    // Whoever says whether to verify means it, whatever the endpoint's table says.
-    return insecure && options?.verify === undefined ? { ...options, verify: false } : options;
+    if (typeof plainHttp === "function" ? plainHttp(host) : plainHttp) return "http:";
+    // A file that switches the check off does not allow plain HTTP with that.
+    const { insecure = false } = place;
+    return ((await this.#tls.verify(host)) ?? !insecure) ? "https:" : "either";
   }
 
   #budgetOf(host: string): HostBudget {
@@ -306,15 +279,6 @@ export class RegistryClient implements AsyncDisposable {
     }
     return slots;
   }
-}
-
-function tableEvent(
-  repository: Repository,
-  { prefix, file }: RegistryTable,
-  sources: readonly string[],
-): RegistryTableEvent {
-  const name = formatRepository(repository);
-  return { type: "registry-table", repository: name, prefix, file, sources };
 }
 
 function blocked(repository: Repository, file: string): RegistryError {

@@ -1,9 +1,12 @@
+import type { Digest } from "@stowage/content";
 import { registryEndpointHost, type Repository } from "@stowage/reference";
 
 import type { AuthGate } from "./auth/auth-gate.ts";
 import type { Credentials } from "./auth/credentials.ts";
+import type { Secret } from "./auth/secret.ts";
 import { withDiagnostics } from "./diagnostics.ts";
 import { HostBudget } from "./host-budget.ts";
+import { withNamespace } from "./namespace-query.ts";
 import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
@@ -26,6 +29,14 @@ import {
 export interface RegistryConnectionOptions {
   /** By its physical name. */
   readonly repository: Repository;
+  /** The path of the API. @defaultValue `/v2` */
+  readonly root?: string | undefined;
+  /** The registry that a mirror is asked for, as containerd tells it. @defaultValue none */
+  readonly namespace?: string | undefined;
+  /** Goes with each request to this very origin; names in lower case. @defaultValue none */
+  readonly headers?: ReadonlyMap<string, Secret> | undefined;
+  /** Milliseconds. @defaultValue the transport's */
+  readonly connectTimeout?: number | undefined;
   readonly transport: Transport;
   /** The TLS settings for a host; `own` tells the registry from where it redirects to. */
   readonly tls: (host: string, own: boolean) => Promise<TlsOptions | undefined>;
@@ -63,7 +74,9 @@ export class RegistryConnection {
   /** Milliseconds before the second attempt, doubled for each further one. */
   readonly retryDelay: number;
   readonly #options: RegistryConnectionOptions;
+  /** As it stands in a URL, where its scheme's own port is left out. */
   readonly #host: string;
+  readonly #root: string;
   readonly #opening = new SingleFlight<Wrapped>();
   #wrapped: Wrapped | undefined;
   #challenged = false;
@@ -77,6 +90,15 @@ export class RegistryConnection {
     this.retryDelay = options.retryDelay ?? DEFAULT_DELAY;
     this.#options = options;
     this.#host = registryEndpointHost(options.repository.host);
+    this.#root = options.root ?? "/v2";
+  }
+
+  /** Whether a URL is that of a blob here. */
+  isBlob(url: URL, digest: Digest): boolean {
+    return (
+      url.host === new URL(`${url.protocol}//${this.#host}`).host &&
+      url.pathname === `${this.#root}/${this.repository.path}/blobs/${digest}`
+    );
   }
 
   /** A request below `/v2/<repository>/`. */
@@ -89,9 +111,19 @@ export class RegistryConnection {
     const { origin } = await this.#wrap(signal);
     return {
       method,
-      url: new URL(`/v2/${this.repository.path}/${path}`, origin),
+      url: withNamespace(
+        new URL(`${this.#root}/${this.repository.path}/${path}`, origin),
+        this.#options.namespace,
+      ),
       headers: { "user-agent": this.#options.userAgent, ...headers },
     };
+  }
+
+  /** A GET of what is about no repository; `path` begins where `/v2/` ends. */
+  async rootRequest(path: string, signal?: AbortSignal): Promise<TransportRequest> {
+    const { origin } = await this.#wrap(signal);
+    const url = new URL(path, new URL(`${this.#root}/`, origin));
+    return { method: "GET", url, headers: { "user-agent": this.#options.userAgent } };
   }
 
   readonly send: Transport = async (request, options) =>
@@ -102,10 +134,8 @@ export class RegistryConnection {
    * we are.
    */
   async ping(signal?: AbortSignal): Promise<boolean> {
-    const { origin, transport } = await this.#wrap(signal);
-    const headers = { "user-agent": this.#options.userAgent };
-    const request = { method: "GET", url: new URL("/v2/", origin), headers } as const;
-    const response = await transport(request, { signal });
+    const request = await this.rootRequest("", signal);
+    const response = await this.send(request, { signal });
     if (response.status !== 200) throw await responseError(request, response, { signal });
     response.cancel();
     return this.#challenged;
@@ -117,7 +147,7 @@ export class RegistryConnection {
 
   async #open(signal: AbortSignal): Promise<Wrapped> {
     const { gate, repository, credentials, files, userAgent } = this.#options;
-    const { onEvent } = this.#options;
+    const { headers, onEvent } = this.#options;
     const { attempts, retryDelay, budget } = this;
     const secured = this.#withTls(withDiagnostics(this.#options.transport));
     const scheme = await this.#options.scheme();
@@ -136,6 +166,9 @@ export class RegistryConnection {
       userAgent,
       credentials,
       files,
+      standing: [...(headers ?? [])].map(([name, secret]) => {
+        return { type: "header", name, secret, origin: origin.origin };
+      }),
       onChallenge: () => {
         this.#challenged = true;
       },
@@ -145,13 +178,19 @@ export class RegistryConnection {
     return { origin, transport: retry(withRedirect(withWarnings(authorized, onEvent))) };
   }
 
+  /** What is about the connection, for this host and for those that it redirects to. */
   #withTls(next: Transport): Transport {
     return async (request, options) => {
-      if (request.url.protocol === "http:") return next(request, options);
-      const own = request.url.host === this.#host;
-      const host = own ? this.repository.host : request.url.host;
-      const tls = await this.#options.tls(host, own);
-      return next(tls === undefined ? request : { ...request, tls }, options);
+      const { host: asked, protocol } = request.url;
+      const own = asked === new URL(`${protocol}//${this.#host}`).host;
+      const host = own ? this.repository.host : asked;
+      const { connectTimeout } = this.#options;
+      const tls = protocol === "http:" ? undefined : await this.#options.tls(host, own);
+      const more = {
+        ...(tls !== undefined && { tls }),
+        ...(own && connectTimeout !== undefined && { connectTimeout }),
+      };
+      return next({ ...request, ...more }, options);
     };
   }
 
@@ -180,7 +219,7 @@ export class RegistryConnection {
 
   async #probe(transport: Transport, origin: URL, signal: AbortSignal): Promise<void> {
     const headers = { "user-agent": this.#options.userAgent };
-    const request = { method: "GET", url: new URL("/v2/", origin), headers } as const;
+    const request = { method: "GET", url: new URL(`${this.#root}/`, origin), headers } as const;
     (await transport(request, { signal })).cancel();
   }
 }

@@ -48,6 +48,7 @@ const IS_TRANSFER: Readonly<Record<RegistryEvent["type"], boolean>> = {
   "config-file": false,
   credentials: false,
   "exposed-file": false,
+  "hosts-file": false,
   "mirror-failed": true,
   parallel: true,
   proxy: false,

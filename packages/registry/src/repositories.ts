@@ -34,8 +34,7 @@ export async function* walkRepositories(
   { signal, onEvent }: WalkRepositoriesOptions,
 ): AsyncGenerator<Repository, void, undefined> {
   const { host } = connection.repository;
-  const base = await connection.request("GET", "", {}, signal);
-  const first = { ...base, url: new URL("/v2/_catalog", base.url), scope: SCOPE };
+  const first = { ...(await connection.rootRequest("_catalog", signal)), scope: SCOPE };
   for await (const page of walkPages(connection, first, "repositories", { signal })) {
     const found = page.flatMap((text) => toRepository(host, text));
     if (found.length < page.length) {

@@ -321,12 +321,13 @@ export class ConnectedRepository implements RepositoryClient {
       return;
     }
     const { maxRangesPerBlob, onEvent } = this.#options;
-    const { primary } = this.#options.sources(digest);
+    const sources = this.#options.sources(digest);
+    const { primary } = sources;
     const failures: string[] = [];
     try {
       yield* openBlob(descriptor, {
         ...options,
-        sources: this.#placesOf(digest),
+        sources: this.#placesOf(sources),
         primary,
         maxRanges: maxRangesPerBlob,
         onEvent,
@@ -345,10 +346,11 @@ export class ConnectedRepository implements RepositoryClient {
     signal: AbortSignal | undefined,
     task: (connection: RegistryConnection, mirror: boolean) => Promise<Result>,
   ): Promise<Result> {
-    const { primary } = this.#options.sources(target);
+    const sources = this.#options.sources(target);
+    const { primary } = sources;
     const failures: string[] = [];
     let failure: unknown;
-    for (const connection of this.#placesOf(target)) {
+    for (const connection of this.#placesOf(sources)) {
       try {
         return await task(connection, connection !== primary);
       } catch (error) {
@@ -367,8 +369,7 @@ export class ConnectedRepository implements RepositoryClient {
   }
 
   /** Who delivered the manifest first, then the mirrors, then the repository itself. */
-  #placesOf(target: Tag | Digest): readonly RegistryConnection[] {
-    const { mirrors, primary } = this.#options.sources(target);
+  #placesOf({ mirrors, primary }: RepositorySources): readonly RegistryConnection[] {
     const first = this.#delivered;
     const places = [...new Set([...(first ? [first] : []), ...mirrors, primary])];
     return places.filter((place) => !this.#suspects.has(place));

@@ -27,14 +27,14 @@ export async function fetchSignatureFiles(
   { signal }: TransportOptions,
 ): Promise<readonly Uint8Array[] | undefined> {
   const { path } = connection.repository;
-  const base = await connection.request("GET", "", {}, signal);
-  const ping = { ...base, url: new URL("/v2/", base.url) };
+  const ping = await connection.rootRequest("", signal);
   const pong = await connection.send(ping, { signal });
   if (pong.status === 429 || pong.status >= 500) throw await responseError(ping, pong, { signal });
   pong.cancel();
   if (pong.headers[ANNOUNCEMENT] !== "1") return undefined;
-  const url = new URL(`/extensions/v2/${path}/signatures/${manifest}`, base.url);
-  const request = { ...base, url };
+  // Beside the API, not below it.
+  const extension = `../extensions/v2/${path}/signatures/${manifest}`;
+  const request = await connection.rootRequest(extension, signal);
   const response = await connection.send(request, { signal });
   if (response.status !== 200) throw await responseError(request, response, { signal });
   return filesOf(request, response, await readBody(request, response, MAX_BYTES));

@@ -29,6 +29,8 @@ export interface AuthOptions {
   /** Repeats what fails in passing, so that all who wait for a token wait for one. */
   readonly retry: (next: Transport) => Transport;
   readonly credentials: (signal: AbortSignal) => Promise<Credentials | undefined>;
+  /** What goes with each request to the origin that it is for, whoever we are. @defaultValue none */
+  readonly standing?: readonly Grant[] | undefined;
   /** Called when the registry wants to know who we are. */
   readonly onChallenge?: (() => void) | undefined;
   /** Where credentials are looked for, for messages. */
@@ -50,10 +52,10 @@ const USABLE_PART = 0.9;
  */
 export function withAuth(next: Transport, options: AuthOptions): Transport {
   const session = new AuthSession(next, options);
-  const { gate } = options;
+  const { gate, standing = [] } = options;
   return async (request, { signal }) => {
     if (request.url.origin !== options.registry.origin) {
-      return gate.send(next, request, undefined, { signal });
+      return gate.send(next, request, [], { signal });
     }
     const scope = [
       request.scope ?? scopeOf(request.method, options.repository),
@@ -61,7 +63,8 @@ export function withAuth(next: Transport, options: AuthOptions): Transport {
     ].join(" ");
     let authorization = await session.current(scope, signal);
     for (let renewals = 0; ;) {
-      const response = await gate.send(next, request, authorization?.grant, { signal });
+      const grants = [...standing, ...(authorization === undefined ? [] : [authorization.grant])];
+      const response = await gate.send(next, request, grants, { signal });
       if (response.status !== 401) return response;
       const current = await session.current(scope, signal);
       if (current !== undefined && current !== authorization) {
@@ -155,6 +158,7 @@ class AuthSession {
     signal: AbortSignal,
   ): Promise<Authorization> {
     const { gate, retry, registry, insecure, userAgent, host, files } = this.#options;
+    const { standing: grants = [] } = this.#options;
     const realm = await parseRealm(challenge.parameters.get("realm") ?? "", { registry, insecure });
     const service = challenge.parameters.get("service");
     const { token, lifetime } = await fetchToken(
@@ -167,6 +171,7 @@ class AuthSession {
         credentials,
         userAgent,
         namedBy: registry.hostname,
+        grants,
         hint: explainCredentials(host, credentials, files),
       },
       signal,

@@ -35,6 +35,8 @@ export interface TransportRequest {
   readonly scope?: string;
   /** For a connection of its own to this host; the client certificate goes to no other. */
   readonly tls?: TlsOptions;
+  /** Milliseconds that a connection for it may take, where that is not what the transport says. */
+  readonly connectTimeout?: number;
   /**
    * The host of the registry that named this URL. A connection to a private address is then
    * refused, unless that registry lives at one itself.

@@ -135,11 +135,11 @@ export class UndiciTransport implements AsyncDisposable {
   }
 
   #poolOf(request: TransportRequest, proxy: Proxy | undefined): Pool {
-    const { url, tls, namedBy } = request;
+    const { url, tls, namedBy, connectTimeout = this.#connectTimeout } = request;
     const origin = proxy !== undefined && isForwarded(request, proxy) ? proxy.url : url;
     const through = proxy === undefined ? "" : proxy.url.href;
     const tlsKey = tls === undefined ? 0 : this.#tlsKeyOf(tls);
-    const key = `${origin.origin} ${tlsKey} ${namedBy ?? ""} ${through}`;
+    const key = `${origin.origin} ${tlsKey} ${namedBy ?? ""} ${through} ${connectTimeout}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const connect = this.#connectorOf(request, proxy);
@@ -155,8 +155,7 @@ export class UndiciTransport implements AsyncDisposable {
   }
 
   #connectorOf(request: TransportRequest, proxy: Proxy | undefined): buildConnector.connector {
-    const { url, tls, namedBy } = request;
-    const timeout = this.#connectTimeout;
+    const { url, tls, namedBy, connectTimeout: timeout = this.#connectTimeout } = request;
     const target = url.protocol === "https:" && {
       secureContext: secureContextOf(tls),
       rejectUnauthorized: tls?.verify !== false,

@@ -40,8 +40,9 @@ export async function registryClientOptions(
   options: RegistryAccess & RegistrySettings,
   registries: RegistriesConf,
 ): Promise<RegistryClientOptions> {
-  const { loadCredentials, loadHostTls, loadProxies } = await import("@stowage/registry");
-  const { credentials, authfile, certDir, tlsVerify: verify, env } = options;
+  const { loadContainerdHosts, loadCredentials, loadHostTls, loadProxies } =
+    await import("@stowage/registry");
+  const { credentials, authfile, certDir, hostsDir, tlsVerify: verify, env } = options;
   const { onRegistryEvent: onEvent, resolve, bandwidth, requestsPerSecond } = options;
   const { credentialHelpers: helpers } = registries;
   return {
@@ -49,6 +50,7 @@ export async function registryClientOptions(
     tls: loadHostTls({ certDir, env, verify, onEvent }),
     proxy: loadProxies({ env, onEvent }),
     registries,
+    hosts: loadContainerdHosts({ directory: hostsDir, env, onEvent }),
     resolve,
     bandwidth,
     requestsPerSecond,

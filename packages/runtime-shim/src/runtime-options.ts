@@ -40,6 +40,11 @@ export interface RegistryAccess {
 export interface RegistrySettings {
   /** The main `registries.conf`. `CONTAINERS_REGISTRIES_CONF` and the usual places unless told. */
   readonly registriesConf?: string | undefined;
+  /**
+   * A `certs.d` with containerd's `hosts.toml` files. Those in `~/.config/containerd` and
+   * `/etc/containerd` unless told.
+   */
+  readonly hostsDir?: string | undefined;
   /** Where choices are recorded; the place that other tools read unless told. */
   readonly shortNameAliases?: string | undefined;
   /** @defaultValue `process.env` */

@@ -16,6 +16,8 @@ export interface RecordedRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** When it was here, on the monotonic clock, so that requests to several servers have an order. */
+  readonly at: number;
   /** How many with this method and path there have been, this one included. */
   readonly nth: number;
   /** The client's end of the connection, so that a test can tell connections apart. */
@@ -243,6 +245,7 @@ async function record(
     path,
     headers,
     body: Buffer.concat(chunks),
+    at: performance.now(),
     nth: before.length + 1,
     peerPort,
     ...(clientName !== undefined && { clientName }),

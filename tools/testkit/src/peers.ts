@@ -5,6 +5,7 @@ import { delimiter, join } from "node:path";
 
 /** The programs that tests are held against, and the Debian packages that bring them. */
 export const PEERS: Readonly<Record<string, string>> = {
+  containerd: "containerd",
   crun: "crun",
   "docker-registry": "docker-registry",
   dockerd: "docker.io",

@@ -24,10 +24,15 @@ export type Grant = {
   | { readonly type: "bearer" }
   /** An OAuth2 refresh token, which goes into the form. */
   | { readonly type: "refresh" }
+  /** A header that the user has configured; `name` in lower case. */
+  | { readonly type: "header"; readonly name: string }
 );
 
 // Tokens are renewed for as long as a client lives.
 const MAX_LIVE = 256;
+// What is shorter is no secret, and stands in words.
+const MIN_HEADER_SECRET = 6;
+
 /** What credentials are good for at a token server; those that are tokens already, for nothing. */
 export function tokenGrant(
   realm: URL,
@@ -68,29 +73,29 @@ export class AuthGate {
   readonly #live = new Map<Secret, readonly string[]>();
 
   /**
-   * Sends a request with a grant if it goes to the grant's own origin, else without. Of the answer,
-   * `redact` takes out every live secret, for servers tell each other what they were told.
+   * Sends a request with the grants for the very origin that it goes to, and no other; a later one
+   * takes the place of an earlier. Of the answer, `redact` takes out every live secret, for servers
+   * tell each other what they were told.
    */
   async send(
     transport: Transport,
     request: TransportRequest,
-    grant: Grant | undefined,
+    grants: readonly Grant[],
     options: TransportOptions,
   ): Promise<TransportResponse> {
     let sent = request;
-    if (grant !== undefined && grant.origin === request.url.origin) {
+    for (const grant of grants.filter(({ origin }) => origin === request.url.origin)) {
       const text = revealSecret(grant.secret);
       this.#remember(grant, text);
-      sent = granted(request, grant, text);
+      sent = granted(sent, grant, text);
     }
     const response = await transport(sent, options);
     return { ...response, redact: (said) => redactSecrets(said, [...this.#live.values()].flat()) };
   }
 
   #remember(grant: Grant, text: string): void {
-    const forms = grant.type === "basic" ? [`${grant.username}:${text}`, text] : [text];
     this.#live.delete(grant.secret);
-    this.#live.set(grant.secret, forms.flatMap(spellingsOf));
+    this.#live.set(grant.secret, formsOf(grant, text).flatMap(spellingsOf));
     const [oldest] = this.#live.keys();
     if (this.#live.size > MAX_LIVE && oldest !== undefined) this.#live.delete(oldest);
   }
@@ -102,9 +107,26 @@ function granted(request: TransportRequest, grant: Grant, text: string): Transpo
     form.set("refresh_token", text);
     return { ...request, body: Buffer.from(form.toString()) };
   }
+  if (grant.type === "header") {
+    // What the request itself needs stays; who asks is for the user to say.
+    const isTaken = grant.name in request.headers && grant.name !== "user-agent";
+    if (isTaken) return request;
+    return { ...request, headers: { ...request.headers, [grant.name]: text } };
+  }
   const authorization =
     grant.type === "bearer" ? `Bearer ${text}` : `Basic ${base64(`${grant.username}:${text}`)}`;
   return { ...request, headers: { ...request.headers, authorization } };
+}
+
+/** What is secret about a grant. */
+function formsOf(grant: Grant, text: string): readonly string[] {
+  if (grant.type === "basic") return [`${grant.username}:${text}`, text];
+  if (grant.type !== "header") return [text];
+  // A scheme and what follows on it, or a list.
+  const parts = text.split(/[\s,]+/u);
+  const decoded = parts.map((part) => Buffer.from(part, "base64").toString());
+  const inside = /^Basic\s/iu.test(text) ? decoded.flatMap((one) => [one, ...one.split(":")]) : [];
+  return [text, ...parts, ...inside].filter(({ length }) => length >= MIN_HEADER_SECRET);
 }
 
 /** The forms in which a server may repeat a secret. */

@@ -25,6 +25,8 @@ export interface TokenRequest {
   readonly userAgent: string;
   /** The host name of the registry that named the realm. */
   readonly namedBy: string;
+  /** What else is sent to the origin that it is for, should that be the realm's. */
+  readonly grants: readonly Grant[];
   /** What to do when it refuses. */
   readonly hint?: string | undefined;
 }
@@ -49,7 +51,8 @@ export async function fetchToken(
 ): Promise<Token> {
   const grant = tokenGrant(wanted.realm, wanted.credentials);
   const request = tokenRequest(wanted, grant);
-  const response = await gate.send(transport, request, grant, { signal });
+  const grants = [...wanted.grants, ...(grant === undefined ? [] : [grant])];
+  const response = await gate.send(transport, request, grants, { signal });
   if (response.status !== 200) throw await refusal(request, response, wanted.hint, signal);
   let document: JsonValue;
   try {

@@ -23,6 +23,18 @@ export interface RegistryTableEvent {
   readonly sources: readonly string[];
 }
 
+/** A `hosts.toml` of containerd says where a repository is read. */
+export interface HostsFileEvent {
+  readonly type: "hosts-file";
+  readonly repository: string;
+  /** The `hosts.toml`, or a directory that has only certificates. */
+  readonly file: string;
+  /** Where each of the sources stands in it, as `server` or `host."https://…"`. */
+  readonly keys: readonly string[];
+  /** `host/path` of each place, in the order in which they are asked. */
+  readonly sources: readonly string[];
+}
+
 /** Credentials were looked for. */
 export interface CredentialsEvent {
   readonly type: "credentials";
@@ -78,6 +90,7 @@ export type ConfigEvent =
   | ConfigFileEvent
   | CredentialsEvent
   | ExposedFileEvent
+  | HostsFileEvent
   | ProxyEvent
   | RegistryTableEvent
   | ShortNameEvent;

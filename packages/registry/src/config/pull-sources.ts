@@ -74,7 +74,8 @@ function isAdmitted(table: RegistryTable, mirror: MirrorTable, byDigest: boolean
   return (mirror.pullFromMirror === "digest-only") === byDigest;
 }
 
-function blockerOf(conf: RegistriesConf, repository: Repository): string | undefined {
+/** The file that forbids to ask for a repository by its physical name. */
+export function blockerOf(conf: RegistriesConf, repository: Repository): string | undefined {
   const table = findRegistryTable(conf.registries, formatRepository(repository))?.table;
   return table?.blocked === true ? table.file : undefined;
 }

@@ -2,10 +2,12 @@ import { escapeText } from "@stowage/content";
 import { parse, TomlError } from "smol-toml";
 
 import { RegistryError } from "../registry-error.ts";
-import { locateTomlKeys } from "./toml-lines.ts";
+import { joinPath, locateTomlKeys } from "./toml-lines.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_DEPTH = 64;
+const HINT =
+  "Mend the file; no registry is asked until then. --registries-conf reads another in place of registries.conf, not of its drop-ins.";
 
 /** A table of a TOML file that knows where it stands, and which of its keys were asked for. */
 export class TomlTable {
@@ -36,9 +38,19 @@ export class TomlTable {
   }
 
   boolean(key: string): boolean {
-    const value = this.#take(key) ?? false;
-    if (typeof value === "boolean") return value;
+    return this.flag(key) ?? false;
+  }
+
+  /** As `boolean`, where nothing said is a third answer. */
+  flag(key: string): boolean | undefined {
+    const value = this.#take(key);
+    if (value === undefined || typeof value === "boolean") return value;
     throw this.invalid(key, "is neither true nor false");
+  }
+
+  /** What can be of several types; the caller tells them apart. */
+  value(key: string): unknown {
+    return this.#take(key);
   }
 
   strings(key: string): readonly string[] | undefined {
@@ -74,7 +86,8 @@ export class TomlTable {
 
   /** What is wrong with a key, or with the table itself, as an error that names file and line. */
   invalid(key: string | undefined, what: string, cause?: unknown): RegistryError {
-    return this.#document.invalid(key === undefined ? this.#path : this.#at(key), what, cause);
+    const paths = key === undefined ? [this.#path] : [this.#at(key), this.#path];
+    return this.#document.invalid(paths, what, cause);
   }
 
   #take(key: string): unknown {
@@ -83,7 +96,7 @@ export class TomlTable {
   }
 
   #at(key: string): string {
-    return this.#path === "" ? key : `${this.#path}.${key}`;
+    return joinPath(this.#path, key);
   }
 }
 
@@ -92,52 +105,61 @@ export class TomlDocument {
   readonly file: string;
   readonly root: TomlTable;
   readonly tables: TomlTable[] = [];
+  readonly #hint: string;
   readonly #lines: ReadonlyMap<string, number>;
 
   /**
+   * @param hint - what to do about a mistake in it.
    * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_CONFIG` with file and line, over 1 MiB or
    *   for what is no TOML.
    */
-  constructor(file: string, bytes: Uint8Array) {
+  constructor(file: string, bytes: Uint8Array, hint: string = HINT) {
     this.file = file;
+    this.#hint = hint;
     this.#lines = new Map();
     if (bytes.byteLength > MAX_FILE_BYTES) {
-      throw invalidConfig(`${file}: over ${MAX_FILE_BYTES} bytes`);
+      throw invalidConfig(`${file}: over ${MAX_FILE_BYTES} bytes`, undefined, hint);
     }
     let text: string;
     try {
       text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     } catch (cause) {
-      throw invalidConfig(`${file}: not UTF-8`, cause);
+      throw invalidConfig(`${file}: not UTF-8`, cause, hint);
     }
     this.#lines = locateTomlKeys(text);
-    this.root = new TomlTable(this, "", parseToml(file, text));
+    this.root = new TomlTable(this, "", parseToml(file, text, hint));
   }
 
-  invalid(path: string, what: string, cause?: unknown): RegistryError {
-    const line = this.#lines.get(path) ?? this.#lines.get(path.replace(/\.[^.]*$/u, ""));
+  /** @param paths - of the key at fault, then of what it stands in, in case it has no line. */
+  invalid(paths: readonly string[], what: string, cause?: unknown): RegistryError {
+    const line = paths.map((path) => this.#lines.get(path)).find((found) => found !== undefined);
     const where = line === undefined ? this.file : `${this.file}:${line}`;
-    const subject = path === "" ? "" : `${escapeText(path, 120)} `;
-    return invalidConfig(`${where}: ${subject}${what}`, cause);
+    const subject = paths[0] === "" ? "" : `${escapeText(paths[0] ?? "", 120)} `;
+    return invalidConfig(`${where}: ${subject}${what}`, cause, this.#hint);
   }
 }
 
 /** A complaint about a configuration file. */
-export function invalidConfig(message: string, cause?: unknown): RegistryError {
+export function invalidConfig(
+  message: string,
+  cause?: unknown,
+  hint: string = HINT,
+): RegistryError {
   return new RegistryError("ERR_REGISTRY_INVALID_CONFIG", message, {
-    hint: "Mend the file; no registry is asked until then. --registries-conf reads another in place of registries.conf, not of its drop-ins.",
+    hint,
     ...(cause !== undefined && { cause }),
   });
 }
 
-function parseToml(file: string, text: string): Readonly<Record<string, unknown>> {
+function parseToml(file: string, text: string, hint: string): Readonly<Record<string, unknown>> {
   try {
     return parse(text, { maxDepth: MAX_DEPTH, unsafeKeyBehaviour: "throw" });
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     // No cause: the library's message quotes the lines around.
     const what = error.message.split("\n", 1)[0] ?? "";
-    throw invalidConfig(`${file}:${error.line}: ${what} (column ${error.column})`);
+    const where = `${file}:${error.line}: ${what} (column ${error.column})`;
+    throw invalidConfig(where, undefined, hint);
   }
 }
 

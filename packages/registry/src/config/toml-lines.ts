@@ -1,6 +1,10 @@
-const ARRAY_HEADER = /^\s*\[\[([^\]]+)\]\]/u;
-const TABLE_HEADER = /^\s*\[([^\]]+)\]/u;
-const KEY = /^\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*=/u;
+const QUOTED = String.raw`"(?:[^"\\]|\\.)*"|'[^']*'`;
+const HEADER = String.raw`\[((?:${QUOTED}|[^\]"'])+)\]`;
+const ARRAY_HEADER = new RegExp(String.raw`^\s*\[${HEADER}\]`, "u");
+const TABLE_HEADER = new RegExp(String.raw`^\s*${HEADER}`, "u");
+const KEY = new RegExp(String.raw`^\s*(${QUOTED}|[A-Za-z0-9_-]+)\s*=`, "u");
+const PART = new RegExp(String.raw`${QUOTED}|[^."']+`, "gu");
+const BARE = /^[A-Za-z0-9_-]+$/u;
 
 /**
  * The lines of the keys of a TOML document, by paths such as `registry[0].mirror[1].location`, so
@@ -30,7 +34,7 @@ export function locateTomlKeys(text: string): ReadonlyMap<string, number> {
 }
 
 function* steps(header: string, isArray: boolean, counts: Map<string, number>): Generator<string> {
-  const parts = header.split(".").map((part) => unquote(part.trim()));
+  const parts = (header.match(PART) ?? []).map((part) => unquote(part.trim()));
   let path = "";
   for (const [index, part] of parts.entries()) {
     path = joinPath(path, part);
@@ -43,8 +47,10 @@ function* steps(header: string, isArray: boolean, counts: Map<string, number>): 
   }
 }
 
-function joinPath(table: string, key: string): string {
-  return table === "" ? key : `${table}.${key}`;
+/** The path of a key below that of its table, as it would be written. */
+export function joinPath(table: string, key: string): string {
+  const written = BARE.test(key) ? key : JSON.stringify(key);
+  return table === "" ? written : `${table}.${written}`;
 }
 
 function unquote(key: string): string {
