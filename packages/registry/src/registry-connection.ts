@@ -11,7 +11,7 @@ import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
 import type { TlsOptions } from "./tls-options.ts";
-import type { Transport, TransportMethod, TransportRequest } from "./transport.ts";
+import type { ResponseHeaders, Transport, TransportMethod, TransportRequest } from "./transport.ts";
 import { Turns } from "./turns.ts";
 import { withAuth } from "./transport-auth.ts";
 import { withRedirect } from "./transport-redirect.ts";
@@ -80,6 +80,7 @@ export class RegistryConnection {
   readonly #opening = new SingleFlight<Wrapped>();
   #wrapped: Wrapped | undefined;
   #challenged = false;
+  #greeting: ResponseHeaders | undefined;
 
   constructor(options: RegistryConnectionOptions) {
     this.repository = options.repository;
@@ -128,6 +129,20 @@ export class RegistryConnection {
 
   readonly send: Transport = async (request, options) =>
     (await this.#wrap(options.signal)).transport(request, options);
+
+  /** What the registry says of itself in the headers of `/v2/`, to whoever it lets in or not. */
+  async greeting(signal?: AbortSignal): Promise<ResponseHeaders> {
+    const request = await this.rootRequest("", signal);
+    // To find out whether it speaks TLS it was asked the same.
+    if (this.#greeting === undefined) {
+      const response = await this.send(request, { signal });
+      const { status } = response;
+      if (status === 429 || status >= 500) throw await responseError(request, response, { signal });
+      response.cancel();
+      this.#greeting = response.headers;
+    }
+    return this.#greeting;
+  }
 
   /**
    * Asks the registry whether it is one and lets us in; resolves to whether it wanted to know who
@@ -220,6 +235,9 @@ export class RegistryConnection {
   async #probe(transport: Transport, origin: URL, signal: AbortSignal): Promise<void> {
     const headers = { "user-agent": this.#options.userAgent };
     const request = { method: "GET", url: new URL(`${this.#root}/`, origin), headers } as const;
-    (await transport(request, { signal })).cancel();
+    await this.budget.ready(signal);
+    const response = await transport(request, { signal });
+    response.cancel();
+    if (response.status === 200 || response.status === 401) this.#greeting = response.headers;
   }
 }

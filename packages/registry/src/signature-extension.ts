@@ -27,11 +27,8 @@ export async function fetchSignatureFiles(
   { signal }: TransportOptions,
 ): Promise<readonly Uint8Array[] | undefined> {
   const { path } = connection.repository;
-  const ping = await connection.rootRequest("", signal);
-  const pong = await connection.send(ping, { signal });
-  if (pong.status === 429 || pong.status >= 500) throw await responseError(ping, pong, { signal });
-  pong.cancel();
-  if (pong.headers[ANNOUNCEMENT] !== "1") return undefined;
+  const greeting = await connection.greeting(signal);
+  if (greeting[ANNOUNCEMENT] !== "1") return undefined;
   // Beside the API, not below it.
   const extension = `../extensions/v2/${path}/signatures/${manifest}`;
   const request = await connection.rootRequest(extension, signal);

@@ -30,6 +30,17 @@ describe("signatureFiles", () => {
     expect(server.requests.map(({ path }) => path)).toEqual(["/v2/"]);
   });
 
+  test("are asked for as the registry said when it was asked whether it speaks TLS", async () => {
+    await using server = await serve(keeping('{"signatures":[]}'));
+    await using client = createRegistryClient({ tls: { verify: false } });
+    const repository = client.repository(parseRepository(`${server.host}/team/app`));
+    await repository.hasContent({ digest: MANIFEST, size: 2 });
+    expect(await repository.signatureFiles(MANIFEST)).toEqual([]);
+    expect(await repository.signatureFiles(MANIFEST)).toEqual([]);
+    const paths = server.requests.map(({ path }) => path);
+    expect(paths).toEqual(["/v2/", `/v2/team/app/blobs/${MANIFEST}`, EXTENSION, EXTENSION]);
+  });
+
   test.for(["{}", '{"signatures":null}', '{"signatures":[]}'])("are none in %s", async (body) => {
     await using server = await serve(keeping(body));
     expect(await filesAt(server.host)).toEqual([]);
