@@ -17,17 +17,16 @@ export class HostBudget {
     return this.#rateLimit;
   }
   #rateLimit: RateLimit | undefined;
-  readonly #interval: number;
-  #nextTurn = 0;
+  readonly #turn: (signal: AbortSignal | undefined) => Promise<void>;
   #isSpent = false;
   #retries = MAX_RETRIES;
   #refilled = performance.now();
   #quietUntil = 0;
   #waiting = 0;
 
-  /** @param requestsPerSecond - that we ask it at most; retries are among them. */
-  constructor(requestsPerSecond: number = Infinity) {
-    this.#interval = 1000 / requestsPerSecond;
+  /** @param turn - waits for a request's turn, where only so many are sent in a time. */
+  constructor(turn: (signal: AbortSignal | undefined) => Promise<void> = async () => {}) {
+    this.#turn = turn;
   }
 
   /** Takes note of what the host said; `true` if that was the last request it lets us have. */
@@ -74,10 +73,7 @@ export class HostBudget {
       if (left <= SLACK) break;
       await this.#wait(left + jitter(SPREAD), signal);
     }
-    const now = performance.now();
-    const turn = Math.max(now, this.#nextTurn);
-    this.#nextTurn = turn + this.#interval;
-    if (turn > now) await pause(turn - now, signal);
+    await this.#turn(signal);
   }
 
   async #wait(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {

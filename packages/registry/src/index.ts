@@ -136,5 +136,6 @@ export type {
   TransportResponse,
 } from "./transport.ts";
 export type { RateLimitSpentEvent, RetriesSpentEvent, RetryEvent } from "./transport-retry.ts";
+export { RequestRate } from "./request-rate.ts";
 export type { WarningEvent } from "./transport-warning.ts";
 export { UndiciTransport, type UndiciTransportOptions } from "./undici-transport.ts";

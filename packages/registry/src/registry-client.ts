@@ -18,6 +18,7 @@ import { ConnectedRepository, type RepositoryClient } from "./repository-client.
 import { walkRepositories } from "./repositories.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { RegistryEvent } from "./registry-event.ts";
+import { RequestRate } from "./request-rate.ts";
 import { Slots } from "./slots.ts";
 import { TlsFinder } from "./tls-finder.ts";
 import type { TlsOptions } from "./tls-options.ts";
@@ -69,8 +70,11 @@ export interface RegistryClientOptions {
    * the default transport. A blob is read over one connection then. @defaultValue none
    */
   readonly bandwidth?: BandwidthLimit | undefined;
-  /** Requests to one registry in a second, retries included. @defaultValue as many as come */
-  readonly requestsPerSecond?: number | undefined;
+  /**
+   * Requests to one registry in a second, retries included; a {@link RequestRate} counts those of
+   * all clients that share it. @defaultValue as many as come
+   */
+  readonly requestsPerSecond?: number | RequestRate | undefined;
   /** Sends the requests. @defaultValue an {@link UndiciTransport} that dies with the client */
   readonly transport?: Transport | undefined;
   readonly userAgent?: string | undefined;
@@ -116,16 +120,14 @@ export class RegistryClient implements AsyncDisposable {
   readonly #connections = new Map<string, RegistryConnection>();
   readonly #slots = new Map<string, Slots>();
   readonly #budgets = new Map<string, HostBudget>();
+  readonly #rate: RequestRate;
   readonly #tls: TlsFinder;
   readonly #places: PlaceFinder;
 
   constructor(options: RegistryClientOptions = {}) {
     const { stallTimeout, minRate, minRateWindow, transport, proxy } = options;
-    const { resolve, maxSockets, bandwidth, requestsPerSecond = Infinity } = options;
-    if (!(requestsPerSecond > 0)) {
-      const message = `${requestsPerSecond} requests a second are none`;
-      throw new RegistryError("ERR_REGISTRY_INVALID_ARGUMENT", message);
-    }
+    const { resolve, maxSockets, bandwidth, requestsPerSecond: rate = Infinity } = options;
+    this.#rate = typeof rate === "number" ? new RequestRate(rate) : rate;
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
     this.#options = options;
@@ -265,7 +267,7 @@ export class RegistryClient implements AsyncDisposable {
   #budgetOf(host: string): HostBudget {
     let budget = this.#budgets.get(host);
     if (budget === undefined) {
-      budget = new HostBudget(this.#options.requestsPerSecond);
+      budget = new HostBudget((signal) => this.#rate.turn(host, signal));
       this.#budgets.set(host, budget);
     }
     return budget;

@@ -6,7 +6,12 @@ import type { AddressInfo, Socket } from "node:net";
 
 import { digestOf, MEDIA_TYPE } from "@stowage/content";
 import { parseRepository, parseTag } from "@stowage/reference";
-import { BandwidthLimit, createRegistryClient, type RegistryEvent } from "@stowage/registry";
+import {
+  BandwidthLimit,
+  createRegistryClient,
+  type RegistryEvent,
+  RequestRate,
+} from "@stowage/registry";
 import { describe, expect, test } from "vitest";
 
 import { makeImage } from "./support/images.ts";
@@ -36,6 +41,22 @@ describe("requests per second", () => {
     expect(count).toBeLessThan(11);
     await Promise.all(asked);
     expect([count, ended - started > 980]).toEqual([11, true]);
+  });
+
+  test("are those of all clients that share the count", async () => {
+    const times: number[] = [];
+    await using server = await serve((_, response) => {
+      times.push(performance.now());
+      response.end(MANIFEST);
+    });
+    const requestsPerSecond = new RequestRate(10);
+    const asked = Array.from({ length: 6 }, async () => {
+      await using client = createRegistryClient({ plainHttp: true, requestsPerSecond });
+      await client.repository(parseRepository(`${server.host}/team/app`)).fetchManifest(LATEST);
+    });
+    await Promise.all(asked);
+    const [first = 0, last = 0] = [times[0], times.at(-1)];
+    expect([times.length, last - first > 480]).toEqual([6, true]);
   });
 
   test("are not waited for by who gives up, and none is no number of them", async () => {

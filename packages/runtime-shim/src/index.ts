@@ -80,6 +80,7 @@ export type {
   BandwidthLimit,
   CopyProgress,
   RegistryEvent,
+  RequestRate,
   SyncedTag,
   TransferEvent,
 } from "@stowage/registry";

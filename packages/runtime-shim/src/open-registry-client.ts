@@ -69,6 +69,17 @@ export async function createBandwidthLimit(bytesPerSecond: number): Promise<Band
   return new Limit(bytesPerSecond);
 }
 
+/** The same settings, by which all who are given them have one count of requests. */
+export async function withSharedRate<Settings extends RegistrySettings>(
+  settings: Settings,
+): Promise<Settings> {
+  const { requestsPerSecond: rate } = settings;
+  // Most have no limit, and need not load all of the client for it.
+  if (typeof rate !== "number") return settings;
+  const { RequestRate } = await import("@stowage/registry");
+  return { ...settings, requestsPerSecond: new RequestRate(rate) };
+}
+
 /** A client with all that the user has configured for registries; the caller disposes of it. */
 export async function openRegistryClient(
   options: RegistryAccess & RegistrySettings,

@@ -1,4 +1,10 @@
-import type { BandwidthLimit, Credentials, RegistryEvent, ShortNameMode } from "@stowage/registry";
+import type {
+  BandwidthLimit,
+  Credentials,
+  RegistryEvent,
+  RequestRate,
+  ShortNameMode,
+} from "@stowage/registry";
 import type { StoreLimits } from "@stowage/store";
 
 /** Chooses one of `candidates`, full names that the short name may mean. */
@@ -53,8 +59,11 @@ export interface RegistrySettings {
   readonly resolve?: Readonly<Record<string, string>> | undefined;
   /** What all that is transferred shares, as `createBandwidthLimit` makes it. @defaultValue none */
   readonly bandwidth?: BandwidthLimit | undefined;
-  /** Of one pull or copy to one registry, retries included. @defaultValue as many as come */
-  readonly requestsPerSecond?: number | undefined;
+  /**
+   * To one registry, retries included, of all that one runtime or one copy asks; a `RequestRate` is
+   * shared by whoever is given it. @defaultValue as many as come
+   */
+  readonly requestsPerSecond?: number | RequestRate | undefined;
   /** Told which file, key and place took part in what a registry was asked. Nobody, unless given. */
   readonly onRegistryEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */

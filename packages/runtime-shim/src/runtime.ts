@@ -12,6 +12,7 @@ import {
   type StartedBundle,
   startRunnable,
 } from "./run-config/run-container.ts";
+import { withSharedRate } from "./open-registry-client.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import { wireImageService } from "./wire-image-service.ts";
 import { wirePodService } from "./wire-pod-service.ts";
@@ -61,7 +62,8 @@ export interface Runtime extends AsyncDisposable {
 }
 
 /** Opens the store and composes the services over it. */
-export async function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+export async function createRuntime(given: RuntimeOptions): Promise<Runtime> {
+  const options = await withSharedRate(given);
   const { root, runRoot, limits, signal, env = process.env } = options;
   const { openStore } = await import("@stowage/store");
   const store = await openStore({ root, runRoot, limits, signal });

@@ -16,6 +16,7 @@ import type {
 } from "@stowage/registry";
 import { DEFAULT_TAG, parseTag, type Reference } from "@stowage/reference";
 
+import { withSharedRate } from "../open-registry-client.ts";
 import { RuntimeError } from "../runtime-error.ts";
 import type { RegistryAccess, RuntimeOptions } from "../runtime-options.ts";
 import { createRuntime, type Runtime } from "../runtime.ts";
@@ -79,9 +80,10 @@ export interface CopyResult {
 export async function copyBetween(
   from: CopyLocation,
   to: CopyLocation,
-  options: CopyBetweenOptions,
+  given: CopyBetweenOptions,
 ): Promise<CopyResult> {
-  checkCopy(from, to, options);
+  checkCopy(from, to, given);
+  const options = await withSharedRate(given);
   const usesStore = from.transport === "store" || to.transport === "store";
   await using runtime = usesStore ? await createRuntime(options) : undefined;
   const [reading, writing] = [from, to].map(({ transport }) => transport === "docker");
