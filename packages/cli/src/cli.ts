@@ -77,6 +77,7 @@ function createProgram(
       const option = new Option(flags, `${words} (${env})`);
       return repeat === undefined ? option : option.argParser(collect);
     }),
+    new Option("--http2", "offer registries HTTP/2 (STOWAGE_HTTP2)"),
     new Option("--quiet", "tell only results (STOWAGE_QUIET)"),
     new Option("--no-progress", "do not show progress (STOWAGE_NO_PROGRESS)"),
   ];

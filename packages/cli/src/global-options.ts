@@ -22,6 +22,7 @@ export interface GlobalOptions {
   readonly requestsPerSecond: number | undefined;
   readonly logLevel: LogLevel;
   readonly format: Format;
+  readonly http2: boolean;
   readonly quiet: boolean;
   readonly progress: boolean;
 }
@@ -95,6 +96,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
       "--log-level",
     ),
     format: oneOf(given("format", "STOWAGE_FORMAT") ?? "text", ["text", "json"], "--format"),
+    http2: values["http2"] === true || isOn(env["STOWAGE_HTTP2"]),
     quiet: values["quiet"] === true || isOn(env["STOWAGE_QUIET"]),
     progress: values["progress"] !== false && !isOn(env["STOWAGE_NO_PROGRESS"]),
   };

@@ -21,6 +21,9 @@ const CERTIFICATE_CODES: ReadonlySet<string> = new Set([
 ]);
 
 const NOT_HTTP: ReadonlySet<string> = new Set([
+  // What nghttp2 will not read on: frames that are none, or more of them than make sense.
+  "ERR_HTTP2_ERROR",
+  "ERR_HTTP2_TOO_MANY_INVALID_FRAMES",
   "UND_ERR_HEADERS_OVERFLOW",
   "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
 ]);

@@ -19,6 +19,8 @@ import { secureContextOf } from "./tls-options.ts";
 export interface ProxyConnectOptions {
   /** Milliseconds. */
   readonly timeout: number;
+  /** Whether HTTP/2 is offered to the host behind the proxy; the proxy itself is never. */
+  readonly allowH2: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -35,7 +37,8 @@ export function tunnelConnector(
   options: ProxyConnectOptions,
 ): buildConnector.connector {
   // One for all connections, since it keeps the sessions of TLS.
-  const secure = buildConnector({ ...target, timeout: options.timeout, allowH2: false });
+  const { timeout, allowH2 } = options;
+  const secure = buildConnector({ ...target, timeout, allowH2 });
   const open = proxy.url.protocol.startsWith("socks") ? openSocksTunnel : openHttpTunnel;
   return connectorOf(async (wanted) => {
     const { hostname: host, protocol } = wanted;

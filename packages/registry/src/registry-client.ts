@@ -63,6 +63,8 @@ export interface RegistryClientOptions {
    * @defaultValue none
    */
   readonly resolve?: NameResolution | undefined;
+  /** Whether HTTP/2 is offered over TLS; of the default transport. @defaultValue false */
+  readonly http2?: boolean | undefined;
   /** Connections to all hosts together; of the default transport. @defaultValue 64 */
   readonly maxSockets?: number | undefined;
   /**
@@ -125,8 +127,7 @@ export class RegistryClient implements AsyncDisposable {
   readonly #places: PlaceFinder;
 
   constructor(options: RegistryClientOptions = {}) {
-    const { stallTimeout, minRate, minRateWindow, transport, proxy } = options;
-    const { resolve, maxSockets, bandwidth, requestsPerSecond: rate = Infinity } = options;
+    const { transport, requestsPerSecond: rate = Infinity } = options;
     this.#rate = typeof rate === "number" ? new RequestRate(rate) : rate;
     const blobs = options.maxConcurrentBlobs ?? DEFAULT_CONCURRENT_BLOBS;
     const connections = 2 * blobs + SPARE_CONNECTIONS;
@@ -134,18 +135,7 @@ export class RegistryClient implements AsyncDisposable {
     this.#tls = new TlsFinder(options.tls, options.onEvent);
     this.#places = new PlaceFinder(options);
     this.#own =
-      transport === undefined
-        ? new UndiciTransport({
-            connections,
-            stallTimeout,
-            minRate,
-            minRateWindow,
-            proxy,
-            resolve,
-            maxSockets,
-            bandwidth,
-          })
-        : undefined;
+      transport === undefined ? new UndiciTransport({ ...options, connections }) : undefined;
     this.#transport = transport ?? (this.#own as UndiciTransport).request;
   }
 

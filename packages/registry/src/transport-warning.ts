@@ -13,7 +13,8 @@ export interface WarningEvent {
 
 // What a connection tells of, in all; the specification has its warnings no longer than this.
 const MAX_BYTES = 4096;
-const WARNING = /^299 - "((?:[^"\\]|\\.)*)"$/su;
+// HTTP/2 brings several headers of one name as a list.
+const WARNING = /(?:^|,\s*)299 - "((?:[^"\\]|\\.)*)"(?=\s*(?:,|$))/gsu;
 
 /**
  * Tells of the `Warning` headers of a registry, of each text once.
@@ -30,9 +31,9 @@ export function withWarnings(
   return async (request, options) => {
     const response = await next(request, options);
     const { redact = (text: string) => text } = response;
-    for (const value of [response.headers["warning"] ?? []].flat()) {
-      const said = WARNING.exec(value)?.[1]?.replace(/\\(.)/gsu, "$1");
-      if (said === undefined) continue;
+    const values = [response.headers["warning"] ?? []].flat();
+    for (const [, quoted = ""] of values.flatMap((value) => [...value.matchAll(WARNING)])) {
+      const said = quoted.replace(/\\(.)/gsu, "$1");
       const text = escapeText(redact(said), MAX_BYTES);
       if (told.has(text) || text.length > left) continue;
       told.add(text);

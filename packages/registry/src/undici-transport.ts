@@ -47,10 +47,20 @@ export interface UndiciTransportOptions {
   readonly resolve?: NameResolution | undefined;
   /** What the bodies of all requests and answers are held to. @defaultValue none */
   readonly bandwidth?: BandwidthLimit | undefined;
+  /** Whether HTTP/2 is offered over TLS, for the server to choose. @defaultValue false */
+  readonly http2?: boolean | undefined;
 }
 
 const MAX_HINTS = 32;
 const MAX_SOCKETS = 64;
+
+// What a server may send ahead of the reader, in bytes: of one answer, and of all over a connection.
+// With less, a far host would wait for us; the reader that stops holds no more than this.
+const HTTP2_OPTIONS = {
+  initialWindowSize: 4 * 1024 * 1024,
+  connectionWindowSize: 32 * 1024 * 1024,
+  maxConcurrentStreams: 32,
+};
 
 type Body = Dispatcher.ResponseData["body"];
 
@@ -64,6 +74,7 @@ export class UndiciTransport implements AsyncDisposable {
   readonly #stall: StallLimits;
   readonly #proxy: ProxyLookup;
   readonly #bandwidth: BandwidthLimit | undefined;
+  readonly #http2: boolean;
   readonly #resolution: ReadonlyMap<string, string>;
   readonly #sockets: SocketLimit;
   readonly #closing = new AbortController();
@@ -82,6 +93,7 @@ export class UndiciTransport implements AsyncDisposable {
     };
     this.#proxy = options.proxy ?? (() => undefined);
     this.#bandwidth = options.bandwidth;
+    this.#http2 = options.http2 ?? false;
     this.#resolution = checkResolution(options.resolve ?? {});
     const { signal } = this.#closing;
     this.#sockets = new SocketLimit(options.maxSockets ?? MAX_SOCKETS, signal);
@@ -146,7 +158,10 @@ export class UndiciTransport implements AsyncDisposable {
       pool = new Pool(origin.origin, {
         connections: this.#connections,
         pipelining: 1,
-        allowH2: false,
+        allowH2: this.#http2,
+        h2Options: HTTP2_OPTIONS,
+        // Also for a server that never lets a request begin.
+        headersTimeout: this.#stall.stallTimeout,
         factory: (at, given) => this.#sockets.clientOf(at, given, connect),
       });
       this.#pools.set(key, pool);
@@ -156,6 +171,7 @@ export class UndiciTransport implements AsyncDisposable {
 
   #connectorOf(request: TransportRequest, proxy: Proxy | undefined): buildConnector.connector {
     const { url, tls, namedBy, connectTimeout: timeout = this.#connectTimeout } = request;
+    const allowH2 = this.#http2;
     const target = url.protocol === "https:" && {
       secureContext: secureContextOf(tls),
       rejectUnauthorized: tls?.verify !== false,
@@ -167,10 +183,10 @@ export class UndiciTransport implements AsyncDisposable {
         address === undefined
           ? namedBy !== undefined && { lookup: guardedLookup(namedBy) }
           : { lookup: lookupOf(address) };
-      const direct = buildConnector({ timeout, allowH2: false, ...guard, ...target });
+      const direct = buildConnector({ timeout, allowH2, ...guard, ...target });
       return connectorOf((wanted) => connectWith(direct, wanted));
     }
-    const options = { timeout, signal: this.#closing.signal };
+    const options = { timeout, allowH2, signal: this.#closing.signal };
     return isForwarded(request, proxy)
       ? forwardConnector(proxy, options)
       : tunnelConnector(proxy, target || undefined, options);

@@ -43,7 +43,7 @@ export async function registryClientOptions(
   const { loadContainerdHosts, loadCredentials, loadHostTls, loadProxies } =
     await import("@stowage/registry");
   const { credentials, authfile, certDir, hostsDir, tlsVerify: verify, env } = options;
-  const { onRegistryEvent: onEvent, resolve, bandwidth, requestsPerSecond } = options;
+  const { onRegistryEvent: onEvent, resolve, bandwidth, requestsPerSecond, http2 } = options;
   const { credentialHelpers: helpers } = registries;
   return {
     credentials: credentials ?? loadCredentials({ authfile, env, helpers, onEvent }),
@@ -54,6 +54,7 @@ export async function registryClientOptions(
     resolve,
     bandwidth,
     requestsPerSecond,
+    http2,
     onEvent,
   };
 }

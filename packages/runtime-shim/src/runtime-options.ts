@@ -57,6 +57,8 @@ export interface RegistrySettings {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** Addresses by `host:port`, instead of those that are looked up; TLS is held to the name. */
   readonly resolve?: Readonly<Record<string, string>> | undefined;
+  /** Whether registries are offered HTTP/2 over TLS. @defaultValue false */
+  readonly http2?: boolean | undefined;
   /** What all that is transferred shares, as `createBandwidthLimit` makes it. @defaultValue none */
   readonly bandwidth?: BandwidthLimit | undefined;
   /**

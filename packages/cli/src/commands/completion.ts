@@ -32,7 +32,8 @@ function readWords(): Words {
     const words = second === undefined ? flags.map(([flag]) => wordOf(flag)) : [second];
     commands.set(first, [...(commands.get(first) ?? []), ...words]);
   }
-  const options = [...GLOBAL_OPTIONS.map(([flag]) => wordOf(flag)), "--quiet", "--no-progress"];
+  const words = GLOBAL_OPTIONS.map(([flag]) => wordOf(flag));
+  const options = [...words, "--http2", "--quiet", "--no-progress"];
   return { options, commands };
 }
 

@@ -138,17 +138,6 @@ describe("TLS", () => {
     for (const secret of Object.values(SECRETS)) expect(plain.received).not.toContain(secret);
   });
 
-  test("H37 N23 HTTP/2 is never offered, so none of its faults can be met", async () => {
-    await using stage = await openStage({ certificates: { files, ca } });
-    const protocols = ["h2", "http/1.1"];
-    await using server = await startFaultyRegistry({ tls: { ...files.server, protocols } });
-    server.rules.push({ do: [{ body: stage.image.manifest }] });
-    const repository = stage.client.repository(parseRepository(`${server.host}/team/app`));
-    await repository.fetchManifest(stage.manifest);
-    expect([...server.offered]).toEqual(["http/1.1"]);
-    expect([...stage.registry.offered]).not.toContain("h2");
-  });
-
   test("N25 a handshake that nobody answers is given up in its time", async () => {
     await using stage = await openStage({ certificates: { files, ca } });
     await using silent = await startRawServer({});
