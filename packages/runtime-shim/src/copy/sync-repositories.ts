@@ -2,6 +2,7 @@ import type { Platform } from "@stowage/content";
 import type { CopyProgress, SyncedTag, TransferEvent } from "@stowage/registry";
 import type { Repository, Tag } from "@stowage/reference";
 
+import { withSharedRate } from "../open-registry-client.ts";
 import type { RegistryAccess, RegistrySettings } from "../runtime-options.ts";
 import { wireRegistry } from "../wire-registry.ts";
 
@@ -36,8 +37,9 @@ export interface SyncRepositoriesOptions extends RegistryAccess, RegistrySetting
 export async function* syncRepositories(
   source: Repository,
   destination: Repository,
-  options: SyncRepositoriesOptions,
+  given: SyncRepositoriesOptions,
 ): AsyncGenerator<SyncedTag, void, undefined> {
+  const options = await withSharedRate(given);
   const { onTransfer } = options;
   const { syncRepository } = await import("@stowage/registry");
   await using origin = await wireRegistry(options, options.from, { onTransfer });
