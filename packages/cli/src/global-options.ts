@@ -1,7 +1,10 @@
 import { join } from "node:path";
 
+import type { RateLimitPolicy } from "@stowage/runtime-shim";
+
 import { readResolution } from "./name-resolution.ts";
 import { readCount, readSize } from "./quantity.ts";
+import { readRateLimits } from "./rate-limit-option.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What every command takes; each has an environment variable `STOWAGE_…`. */
@@ -20,6 +23,7 @@ export interface GlobalOptions {
   /** Bytes a second. */
   readonly limitRate: number | undefined;
   readonly requestsPerSecond: number | undefined;
+  readonly rateLimits: RateLimitPolicy | undefined;
   readonly logLevel: LogLevel;
   readonly format: Format;
   readonly http2: boolean;
@@ -54,6 +58,11 @@ export const GLOBAL_OPTIONS: readonly (readonly [
   ],
   ["--limit-rate <size>", "STOWAGE_LIMIT_RATE", "bytes a second of all transfers, as 10MB"],
   ["--req-per-sec <number>", "STOWAGE_REQ_PER_SEC", "requests a second to one registry"],
+  [
+    "--on-rate-limit <what>",
+    "STOWAGE_ON_RATE_LIMIT",
+    "fail; a duration to wait, as 15m; next for the next mirror; next,15m",
+  ],
   ["--log-level <level>", "STOWAGE_LOG_LEVEL", "error, warn, info or debug"],
   ["--format <format>", "STOWAGE_FORMAT", "text or json"],
 ];
@@ -90,6 +99,7 @@ export function readGlobalOptions(values: Values, env: Environment): GlobalOptio
       readCount(given("reqPerSec", "STOWAGE_REQ_PER_SEC"), "--req-per-sec"),
       "--req-per-sec",
     ),
+    rateLimits: readRateLimits(given("onRateLimit", "STOWAGE_ON_RATE_LIMIT")),
     logLevel: oneOf(
       given("logLevel", "STOWAGE_LOG_LEVEL") ?? "warn",
       ["error", "warn", "info", "debug"],

@@ -6,7 +6,7 @@ import type { CommandContext } from "./command.ts";
 export async function registrySettings(context: CommandContext): Promise<RegistrySettings> {
   const { options, env } = context;
   const { createBandwidthLimit } = await import("@stowage/runtime-shim");
-  const { resolve, limitRate, requestsPerSecond, http2 } = options;
+  const { resolve, limitRate, requestsPerSecond, rateLimits, http2 } = options;
   return {
     registriesConf: options.registriesConf,
     hostsDir: options.hostsDir,
@@ -15,6 +15,7 @@ export async function registrySettings(context: CommandContext): Promise<Registr
     bandwidth: limitRate === undefined ? undefined : await createBandwidthLimit(limitRate),
     requestsPerSecond,
     http2,
+    rateLimits,
     onWarning: (message) => context.warn(message),
     onRegistryEvent: (event) => {
       const level = levelOf(event);

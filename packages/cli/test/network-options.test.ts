@@ -1,14 +1,17 @@
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { createServer, request } from "node:http";
 import { mkdir, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
+import { startFaultyRegistry } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { openCliWorld } from "./support/cli-world.ts";
 
 const TLS = "--tls-verify=false";
+const RETRY_SOON = { "retry-after": "0" };
 
 describe("--resolve", () => {
   test("sends the names that it says to their addresses, for every command", async () => {
@@ -104,7 +107,40 @@ test("--req-per-sec spaces the requests of a pull", async () => {
   expect(last - first).toBeGreaterThan(((times.length - 1) * 1000) / 3 - 100);
 });
 
+test("--on-rate-limit waits for a registry that was asked enough, fails at once, or asks the next", async () => {
+  await using world = await openCliWorld();
+  const list = /\/(?:tags\/list|manifests\/1)$/u;
+  await using limited = await startFaultyRegistry({
+    script: ({ path }) => (path.endsWith("/tags/list") ? { body: '{"tags":["1"]}' } : undefined),
+  });
+  const asked = (): number => limited.requests.filter(({ path }) => list.test(path)).length;
+  const refuse = (times: number): void => {
+    const rule = { match: { path: list, nth: 1 }, do: [{ status: 429 }, { headers: RETRY_SOON }] };
+    limited.rules.push(...Array.from({ length: times }, () => ({ ...rule })));
+  };
+  const tags = ["tags", TLS, `${limited.host}/shell`];
+  refuse(1);
+  const failed = await world.run(["--format", "json", "--on-rate-limit", "fail", ...tags]);
+  expect([failed.code, asked()]).toEqual([6, 1]);
+  expect(JSON.parse(failed.stderr)).toMatchObject({ error: { code: "ERR_REGISTRY_RATE_LIMITED" } });
+  refuse(6);
+  expect(await world.ok("--on-rate-limit", "1m", ...tags)).toBe("1");
+  expect(asked()).toBe(8);
+  refuse(100);
+  const mirror = `[[registry.mirror]]\nlocation = "${limited.host}"\ninsecure = true\n`;
+  const registry = `[[registry]]\nlocation = "${world.host}"\ninsecure = true\n`;
+  await writeFile(join(world.path, "registries.conf"), registry + mirror);
+  const env = { STOWAGE_ON_RATE_LIMIT: "next,1m" };
+  const pulled = await world.run(["pull", world.image], { env });
+  expect([pulled.stderr, pulled.code]).toEqual([expect.stringContaining("429"), 0]);
+  expect(asked()).toBe(9);
+});
+
 test.for([
+  ["--on-rate-limit", "soon"],
+  ["--on-rate-limit", "next,"],
+  ["--on-rate-limit", "next,fail"],
+  ["--on-rate-limit", "15m,next"],
   ["--limit-rate", "0"],
   ["--limit-rate", "fast"],
   ["--req-per-sec", "0"],

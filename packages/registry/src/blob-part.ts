@@ -21,6 +21,8 @@ export interface BlobPartOptions {
   readonly end?: number | undefined;
   /** What this server gave to the bytes before `offset`, which these have to belong to. */
   readonly validator?: string | undefined;
+  /** Whether there is another place to ask. */
+  readonly hasAlternative?: boolean | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -37,13 +39,14 @@ export async function openBlobPart(
   connection: RegistryConnection,
   options: BlobPartOptions,
 ): Promise<BlobPart> {
-  const { digest, size, offset, end = size, validator, signal } = options;
+  const { digest, size, offset, end = size, validator, hasAlternative = false, signal } = options;
   const isRange = offset > 0 || end < size;
   const headers = {
     ...(isRange && { range: `bytes=${offset}-${end < size ? end - 1 : ""}` }),
     ...(isRange && validator !== undefined && { "if-range": validator }),
   };
-  const request = await connection.request("GET", `blobs/${digest}`, headers, signal);
+  const bare = await connection.request("GET", `blobs/${digest}`, headers, signal);
+  const request = { ...bare, hasAlternative };
   const response = await connection.send(request, { signal });
   if (response.status !== 200 && response.status !== 206) {
     throw await responseError(request, response, { signal });

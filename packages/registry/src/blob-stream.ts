@@ -87,10 +87,11 @@ export class BlobStream {
   /**
    * Reads on at a place until the end of the blob.
    *
+   * @param hasAlternative - whether there is another.
    * @throws {@link RegistryError} when it breaks for good; {@link ContentError}
    *   `ERR_CONTENT_SIZE_MISMATCH` when it has too few bytes, or too many.
    */
-  async *readFrom(connection: RegistryConnection): ByteSource {
+  async *readFrom(connection: RegistryConnection, hasAlternative: boolean): ByteSource {
     const { digest, size } = this.#descriptor;
     const { signal, onEvent } = this.#options;
     const source = connection.repository.host;
@@ -98,7 +99,7 @@ export class BlobStream {
     do {
       // A slot is held while the bytes flow.
       using slot = await connection.blobSlots.acquire(signal);
-      const bytes = await this.#open(connection);
+      const bytes = await this.#open(connection, hasAlternative);
       const begun = this.received;
       try {
         const ranges = yield* this.#readStream(connection, bytes);
@@ -116,7 +117,7 @@ export class BlobStream {
   }
 
   /** Opens it where the bytes here end, or at its beginning if that is all that can be had. */
-  async #open(connection: RegistryConnection): Promise<ByteSource> {
+  async #open(connection: RegistryConnection, hasAlternative: boolean): Promise<ByteSource> {
     const { digest, size } = this.#descriptor;
     const { signal, onOrigin, onRestart } = this.#options;
     for (;;) {
@@ -126,7 +127,8 @@ export class BlobStream {
       const restart = offset > 0 && !this.#restarted.has(connection) ? onRestart : undefined;
       let part: BlobPart;
       try {
-        part = await openBlobPart(connection, { digest, size, offset, validator, signal });
+        const how = { digest, size, offset, validator, hasAlternative, signal };
+        part = await openBlobPart(connection, how);
       } catch (error) {
         if (restart === undefined || !isWrongRange(error)) throw error;
         this.#restarted.add(connection);

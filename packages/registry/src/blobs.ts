@@ -112,7 +112,7 @@ class BlobReading {
       const told = { digest, size, source: source.repository.host } as const;
       publishBlob({ type: "start", received: this.#stream.received, ...told });
       try {
-        for await (const chunk of this.#stream.readFrom(source)) {
+        for await (const chunk of this.#stream.readFrom(source, this.#left.length > 1)) {
           this.#suspects.add(source);
           this.#digester?.update(chunk);
           yield chunk;

@@ -18,6 +18,7 @@ export class HostBudget {
   }
   #rateLimit: RateLimit | undefined;
   readonly #turn: (signal: AbortSignal | undefined) => Promise<void>;
+  readonly #heldOff = new Map<string, number>();
   #isSpent = false;
   #retries = MAX_RETRIES;
   #refilled = performance.now();
@@ -36,6 +37,16 @@ export class HostBudget {
     this.#isSpent = isSpent;
     this.#rateLimit = found;
     return isNews;
+  }
+
+  /** Takes note that the host is not going to answer requests of a kind for so many milliseconds. */
+  holdOff(kind: string, milliseconds: number): void {
+    this.#heldOff.set(kind, performance.now() + milliseconds);
+  }
+
+  /** Milliseconds for which it is not going to answer requests of a kind, as it said. */
+  heldOff(kind: string): number {
+    return Math.max(0, (this.#heldOff.get(kind) ?? 0) - performance.now());
   }
 
   /** Takes one retry out; `false` if there is none left. What fails while all wait is not counted. */

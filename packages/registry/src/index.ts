@@ -100,6 +100,7 @@ export type { ProxyLogin } from "./auth/auth-gate.ts";
 export type { Secret } from "./auth/secret.ts";
 export type { Proxy, ProxyLookup } from "./proxy.ts";
 export type { RateLimit } from "./rate-limit.ts";
+export type { RateLimitPolicy } from "./rate-limit-policy.ts";
 export {
   createRegistryClient,
   RegistryClient,

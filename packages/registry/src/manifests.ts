@@ -38,6 +38,12 @@ const ACCEPT = [
 const HINT_OF_PAGE =
   "It is a web page (text/html): is this a registry, or something that stands before one?";
 
+/** How a manifest is asked for. */
+export interface AskManifestOptions extends TransportOptions {
+  /** Whether there is another place to ask. */
+  readonly hasAlternative?: boolean | undefined;
+}
+
 /**
  * Fetches a manifest and holds it to its digest. Without one the server's own claim
  * (`Docker-Content-Digest`) is compared, never adopted.
@@ -45,10 +51,11 @@ const HINT_OF_PAGE =
 export async function fetchManifest(
   connection: RegistryConnection,
   target: Tag | Digest,
-  { signal }: TransportOptions,
+  { signal, hasAlternative = false }: AskManifestOptions,
 ): Promise<FetchedManifest> {
   const headers = { accept: ACCEPT };
-  const request = await connection.request("GET", `manifests/${target}`, headers, signal);
+  const bare = await connection.request("GET", `manifests/${target}`, headers, signal);
+  const request = { ...bare, hasAlternative };
   const response = await connection.send(request, { signal });
   if (response.status !== 200) throw await responseError(request, response, { signal });
   const mediaType = singleHeader(request, response, "content-type");
@@ -72,10 +79,12 @@ export async function fetchManifest(
 export async function peekDigest(
   connection: RegistryConnection,
   target: Tag | Digest,
-  { signal }: TransportOptions,
+  options: AskManifestOptions,
 ): Promise<Digest> {
+  const { signal, hasAlternative = false } = options;
   const headers = { accept: ACCEPT };
-  const request = await connection.request("HEAD", `manifests/${target}`, headers, signal);
+  const bare = await connection.request("HEAD", `manifests/${target}`, headers, signal);
+  const request = { ...bare, hasAlternative };
   const response = await connection.send(request, { signal });
   const { status } = response;
   if (status !== 200 && status !== 405 && status !== 501) {
@@ -83,7 +92,7 @@ export async function peekDigest(
   }
   response.cancel();
   const claimed = status === 200 ? claimOf(request, response) : undefined;
-  return claimed ?? (await fetchManifest(connection, target, { signal })).descriptor.digest;
+  return claimed ?? (await fetchManifest(connection, target, options)).descriptor.digest;
 }
 
 /** Says which manifest is at fault. */

@@ -13,6 +13,7 @@ import { HostBudget } from "./host-budget.ts";
 import type { NameResolution } from "./name-resolution.ts";
 import type { Place } from "./place.ts";
 import { PlaceFinder } from "./place-finder.ts";
+import type { RateLimitPolicy } from "./rate-limit-policy.ts";
 import { RegistryConnection } from "./registry-connection.ts";
 import { ConnectedRepository, type RepositoryClient } from "./repository-client.ts";
 import { walkRepositories } from "./repositories.ts";
@@ -86,6 +87,8 @@ export interface RegistryClientOptions {
   readonly attempts?: number | undefined;
   /** Milliseconds before the second attempt, doubled for each further one. @defaultValue 400 */
   readonly retryDelay?: number | undefined;
+  /** What is done where a registry was asked enough. @defaultValue as a failure in passing */
+  readonly rateLimits?: RateLimitPolicy | undefined;
   /** Milliseconds to the headers, and then without a byte. @defaultValue 60_000 */
   readonly stallTimeout?: number | undefined;
   /** Bytes a second that must come on average over `minRateWindow`. @defaultValue 1024 */
@@ -209,7 +212,7 @@ export class RegistryClient implements AsyncDisposable {
     const { repository, server, namespace, isMirror = false } = place;
     const { host, path } = repository;
     const { credentials, userAgent = DEFAULT_USER_AGENT } = this.#options;
-    const { attempts = DEFAULT_ATTEMPTS, retryDelay, onEvent } = this.#options;
+    const { attempts = DEFAULT_ATTEMPTS, retryDelay, rateLimits, onEvent } = this.#options;
     return new RegistryConnection({
       repository,
       namespace,
@@ -232,6 +235,7 @@ export class RegistryClient implements AsyncDisposable {
       budget: this.#budgetOf(host),
       attempts: isMirror ? Math.min(attempts, MIRROR_ATTEMPTS) : attempts,
       retryDelay,
+      rateLimits,
       onEvent,
     });
   }

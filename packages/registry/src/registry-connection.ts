@@ -7,6 +7,7 @@ import type { Secret } from "./auth/secret.ts";
 import { withDiagnostics } from "./diagnostics.ts";
 import { HostBudget } from "./host-budget.ts";
 import { withNamespace } from "./namespace-query.ts";
+import type { RateLimitPolicy } from "./rate-limit-policy.ts";
 import { responseError } from "./response-error.ts";
 import { SingleFlight } from "./single-flight.ts";
 import type { Slots } from "./slots.ts";
@@ -51,6 +52,7 @@ export interface RegistryConnectionOptions {
   readonly budget: HostBudget;
   readonly attempts?: number | undefined;
   readonly retryDelay?: number | undefined;
+  readonly rateLimits?: RateLimitPolicy | undefined;
   readonly onEvent?:
     | ((event: RateLimitSpentEvent | RetriesSpentEvent | RetryEvent | WarningEvent) => void)
     | undefined;
@@ -162,18 +164,19 @@ export class RegistryConnection {
 
   async #open(signal: AbortSignal): Promise<Wrapped> {
     const { gate, repository, credentials, files, userAgent } = this.#options;
-    const { headers, onEvent } = this.#options;
+    const { headers, onEvent, rateLimits } = this.#options;
     const { attempts, retryDelay, budget } = this;
     const secured = this.#withTls(withDiagnostics(this.#options.transport));
     const scheme = await this.#options.scheme();
     const origin = await this.#findOrigin(secured, scheme, signal);
     const retry = (next: Transport): Transport =>
-      withRetry(next, { attempts, delay: retryDelay, budget, onEvent });
+      withRetry(next, { attempts, delay: retryDelay, budget, rateLimits, onEvent });
     // A token server is another host.
     const tokens = new HostBudget();
     const authorized = withAuth(secured, {
       gate,
-      retry: (next) => withRetry(next, { attempts, delay: retryDelay, budget: tokens, onEvent }),
+      retry: (next) =>
+        withRetry(next, { attempts, delay: retryDelay, budget: tokens, rateLimits, onEvent }),
       registry: origin,
       host: repository.host,
       repository: repository.path,

@@ -202,8 +202,9 @@ export class ConnectedRepository implements RepositoryClient {
     target: Tag | Digest,
     { signal }: TransportOptions = {},
   ): Promise<FetchedManifest> {
-    return this.#attempt(target, signal, async (connection, mirror) => {
-      const manifest = await fetchManifest(connection, target, { signal });
+    return this.#attempt(target, signal, async (connection, hasAlternative) => {
+      const manifest = await fetchManifest(connection, target, { signal, hasAlternative });
+      const mirror = connection !== this.#options.sources(target).primary;
       this.#delivered = connection;
       const source = formatRepository(connection.repository);
       const repository = formatRepository(this.repository);
@@ -220,10 +221,12 @@ export class ConnectedRepository implements RepositoryClient {
     target: Tag | Digest,
     { signal, toWrite = false }: PeekDigestOptions = {},
   ): Promise<Digest | undefined> {
-    const peek = (connection: RegistryConnection): Promise<Digest> =>
-      peekDigest(connection, target, { signal });
+    const peek = (connection: RegistryConnection, hasAlternative: boolean): Promise<Digest> =>
+      peekDigest(connection, target, { signal, hasAlternative });
     try {
-      return await (toWrite ? peek(this.#options.primary) : this.#attempt(target, signal, peek));
+      return await (toWrite
+        ? peek(this.#options.primary, false)
+        : this.#attempt(target, signal, peek));
     } catch (error) {
       if (hasErrorCode(error, "ERR_REGISTRY_NOT_FOUND")) return undefined;
       throw error;
@@ -344,15 +347,16 @@ export class ConnectedRepository implements RepositoryClient {
   async #attempt<Result>(
     target: Tag | Digest,
     signal: AbortSignal | undefined,
-    task: (connection: RegistryConnection, mirror: boolean) => Promise<Result>,
+    task: (connection: RegistryConnection, hasAlternative: boolean) => Promise<Result>,
   ): Promise<Result> {
     const sources = this.#options.sources(target);
     const { primary } = sources;
     const failures: string[] = [];
     let failure: unknown;
-    for (const connection of this.#placesOf(sources)) {
+    const places = this.#placesOf(sources);
+    for (const connection of places) {
       try {
-        return await task(connection, connection !== primary);
+        return await task(connection, connection !== places.at(-1));
       } catch (error) {
         signal?.throwIfAborted();
         if (connection === primary) {

@@ -3,6 +3,7 @@ import { publishRetry } from "./diagnostics.ts";
 import type { HostBudget } from "./host-budget.ts";
 import { isPassing } from "./network-failure.ts";
 import { parseRateLimit, type RateLimit } from "./rate-limit.ts";
+import { type RateLimitPolicy, RateLimitTurn } from "./rate-limit-policy.ts";
 import { redactUrl } from "./redact.ts";
 import { parseRetryAfter } from "./retry-after.ts";
 import type { Transport, TransportResponse } from "./transport.ts";
@@ -42,6 +43,7 @@ export interface RetryOptions {
   readonly attempts?: number | undefined;
   /** Milliseconds before the second attempt; doubled for each further one. @defaultValue 400 */
   readonly delay?: number | undefined;
+  readonly rateLimits?: RateLimitPolicy | undefined;
   readonly onEvent?:
     | ((event: RateLimitSpentEvent | RetriesSpentEvent | RetryEvent) => void)
     | undefined;
@@ -69,6 +71,7 @@ const TRANSIENT_STATUSES: ReadonlySet<number> = new Set([408, 425, 429, 500, 502
  */
 export function withRetry(next: Transport, options: RetryOptions): Transport {
   const { budget, attempts = DEFAULT_ATTEMPTS, delay = DEFAULT_DELAY, onEvent } = options;
+  const { rateLimits = {} } = options;
   return async (request, { signal }) => {
     const repeatable =
       request.method === "GET" || request.method === "HEAD" || request.repeatable === true;
@@ -81,11 +84,22 @@ export function withRetry(next: Transport, options: RetryOptions): Transport {
       onEvent?.({ type: "retries-spent", url, attempt, reason });
       return false;
     };
+    const turn = new RateLimitTurn(request, budget, rateLimits);
+    const again = (attempt: number, wait: number, reason: number | string): void => {
+      const event = { type: "retry", url, attempt, delay: wait, reason } as const;
+      onEvent?.(event);
+      publishRetry(event);
+    };
+    let limited = 0;
     for (let attempt = 1; ; attempt += 1) {
-      const backOff = jitter(delay * 2 ** (attempt - 1));
+      const backOff = jitter(delay * 2 ** (attempt + limited - 1));
       let wait: number;
       let reason: number | string;
       let forAll = false;
+      for (let left = turn.before(); left > 0; left = turn.before()) {
+        again(attempt + limited - 1, left, "ERR_REGISTRY_RATE_LIMITED");
+        await pause(left, signal);
+      }
       await budget.ready(signal);
       try {
         const response = await next(request, { signal });
@@ -93,14 +107,25 @@ export function withRetry(next: Transport, options: RetryOptions): Transport {
         if (rateLimit !== undefined && budget.noteRateLimit(rateLimit)) {
           onEvent?.({ type: "rate-limit-spent", url, ...rateLimit });
         }
+        turn.note(response);
         if (!TRANSIENT_STATUSES.has(response.status)) {
           budget.restore();
           return response;
         }
         reason = response.status;
         wait = waitOf(response, backOff);
-        if (wait > MAX_RETRY_AFTER || !mayRepeat(attempt, reason)) return response;
-        forAll = isAskingAll(response);
+        const after =
+          reason === 429 && repeatable ? turn.after(retryAfterOf(response), wait) : "usual";
+        if (after === undefined) return response;
+        if (after === "usual") {
+          if (wait > MAX_RETRY_AFTER || !mayRepeat(attempt, reason)) return response;
+          forAll = isAskingAll(response);
+        } else {
+          // Waiting for its turn is no attempt that failed.
+          wait = after;
+          attempt -= 1;
+          limited += 1;
+        }
         response.cancel();
       } catch (error) {
         reason = "ERR_REGISTRY_UNAVAILABLE";
@@ -108,9 +133,7 @@ export function withRetry(next: Transport, options: RetryOptions): Transport {
         if (isFinal || !mayRepeat(attempt, reason)) throw error;
         wait = backOff;
       }
-      const event = { type: "retry", url, attempt, delay: wait, reason } as const;
-      onEvent?.(event);
-      publishRetry(event);
+      again(attempt + limited, wait, reason);
       await (forAll ? budget.keepQuiet(wait, signal) : pause(wait, signal));
     }
   };

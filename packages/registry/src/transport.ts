@@ -33,6 +33,8 @@ export interface TransportRequest {
   readonly readsFrom?: readonly string[];
   /** What a token for it must allow, where that is not about the repository. */
   readonly scope?: string;
+  /** Whether there is another place to ask, so that a rate limit need not be waited for. */
+  readonly hasAlternative?: boolean;
   /** For a connection of its own to this host; the client certificate goes to no other. */
   readonly tls?: TlsOptions;
   /** Milliseconds that a connection for it may take, where that is not what the transport says. */

@@ -151,6 +151,34 @@ describe("fetchManifest", () => {
   });
 });
 
+describe("peekDigest", () => {
+  test("takes the registry's word, by one HEAD", async () => {
+    await using server = await serve(send({ "docker-content-digest": DIGEST }));
+    expect(await peekAt(server)).toBe(DIGEST);
+    expect(server.requests.map(({ method }) => method)).toEqual(["HEAD"]);
+  });
+
+  test.for([
+    ["says no digest", 200],
+    ["knows no HEAD", 405],
+  ] as const)("asks by GET where the registry %s", async ([, status]) => {
+    await using server = await serve((request, response, self) => {
+      if (request.method !== "HEAD") return send()(request, response, self);
+      return response.writeHead(status).end();
+    });
+    expect(await peekAt(server)).toBe(DIGEST);
+    expect(server.requests.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
+  });
+
+  test("answers nothing where there is nothing, and fails where it may not look", async () => {
+    let status = 404;
+    await using server = await serve((_, response) => response.writeHead(status).end());
+    expect(await peekAt(server)).toBeUndefined();
+    status = 403;
+    await expect(peekAt(server)).rejects.toMatchObject({ code: "ERR_REGISTRY_DENIED" });
+  });
+});
+
 async function fetchFrom(server: ScriptedServer, target: Tag | Digest) {
   await using client = createRegistryClient({ plainHttp: true, retryDelay: 1 });
   const repository = client.repository(parseRepository(`${server.host}/team/app`));
@@ -163,4 +191,9 @@ function send(headers: Record<string, string | readonly string[]> = {}): Script 
     response.setHeader("content-type", MEDIA_TYPE.imageManifest);
     response.end(MANIFEST);
   };
+}
+
+async function peekAt(server: ScriptedServer): Promise<Digest | undefined> {
+  await using client = createRegistryClient({ plainHttp: true, retryDelay: 1 });
+  return await client.repository(parseRepository(`${server.host}/team/app`)).peekDigest(LATEST);
 }

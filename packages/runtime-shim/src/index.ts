@@ -79,6 +79,7 @@ export type { ContainerStatus, PodStatus } from "@stowage/pod-service";
 export type {
   BandwidthLimit,
   CopyProgress,
+  RateLimitPolicy,
   RegistryEvent,
   RequestRate,
   SyncedTag,

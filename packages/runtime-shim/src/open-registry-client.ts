@@ -43,7 +43,8 @@ export async function registryClientOptions(
   const { loadContainerdHosts, loadCredentials, loadHostTls, loadProxies } =
     await import("@stowage/registry");
   const { credentials, authfile, certDir, hostsDir, tlsVerify: verify, env } = options;
-  const { onRegistryEvent: onEvent, resolve, bandwidth, requestsPerSecond, http2 } = options;
+  const { onRegistryEvent: onEvent, resolve, bandwidth } = options;
+  const { requestsPerSecond, rateLimits, http2 } = options;
   const { credentialHelpers: helpers } = registries;
   return {
     credentials: credentials ?? loadCredentials({ authfile, env, helpers, onEvent }),
@@ -55,6 +56,7 @@ export async function registryClientOptions(
     bandwidth,
     requestsPerSecond,
     http2,
+    rateLimits,
     onEvent,
   };
 }

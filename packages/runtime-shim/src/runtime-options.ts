@@ -1,6 +1,7 @@
 import type {
   BandwidthLimit,
   Credentials,
+  RateLimitPolicy,
   RegistryEvent,
   RequestRate,
   ShortNameMode,
@@ -66,6 +67,8 @@ export interface RegistrySettings {
    * shared by whoever is given it. @defaultValue as many as come
    */
   readonly requestsPerSecond?: number | RequestRate | undefined;
+  /** What is done where a registry was asked enough. @defaultValue as a failure in passing */
+  readonly rateLimits?: RateLimitPolicy | undefined;
   /** Told which file, key and place took part in what a registry was asked. Nobody, unless given. */
   readonly onRegistryEvent?: ((event: RegistryEvent) => void) | undefined;
   /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */
