@@ -73,6 +73,12 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/images.ts")).images,
   },
   {
+    name: "pulls",
+    args: "",
+    summary: "list the pulls that are under way, of all processes",
+    load: async () => (await import("./commands/pulls.ts")).pulls,
+  },
+  {
     name: "inspect",
     args: "<image>",
     summary: "tell all about an image, as JSON",

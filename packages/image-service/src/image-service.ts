@@ -11,6 +11,7 @@ import {
 } from "./image-status.ts";
 import { type InspectedImage, inspectImage } from "./inspect-image.ts";
 import { listImages } from "./list-images.ts";
+import { listPulls, type PullInFlight } from "./list-pulls.ts";
 import { createPinnedMatcher } from "./pinned-images.ts";
 import type { ImageSource, PolicyGate } from "./ports.ts";
 import { pruneImages, type PruneOptions, type PruneReport } from "./prune-images.ts";
@@ -69,6 +70,12 @@ export interface ImageService {
   pull(reference: string, options?: PullOptions): Promise<PulledImage>;
   /** All images, or those that `filter` means. Damaged ones are told to `onWarning`. */
   listImages(filter?: string, options?: ImageQueryOptions): Promise<readonly ImageStatus[]>;
+  /**
+   * The pulls into this store that are under way, of all processes; none of one that has died. A pull
+   * is there once it has its manifest and the policy's word. A further pull of the same image joins:
+   * it is listed for itself, and nothing is transferred twice.
+   */
+  listPullsInFlight(options?: ImageQueryOptions): Promise<readonly PullInFlight[]>;
   /** `undefined` if there is no such image. */
   imageStatus(nameOrId: string, options?: ImageQueryOptions): Promise<ImageStatus | undefined>;
   /** @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND` */
@@ -120,6 +127,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
     canPull: (reference, how = {}) => canPullImage(pulling, reference, how),
     pull: (reference, how = {}) => pullImage(pulling, reference, how),
     listImages: (filter, how) => unlessAborted(how, () => listImages(asking, filter)),
+    listPullsInFlight: (how) => unlessAborted(how, () => listPulls(store)),
     imageStatus: (image, how) => unlessAborted(how, () => imageStatus(asking, image)),
     requireImage: (image, how) =>
       unlessAborted(how, async () => {

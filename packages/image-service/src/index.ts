@@ -17,6 +17,7 @@ export { type ImageUser, imageUser } from "./image-user.ts";
 export type { InspectedImage, InspectedLayer } from "./inspect-image.ts";
 export { createPinnedMatcher, type PinnedMatcher } from "./pinned-images.ts";
 export type { AllowedImage, ImageSource, OpenedImage, PolicyGate, PolicySubject } from "./ports.ts";
+export type { PullInFlight } from "./list-pulls.ts";
 export type { PrunedItem, PruneOptions, PruneReport } from "./prune-images.ts";
 export type { PulledImage } from "./pulled-image.ts";
 export type { PullOptions } from "./pull-options.ts";

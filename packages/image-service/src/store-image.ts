@@ -54,9 +54,11 @@ export async function storeImage(
   const more = [...(index ? [index.descriptor] : []), ...(signatures ? [signatures] : [])];
   const blobs = [...named, ...more].map(({ digest }) => digest);
   // What is named is kept, and nothing else: a pull that takes hours holds up no collection.
-  await using _blobs = await store.createLease({ blobs, signal });
-  const transfer = createBlobTransfer({ blobs: store.blobs, source: opened, emit });
-  const configBytes = await readConfig(store, transfer.source, manifest.config, signal);
+  const name = storedName(reference);
+  const transfer = { name, digest: fetched.descriptor.digest, content: manifest.layers };
+  await using _blobs = await store.createLease({ blobs, transfer, signal });
+  const bringing = createBlobTransfer({ blobs: store.blobs, source: opened, emit });
+  const configBytes = await readConfig(store, bringing.source, manifest.config, signal);
   const config = parseImageConfig(configBytes);
   for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {
     emit({ type: "warning", message });
@@ -69,7 +71,7 @@ export async function storeImage(
     turns,
     emit,
     signal,
-    transfer,
+    transfer: bringing,
   });
   await writeBytes(store, manifest.config, configBytes, signal);
   await writeBytes(store, fetched.descriptor, fetched.bytes, signal);
@@ -77,7 +79,6 @@ export async function storeImage(
   if (options.signatures && signatures) {
     await writeBytes(store, signatures, options.signatures, signal);
   }
-  const name = storedName(reference);
   await record(store, reference, { ...resolved, signatures }, layers, name, signal);
   emit({ type: "stored", id, name });
   const repository = formatRepository(reference.repository);
@@ -87,7 +88,7 @@ export async function storeImage(
     id,
     name,
     names: await store.images.namesOf(id),
-    transferred: transfer.transferred(),
+    transferred: bringing.transferred(),
   };
 }
 

@@ -37,6 +37,7 @@ export type {
   StageLayerOptions,
 } from "./layer-store.ts";
 export type { Lease, LeaseOptions, ListedLease } from "./lease.ts";
+export type { ListedTransfer, Transfer } from "./lease-transfer.ts";
 export type {
   CountedMount,
   ListedMount,

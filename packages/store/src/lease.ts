@@ -5,6 +5,13 @@ import { join } from "node:path";
 import { type Digest, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import type { LayerID } from "./layer-id.ts";
+import {
+  type KeptTransfer,
+  type ListedTransfer,
+  parseTransfer,
+  receivedOf,
+  type Transfer,
+} from "./lease-transfer.ts";
 import { randomName, syncDirectory } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
@@ -24,6 +31,8 @@ export interface LeaseOptions {
    * others read, say. Without it the lease ends with its process at the latest.
    */
   readonly purpose?: string | undefined;
+  /** What is brought here under it, for whoever asks what is under way. */
+  readonly transfer?: Transfer | undefined;
 }
 
 /**
@@ -49,6 +58,7 @@ export interface LeaseScope extends ListedLease {
   readonly isEverything: boolean;
   readonly blobs: readonly Digest[];
   readonly layers: readonly LayerID[];
+  readonly transfer?: KeptTransfer;
 }
 
 const NAME = /^[0-9a-f]{32}$/;
@@ -59,7 +69,7 @@ export async function createLease(
   options: LeaseOptions,
   onRelease: () => Promise<void>,
 ): Promise<Lease> {
-  const { signal, blobs, layers, purpose } = options;
+  const { signal, blobs, layers, purpose, transfer } = options;
   const id = randomName();
   const path = leasePath(context, id);
   const record = {
@@ -69,6 +79,7 @@ export async function createLease(
     blobs: blobs ?? [],
     layers: layers ?? [],
     ...(purpose !== undefined && { purpose }),
+    ...(transfer !== undefined && { transfer: toKeep(transfer) }),
   };
   using _gc = await context.lock("gc", "shared", { signal });
   const lock = tryAcquireLock(path, "exclusive");
@@ -125,6 +136,30 @@ export async function listLeases(context: StoreContext): Promise<readonly Listed
   }));
 }
 
+/** What is being brought by living processes, as far as it has come. Waits for nobody. */
+export async function listTransfers(context: StoreContext): Promise<readonly ListedTransfer[]> {
+  const leases = await liveLeases(context);
+  return leases.flatMap(({ pid, transfer }) => {
+    if (transfer === undefined) return [];
+    const content = transfer.content.map((claim) => ({
+      ...claim,
+      received: receivedOf(context, claim),
+    }));
+    return [{ ...transfer, pid, content }];
+  });
+}
+
+function toKeep({ name, digest, content }: Transfer): KeptTransfer {
+  // An image may name a layer twice; it is brought once.
+  const sizes = new Map(content.map((claim) => [claim.digest, claim.size]));
+  return {
+    name,
+    digest,
+    since: new Date().toISOString(),
+    content: [...sizes].map(([of, size]) => ({ digest: of, size })),
+  };
+}
+
 async function writeLease(context: StoreContext, path: string, record: object): Promise<void> {
   writeFileSync(path, formatRecord(record));
   if (!("purpose" in record)) return;
@@ -171,7 +206,7 @@ async function readSound(path: string, id: string): Promise<LeaseScope | undefin
 }
 
 function parseLease(value: JsonValue, id: string): LeaseScope {
-  const fields = ["version", "pid", "isEverything", "blobs", "layers", "purpose"];
+  const fields = ["version", "pid", "isEverything", "blobs", "layers", "purpose", "transfer"];
   const shape = new RecordShape(value, "lease", fields);
   shape.version(1);
   const pid = shape.count("pid");
@@ -184,6 +219,7 @@ function parseLease(value: JsonValue, id: string): LeaseScope {
     isEverything: shape.boolean("isEverything"),
     blobs: shape.digests("blobs"),
     layers: shape.layerIDs("layers"),
+    ...(shape.has("transfer") && { transfer: parseTransfer(shape.value("transfer")) }),
   };
 }
 

@@ -22,9 +22,11 @@ import {
   type LeaseOptions,
   type ListedLease,
   listLeases,
+  listTransfers,
   liveLeases,
   releaseLease,
 } from "./lease.ts";
+import type { ListedTransfer } from "./lease-transfer.ts";
 import { createMountStore, type MountStore } from "./mount.ts";
 import { nameMountFailures } from "./name-mount-failures.ts";
 import { openRoot } from "./open-root.ts";
@@ -93,6 +95,8 @@ export interface Store extends AsyncDisposable {
   createLease(options?: LeaseOptions): Promise<Lease>;
   /** The leases that are in force. */
   listLeases(): Promise<readonly ListedLease[]>;
+  /** What processes are bringing here under leases that say so. Waits for none of them. */
+  listTransfers(): Promise<readonly ListedTransfer[]>;
   /** Ends a lease that was to outlive its process. Resolves to whether there was one. */
   releaseLease(id: string): Promise<boolean>;
   /**
@@ -183,6 +187,8 @@ function assembleStore(context: StoreContext, release: () => void): Store {
     marks: createHighWaterMarks(context.layout),
     createLease: (options = {}) => lease(options),
     listLeases: () => reportFailures("the leases can not be listed", () => listLeases(context)),
+    listTransfers: () =>
+      reportFailures("what is under way can not be listed", () => listTransfers(context)),
     releaseLease: (id) =>
       reportFailures("the lease can not be released", async () => {
         if (!(await releaseLease(context, id))) return false;
