@@ -46,7 +46,9 @@ export function readImageIndex(shape: JsonShape): ImageIndex {
  *
  * Operating system and architecture must be equal; variants rank as `acceptableVariants` says;
  * among equals an entry marked as zstd comes first, then the order of the index decides. In an OCI
- * index an entry without a platform is a last resort.
+ * index an entry without a platform is a last resort. Where `os.version` is wanted, an entry that
+ * has one must be of the same release and build, which are its first three numbers; where
+ * `os.features` are, an entry may need no others.
  *
  * @throws {@link ContentError} `ERR_CONTENT_PLATFORM_NOT_FOUND` if nothing serves.
  */
@@ -81,7 +83,22 @@ function rankOf(
 ): number {
   if (platform === undefined) return lastResort;
   if (platform.os !== wanted.os || platform.architecture !== wanted.architecture) return -1;
+  if (!isOfBuild(platform["os.version"], wanted["os.version"])) return -1;
+  if (!areAmong(platform["os.features"], wanted["os.features"])) return -1;
   return variants.indexOf(platform.variant ?? "");
+}
+
+function isOfBuild(version: string | undefined, wanted: string | undefined): boolean {
+  if (version === undefined || wanted === undefined) return true;
+  const [build, other] = [version, wanted].map((text) => text.split(".", 3).join("."));
+  return build === other;
+}
+
+function areAmong(
+  needed: readonly string[] | undefined,
+  wanted: readonly string[] | undefined,
+): boolean {
+  return wanted === undefined || (needed ?? []).every((feature) => wanted.includes(feature));
 }
 
 function offered(index: ImageIndex): string {

@@ -58,6 +58,47 @@ describe("selectManifest", () => {
     expect(selectManifest(index, { os: "linux", architecture: "amd64" })).toBe(marked);
   });
 
+  test("a wanted os.version chooses its build of Windows, whatever the revision, and no other", () => {
+    const versions = ["10.0.17763.6532", "10.0.20348.2849", "10.0.26100.2314"];
+    const { manifests } = indexOf(
+      versions.map(() => "windows/amd64"),
+      "docker",
+    );
+    const index: ImageIndex = {
+      schemaVersion: 2,
+      manifests: manifests.map((entry, at) => ({
+        ...entry,
+        platform: { ...platformOf("windows/amd64"), "os.version": versions[at] ?? "" },
+      })),
+    };
+    const select = (version: string): Descriptor =>
+      selectManifest(index, { ...platformOf("windows/amd64"), "os.version": version });
+    expect(select("10.0.20348.1")).toBe(index.manifests[1]);
+    expect(select("10.0.26100")).toBe(index.manifests[2]);
+    expect(() => select("10.0.2034.2849")).toThrow(
+      expect.objectContaining({ code: "ERR_CONTENT_PLATFORM_NOT_FOUND" }),
+    );
+    expect(selectManifest(index, platformOf("windows/amd64"))).toBe(index.manifests[0]);
+  });
+
+  test("an entry that needs features that are not wanted is passed over", () => {
+    const [first, second] = indexOf(["windows/amd64", "windows/amd64"], "oci").manifests as [
+      Descriptor,
+      Descriptor,
+    ];
+    const needing = {
+      ...first,
+      platform: { ...platformOf("windows/amd64"), "os.features": ["win32k"] },
+    };
+    const index: ImageIndex = { schemaVersion: 2, manifests: [needing, second] };
+    const wanted = (...features: string[]): Platform => ({
+      ...platformOf("windows/amd64"),
+      "os.features": features,
+    });
+    expect(selectManifest(index, wanted())).toBe(second);
+    expect(selectManifest(index, wanted("win32k"))).toBe(needing);
+  });
+
   test("a refusal says what there is instead", () => {
     const index = indexOf(["linux/arm64/v8", "unknown/unknown"], "oci");
     expect(() => selectManifest(index, { os: "linux", architecture: "amd64" })).toThrow(
