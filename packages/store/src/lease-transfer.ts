@@ -6,7 +6,7 @@
 import { lstatSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Digest, JsonValue } from "@stowage/content";
+import type { Descriptor, Digest, JsonValue } from "@stowage/content";
 
 import { type BlobClaim, ingestDirectory } from "./ingest.ts";
 import { RecordShape } from "./record-shape.ts";
@@ -20,7 +20,7 @@ export interface Transfer {
   /** What it is. */
   readonly digest: Digest;
   /** The blobs that are brought, or are here already. */
-  readonly content: readonly BlobClaim[];
+  readonly content: readonly Pick<Descriptor, "digest" | "size">[];
 }
 
 /** A {@link Transfer} of a living process, as far as it has come. */
@@ -29,7 +29,7 @@ export interface ListedTransfer extends Omit<Transfer, "content"> {
   readonly pid: number;
   /** When it began: an ISO 8601 time. */
   readonly since: string;
-  readonly content: readonly (BlobClaim & {
+  readonly content: readonly (Pick<Descriptor, "digest" | "size"> & {
     /** Bytes that are here, whoever brought them. */
     readonly received: number;
   })[];
