@@ -58,6 +58,7 @@ export {
   resolveShortName,
   type ResolveShortNameOptions,
 } from "./config/short-name.ts";
+export type { BlobRange, OpenRangeOptions } from "./blob-range.ts";
 export type { ParallelEvent, ResumeEvent } from "./blob-stream.ts";
 export type { RestartEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";

@@ -11,6 +11,7 @@ import {
 } from "@stowage/content";
 import { formatRepository, type Repository, type Tag } from "@stowage/reference";
 
+import { type BlobRange, openBlobRange, type OpenRangeOptions } from "./blob-range.ts";
 import { openBlob } from "./blobs.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { embeddedContent } from "./embedded-content.ts";
@@ -111,6 +112,15 @@ export interface RepositoryClient extends ContentProvider {
    *   `ERR_CONTENT_DIGEST_MISMATCH` if the bytes are others.
    */
   openContent(descriptor: Descriptor, options?: OpenContentOptions): ByteSource;
+
+  /**
+   * Part of a blob, from `offset` to the byte before `end`, in its full length but verified by
+   * nobody. A broken connection is taken up again; mirrors are asked as for the whole.
+   *
+   * @throws {@link RegistryError} `ERR_REGISTRY_UNSUPPORTED` where whole blobs only are delivered, or
+   *   as the README's table says.
+   */
+  openRange(descriptor: Descriptor, range: BlobRange, options?: OpenRangeOptions): ByteSource;
 
   /** All tags, in the registry's order; at most 100 000. Mirrors are not asked. */
   tags(options?: TransportOptions): AsyncIterable<Tag>;
@@ -236,6 +246,10 @@ export class ConnectedRepository implements RepositoryClient {
   openContent(descriptor: Descriptor, options: OpenContentOptions = {}): ByteSource {
     const content = this.#openBlob(descriptor, options);
     return (options.offset ?? 0) === 0 ? asVerified(content, descriptor) : content;
+  }
+
+  openRange(descriptor: Descriptor, range: BlobRange, options: OpenRangeOptions = {}): ByteSource {
+    return openBlobRange(descriptor, range, this.#placesOf(descriptor.digest), options);
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
