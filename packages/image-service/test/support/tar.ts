@@ -2,12 +2,13 @@
 export function createTar(files: Readonly<Record<string, string>>): Uint8Array {
   const blocks = Object.entries(files).flatMap(([name, text]) => {
     const body = Buffer.from(text);
-    return [header(name, body.length), body, Buffer.alloc((512 - (body.length % 512)) % 512)];
+    return [fileHeader(name, body.length), body, Buffer.alloc((512 - (body.length % 512)) % 512)];
   });
   return Buffer.concat([...blocks, Buffer.alloc(1024)]);
 }
 
-function header(name: string, size: number): Buffer {
+/** The header of a plain file. */
+export function fileHeader(name: string, size: number): Buffer {
   const block = Buffer.alloc(512);
   block.write(name, 0);
   block.write("0000644\0", 100);
