@@ -1,7 +1,9 @@
 import type { ByteSource, ContentProvider, Descriptor, OpenContentOptions } from "@stowage/content";
-import type { BlobStore } from "@stowage/store";
+import type { Store } from "@stowage/store";
 
+import type { OpenedImage } from "./ports.ts";
 import type { PullProgress } from "./pull-progress.ts";
+import { BlobReuse } from "./reuse/blob-reuse.ts";
 import { createSlots } from "./turn-queue.ts";
 
 /** What came over the wire for one pull. */
@@ -10,6 +12,8 @@ export interface Transferred {
   readonly blobs: number;
   /** Bytes as they were sent, those of transfers that were cut included. */
   readonly bytes: number;
+  /** Bytes that were copied from blobs that are here instead, if any were. */
+  readonly reused?: number;
 }
 
 /** Gets the blobs of one image. */
@@ -29,23 +33,28 @@ const PARALLEL_BLOBS = 6;
 
 /** What {@link createBlobTransfer} works with. */
 export interface BlobTransferOptions {
-  readonly blobs: BlobStore;
-  readonly source: ContentProvider;
+  readonly store: Store;
+  readonly source: OpenedImage;
+  /** Where it is pulled from, as `host/path`. */
+  readonly repository: string;
   readonly emit: (event: PullProgress) => void;
 }
 
 export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
-  const { blobs, emit } = options;
+  const { store, emit } = options;
   const slots = createSlots(PARALLEL_BLOBS);
   const wanted = new Map<string, Promise<void>>();
-  const counted = { blobs: 0, bytes: 0 };
+  const counted = { blobs: 0, bytes: 0, reused: 0 };
+  const onReceived = (bytes: number): void => void (counted.bytes += bytes);
+  const reuse = new BlobReuse({ ...options, onReceived });
 
   async function* count(descriptor: Descriptor, how: OpenContentOptions): ByteSource {
     const { digest, size, mediaType } = descriptor;
     const { offset = 0, onRestart } = how;
     let received = offset;
     let from: { readonly source: string } | undefined;
-    const content = options.source.openContent(descriptor, {
+    let copied: { readonly reused: number } | undefined;
+    const watched: OpenContentOptions = {
       ...how,
       onOrigin(origin) {
         const host = URL.parse(origin.url)?.host;
@@ -55,16 +64,31 @@ export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
       ...(onRestart !== undefined && {
         async onRestart() {
           received = 0;
+          counted.reused -= copied?.reused ?? 0;
+          copied = undefined;
           emit({ type: "blob-restart", digest, size });
           await onRestart();
         },
       }),
-    });
+    };
     counted.blobs += 1;
     emit({ type: "blob-start", digest, size, mediaType, received });
-    for await (const chunk of content) {
+    if (reuse.suits(descriptor)) {
+      for await (const { bytes, isReused } of reuse.open(descriptor, watched)) {
+        received += bytes.byteLength;
+        if (isReused) {
+          counted.reused += bytes.byteLength;
+          copied = { reused: bytes.byteLength + (copied?.reused ?? 0) };
+        }
+        emit({ type: "blob-progress", digest, received, size, ...copied, ...from });
+        yield bytes;
+      }
+      emit({ type: "blob-done", digest, size, ...copied, ...from });
+      return;
+    }
+    for await (const chunk of options.source.openContent(descriptor, watched)) {
       received += chunk.byteLength;
-      counted.bytes += chunk.byteLength;
+      onReceived(chunk.byteLength);
       emit({ type: "blob-progress", digest, received, size, ...from });
       yield chunk;
     }
@@ -92,13 +116,16 @@ export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
       if (isFollowing) emit({ type: "blob-progress", digest, received, size });
     };
     const how = { signal, onFollow, onProgress };
-    await slots.run(() => blobs.ingest(descriptor, watched, how), signal);
+    await slots.run(() => store.blobs.ingest(descriptor, watched, how), signal);
     if (!isOpened) emit({ type: "blob-exists", digest, size });
   }
 
   return {
     source,
-    transferred: () => ({ ...counted }),
+    transferred: () => {
+      const { blobs, bytes, reused } = counted;
+      return { blobs, bytes, ...(reused > 0 && { reused }) };
+    },
     fetch(descriptor, signal) {
       const { digest } = descriptor;
       const under = wanted.get(digest);

@@ -3,7 +3,14 @@
  *
  * @module
  */
-import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import type {
+  ByteSource,
+  ContentProvider,
+  Descriptor,
+  Digest,
+  FetchedManifest,
+  OpenContentOptions,
+} from "@stowage/content";
 import type { Reference, Tag } from "@stowage/reference";
 
 import type { PullOptions } from "./pull-options.ts";
@@ -25,6 +32,15 @@ export interface OpenedImage extends ContentProvider, AsyncDisposable {
     target: Tag | Digest,
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<FetchedManifest>;
+  /**
+   * The bytes of a blob from `offset` to the one before `end`, verified by nobody; rejects where no
+   * part of a blob is to be had. A source that has none of it delivers whole blobs only.
+   */
+  openRange?(
+    descriptor: Descriptor,
+    range: { readonly offset: number; readonly end: number },
+    options?: Pick<OpenContentOptions, "onOrigin" | "signal">,
+  ): ByteSource;
 }
 
 /** Refuses what the policy does not allow. */

@@ -33,11 +33,25 @@ export type PullProgress =
   | { readonly type: "blob-follow"; readonly digest: Digest; readonly size: number }
   /** What has come was not the blob, or not to be gone on with: it comes from its first byte again. */
   | { readonly type: "blob-restart"; readonly digest: Digest; readonly size: number }
+  /** Of a blob that is put together from ranges of it and from blobs that are here. */
+  | {
+      readonly type: "blob-reuse";
+      readonly digest: Digest;
+      readonly size: number;
+      /** What is to be copied from blobs that are here. */
+      readonly reused: number;
+      /** How many ranges are to be got. */
+      readonly ranges: number;
+    }
+  /** That could not be done, or came to other bytes; the blob comes as any other. */
+  | { readonly type: "blob-reuse-failed"; readonly digest: Digest; readonly error: unknown }
   | {
       readonly type: "blob-progress";
       readonly digest: Digest;
       readonly received: number;
       readonly size: number;
+      /** Of `received`, what was copied from blobs that are here, if anything was. */
+      readonly reused?: number;
       /** Address and port of the registry or mirror that it comes from, if that is known. */
       readonly source?: string;
     }
@@ -45,6 +59,7 @@ export type PullProgress =
       readonly type: "blob-done";
       readonly digest: Digest;
       readonly size: number;
+      readonly reused?: number;
       readonly source?: string;
     }
   | {

@@ -16,6 +16,7 @@ import { createBlobTransfer } from "./blob-transfer.ts";
 import { checkImageConfig } from "./image-config-check.ts";
 import { canonicalName, storedName } from "./image-names.ts";
 import type { PulledImage } from "./pulled-image.ts";
+import type { OpenedImage } from "./ports.ts";
 import type { PullProgress } from "./pull-progress.ts";
 import { requireSpace } from "./require-space.ts";
 import type { ResolvedManifest } from "./resolve-manifest.ts";
@@ -41,7 +42,7 @@ const MAX_ATTEMPTS = 3;
  */
 export async function storeImage(
   store: Store,
-  opened: ContentProvider,
+  opened: OpenedImage,
   reference: Reference,
   resolved: ResolvedManifest,
   options: StoreImageOptions,
@@ -57,7 +58,8 @@ export async function storeImage(
   const name = storedName(reference);
   const transfer = { name, digest: fetched.descriptor.digest, content: manifest.layers };
   await using _blobs = await store.createLease({ blobs, transfer, signal });
-  const bringing = createBlobTransfer({ blobs: store.blobs, source: opened, emit });
+  const repository = formatRepository(reference.repository);
+  const bringing = createBlobTransfer({ store, source: opened, repository, emit });
   const configBytes = await readConfig(store, bringing.source, manifest.config, signal);
   const config = parseImageConfig(configBytes);
   for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {
@@ -81,7 +83,6 @@ export async function storeImage(
   }
   await record(store, reference, { ...resolved, signatures }, layers, name, signal);
   emit({ type: "stored", id, name });
-  const repository = formatRepository(reference.repository);
   return {
     canonical: canonicalName(repository, fetched.descriptor),
     ...(index && { indexCanonical: canonicalName(repository, index.descriptor) }),

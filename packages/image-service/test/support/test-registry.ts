@@ -63,6 +63,10 @@ export interface TestRegistry {
   beforeChunk: (digest: Digest, signal: AbortSignal | undefined) => Promise<void>;
   /** Runs before each manifest. */
   beforeManifest: (target: string, options: PullOptions) => Promise<void>;
+  /** The ranges that were asked for, in order. */
+  readonly ranges: { readonly digest: Digest; readonly offset: number; readonly end: number }[];
+  /** Runs before each range. */
+  beforeRange: (digest: Digest, offset: number) => Promise<void>;
   /** What is sent instead of the stored bytes. */
   readonly lies: Map<Digest, Uint8Array>;
 }
@@ -113,6 +117,8 @@ export function createTestRegistry(): TestRegistry {
     lies: new Map(),
     beforeChunk: async () => undefined,
     beforeManifest: async () => undefined,
+    ranges: [],
+    beforeRange: async () => undefined,
     async push(name, image) {
       for (const bytes of image.blobs.values()) await put(bytes);
       await put(image.bytes);
@@ -162,6 +168,19 @@ export function createTestRegistry(): TestRegistry {
   function openImage(reference: Reference, options: PullOptions): OpenedImage {
     return {
       fetchManifest: (target) => fetchManifest(reference, target, options),
+      async *openRange({ digest, size, mediaType }, { offset, end }, how) {
+        registry.ranges.push({ digest, offset, end });
+        await registry.beforeRange(digest, offset);
+        how?.signal?.throwIfAborted();
+        let left = end - offset;
+        for await (const bytes of content.openContent({ mediaType, digest, size }, { offset })) {
+          for (let at = 0; at < bytes.length && left > 0; at += 16_384) {
+            const part = bytes.subarray(at, Math.min(at + 16_384, at + left));
+            left -= part.length;
+            yield part;
+          }
+        }
+      },
       async *openContent(descriptor, how) {
         registry.fetched.push(descriptor.digest);
         const lie = registry.lies.get(descriptor.digest);
