@@ -41,7 +41,7 @@ function lineOf(event: PullProgress): string | undefined {
     case "resolved":
       return `resolved ${event.canonical}: ${countOf(event.layers, "layer")}, ${formatSize(event.bytes)}`;
     case "blob-done":
-      return `fetched  ${shortId(event.digest)}  ${formatSize(event.size)}${fromOf(event)}`;
+      return `fetched  ${shortId(event.digest)}  ${formatSize(event.size)}${reusedOf(event)}${fromOf(event)}`;
     case "blob-start":
       return event.received === 0
         ? undefined
@@ -62,6 +62,8 @@ function lineOf(event: PullProgress): string | undefined {
     case "unpack-start":
     case "warning":
       return undefined;
+    case "blob-reuse":
+    case "blob-reuse-failed":
     case "mirror-failed":
     case "parallel":
     case "rate-limit-spent":
@@ -73,6 +75,10 @@ function lineOf(event: PullProgress): string | undefined {
     default:
       return event satisfies never;
   }
+}
+
+function reusedOf({ reused }: { readonly reused?: number }): string {
+  return reused === undefined ? "" : `, ${formatSize(reused)} of it copied from what was here`;
 }
 
 function fromOf({ source }: { readonly source?: string }): string {

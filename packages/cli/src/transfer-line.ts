@@ -1,7 +1,7 @@
 import { escapeText } from "@stowage/content";
 import type { CopyBetweenProgress, PullProgress } from "@stowage/runtime-shim";
 
-import { formatSize, shortId } from "./table.ts";
+import { countOf, formatSize, shortId } from "./table.ts";
 
 /**
  * A line on which place served or refused and what is tried again, for people who watch; none for
@@ -22,6 +22,16 @@ export function transferLine(event: CopyBetweenProgress | PullProgress): string 
       const { url, attempt, delay, reason } = event;
       const why = typeof reason === "number" ? `HTTP ${reason}` : reason;
       return `waiting  ${(delay / 1000).toFixed(1)} s: ${url}: ${why} at attempt ${attempt}`;
+    }
+    case "blob-reuse": {
+      const { digest, reused, size, ranges } = event;
+      const most = `${formatSize(reused)} of ${formatSize(size)} are here`;
+      return `reusing  ${shortId(digest)}  ${most}, ${countOf(ranges, "range")} to fetch`;
+    }
+    case "blob-reuse-failed": {
+      const { digest, error } = event;
+      const why = error instanceof Error ? error.message : String(error);
+      return `whole    ${shortId(digest)}  comes as any other: ${escapeText(why, 500)}`;
     }
     case "resume":
       return `resuming ${shortId(event.digest)}  at ${formatSize(event.received)}`;
