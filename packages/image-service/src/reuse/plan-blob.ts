@@ -39,7 +39,7 @@ export interface PlanLimits {
   readonly maxRanges?: number | undefined;
 }
 
-const DEFAULT_MIN_GAP = 32 * 1024;
+const DEFAULT_MIN_GAP = 16 * 1024;
 const DEFAULT_MAX_RANGES = 256;
 /** How many of a donor's files may be packed otherwise, of those that both have. */
 const MAX_UNLIKE = 0.05;
