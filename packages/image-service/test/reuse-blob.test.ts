@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { digestOf } from "@stowage/content";
 import type { PullProgress } from "@stowage/image-service";
+import { noise } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import {
@@ -14,7 +15,7 @@ import {
   makeStargz,
   makeZstdChunked,
 } from "./support/chunked-layer.ts";
-import { noise, text } from "./support/noise.ts";
+import { text } from "./support/words.ts";
 import { openWorld, type TestWorld } from "./support/test-service.ts";
 
 const APP = "registry.test/ns/app";

@@ -1,13 +1,13 @@
 import { zstdCompressSync } from "node:zlib";
 
 import { type Descriptor, digestOf, MEDIA_TYPE } from "@stowage/content";
+import { noise } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { MAX_TAIL, readToc } from "../src/reuse/blob-toc.ts";
 import { segmentBlob } from "../src/reuse/blob-segments.ts";
 import { tocEntries, TocError } from "../src/reuse/toc-entries.ts";
 import { type Files, makeStargz, makeZstdChunked } from "./support/chunked-layer.ts";
-import { noise } from "./support/noise.ts";
 
 const FILES: Files = { a: noise("a", 90_000), b: noise("b", 5000), c: noise("c", 700) };
 

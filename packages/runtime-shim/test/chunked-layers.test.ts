@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { digestOf } from "@stowage/content";
 import type { PullProgress } from "@stowage/runtime-shim";
 import {
+  noise,
+  pushChunkedImage,
   snapshotTree,
   startCountingProxy,
   startDockerRegistry,
@@ -11,7 +13,6 @@ import {
 } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
-import { noise, pushChunked } from "./support/chunked-image.ts";
 import { isInstalled } from "./support/private-mounts.ts";
 import { openRuntimeWorld, type RuntimeWorld } from "./support/runtime-world.ts";
 
@@ -23,8 +24,8 @@ const FILE_BYTES = 50_000;
 describe.skipIf(PEERS.length > 0)(`an image that skopeo pushed as zstd:chunked${WHY_NOT}`, () => {
   test("row 43: in its second version comes with what is new in it alone, and is the same", async () => {
     await using registry = await startDockerRegistry();
-    await pushChunked(`${registry.host}/team/app:1`, version("1"));
-    await pushChunked(`${registry.host}/team/app:2`, version("2"));
+    await pushChunkedImage(`${registry.host}/team/app:1`, version("1"));
+    await pushChunkedImage(`${registry.host}/team/app:2`, version("2"));
     await using proxy = await startCountingProxy({ target: registry.host });
     const name = `${proxy.host}/team/app`;
     await using world = await openRuntimeWorld();

@@ -7,6 +7,7 @@ export {
   makeCertificates,
   makeSelfSigned,
 } from "./certificate.ts";
+export { pushChunkedImage } from "./chunked-image.ts";
 export {
   type CountingProxy,
   type CountingProxyOptions,
@@ -42,6 +43,7 @@ export {
   putImage,
   putIndex,
 } from "./image-builder.ts";
+export { noise } from "./noise.ts";
 export { writeOciLayout } from "./oci-layout.ts";
 export { formatPax, type PaxRecord } from "./pax-record.ts";
 export { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";

@@ -11,8 +11,8 @@ export type OpenRange = (range: ByteRange, signal: AbortSignal) => ByteSource;
 
 /** Ranges on their way at once, so that none is waited for alone. */
 const MAX_AHEAD = 4;
-/** A longer one keeps a connection busy by itself, and is not held in memory. */
-const MAX_HELD = 1024 * 1024;
+/** A longer one keeps a connection busy by itself. What is held in memory, a kill loses. */
+const MAX_HELD = 256 * 1024;
 
 /** Reads ranges one after another, and asks for the next small ones meanwhile. */
 export class RangesAhead implements AsyncDisposable {
