@@ -31,7 +31,7 @@ export function transferLine(event: CopyBetweenProgress | PullProgress): string 
     case "blob-reuse-failed": {
       const { digest, error } = event;
       const why = error instanceof Error ? error.message : String(error);
-      return `whole    ${shortId(digest)}  comes as any other: ${escapeText(why, 500)}`;
+      return `passed   ${shortId(digest)}  not to be put together so: ${escapeText(why, 500)}`;
     }
     case "resume":
       return `resuming ${shortId(event.digest)}  at ${formatSize(event.received)}`;

@@ -33,12 +33,13 @@ export interface OpenedImage extends ContentProvider, AsyncDisposable {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<FetchedManifest>;
   /**
-   * The bytes of a blob from `offset` to the one before `end`, verified by nobody; rejects where no
-   * part of a blob is to be had. A source that has none of it delivers whole blobs only.
+   * Parts of a blob, each from `offset` to the byte before `end`, one behind the other and verified
+   * by nobody; rejects where no parts are to be had, or not so many at once. A source that has none
+   * of it delivers whole blobs only.
    */
-  openRange?(
+  openRanges?(
     descriptor: Descriptor,
-    range: { readonly offset: number; readonly end: number },
+    ranges: readonly { readonly offset: number; readonly end: number }[],
     options?: Pick<OpenContentOptions, "onOrigin" | "signal">,
   ): ByteSource;
 }

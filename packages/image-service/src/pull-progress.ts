@@ -40,10 +40,10 @@ export type PullProgress =
       readonly size: number;
       /** What is to be copied from blobs that are here. */
       readonly reused: number;
-      /** How many ranges are to be got. */
+      /** How many ranges are to be got, one by one or together. */
       readonly ranges: number;
     }
-  /** That could not be done, or came to other bytes; the blob comes as any other. */
+  /** That could not be done so, or came to other bytes; what follows tells how it comes instead. */
   | { readonly type: "blob-reuse-failed"; readonly digest: Digest; readonly error: unknown }
   | {
       readonly type: "blob-progress";

@@ -86,6 +86,36 @@ describe("a layer of which the store has an older version", () => {
   });
 });
 
+describe("a layer whose files have other times than in the store", () => {
+  const names = Array.from({ length: 100 }, (_, at) => `file-${at}`);
+  const many = Object.fromEntries(names.map((name) => [name, noise(name, 5000)]));
+
+  test("comes with their headers alone where many ranges are to be had at once", async () => {
+    await using world = await openWorld();
+    world.registry.maxRanges = 1000;
+    await pull(world, "1", makeZstdChunked(many, { time: 1 }));
+    const layer = makeZstdChunked(many, { time: 2 });
+    const { transferred, events } = await pull(world, "2", layer);
+    expect(transferred.bytes).toBeLessThan(0.15 * layer.bytes.length);
+    expect(events).toContainEqual(expect.objectContaining({ type: "blob-reuse", ranges: 101 }));
+    await expectSound(world, layer);
+  });
+
+  test("comes in few ranges where they are not", async () => {
+    await using world = await openWorld();
+    const large = { one: noise("1", 60_000), ...many, two: noise("2", 60_000) };
+    await pull(world, "1", makeZstdChunked(large, { time: 1 }));
+    for (const time of [2, 3]) {
+      const layer = makeZstdChunked(large, { time });
+      const { transferred, events } = await pull(world, `${time}`, layer);
+      expect(transferred.reused).toBeGreaterThanOrEqual(120_000);
+      const tries = events.flatMap((event) => (event.type === "blob-reuse" ? [event.ranges] : []));
+      expect(tries).toEqual([103, 3]);
+      await expectSound(world, layer);
+    }
+  });
+});
+
 describe("a table of contents that lies", () => {
   test.each(MAKERS)("costs a transfer and changes nothing: %s", async (_, make) => {
     await using world = await openWorld();

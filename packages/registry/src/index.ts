@@ -58,7 +58,8 @@ export {
   resolveShortName,
   type ResolveShortNameOptions,
 } from "./config/short-name.ts";
-export type { BlobRange, OpenRangeOptions } from "./blob-range.ts";
+export type { OpenRangeOptions } from "./blob-ranges.ts";
+export type { BlobRange } from "./byte-ranges.ts";
 export type { ParallelEvent, ResumeEvent } from "./blob-stream.ts";
 export type { RestartEvent } from "./blobs.ts";
 export type { PushBlobOptions, PushedBlob, UploadResumeEvent } from "./push-blob.ts";

@@ -11,8 +11,9 @@ import {
 } from "@stowage/content";
 import { formatRepository, type Repository, type Tag } from "@stowage/reference";
 
-import { type BlobRange, openBlobRange, type OpenRangeOptions } from "./blob-range.ts";
+import { openBlobRanges, type OpenRangeOptions } from "./blob-ranges.ts";
 import { openBlob } from "./blobs.ts";
+import type { BlobRange } from "./byte-ranges.ts";
 import { deleteBlob, deleteManifest } from "./delete-content.ts";
 import { embeddedContent } from "./embedded-content.ts";
 import { fetchManifest, peekDigest } from "./manifests.ts";
@@ -114,13 +115,18 @@ export interface RepositoryClient extends ContentProvider {
   openContent(descriptor: Descriptor, options?: OpenContentOptions): ByteSource;
 
   /**
-   * Part of a blob, from `offset` to the byte before `end`, in its full length but verified by
-   * nobody. A broken connection is taken up again; mirrors are asked as for the whole.
+   * Parts of a blob, one behind the other in their full length, but verified by nobody. A broken
+   * connection is taken up again, and mirrors are asked as for the whole, where it is one part;
+   * several are asked for in one request at one place.
    *
    * @throws {@link RegistryError} `ERR_REGISTRY_UNSUPPORTED` where whole blobs only are delivered, or
-   *   as the README's table says.
+   *   not several parts at once; or as the README's table says.
    */
-  openRange(descriptor: Descriptor, range: BlobRange, options?: OpenRangeOptions): ByteSource;
+  openRanges(
+    descriptor: Descriptor,
+    ranges: readonly BlobRange[],
+    options?: OpenRangeOptions,
+  ): ByteSource;
 
   /** All tags, in the registry's order; at most 100 000. Mirrors are not asked. */
   tags(options?: TransportOptions): AsyncIterable<Tag>;
@@ -248,8 +254,12 @@ export class ConnectedRepository implements RepositoryClient {
     return (options.offset ?? 0) === 0 ? asVerified(content, descriptor) : content;
   }
 
-  openRange(descriptor: Descriptor, range: BlobRange, options: OpenRangeOptions = {}): ByteSource {
-    return openBlobRange(descriptor, range, this.#placesOf(descriptor.digest), options);
+  openRanges(
+    descriptor: Descriptor,
+    ranges: readonly BlobRange[],
+    options: OpenRangeOptions = {},
+  ): ByteSource {
+    return openBlobRanges(descriptor, ranges, this.#placesOf(descriptor.digest), options);
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {

@@ -56,7 +56,7 @@ export function imageSource(
       const opened = {
         fetchManifest: (target, wait) => repository.fetchManifest(target, wait),
         openContent: (descriptor, wait) => repository.openContent(descriptor, wait),
-        openRange: (descriptor, range, wait) => repository.openRange(descriptor, range, wait),
+        openRanges: (descriptor, ranges, wait) => repository.openRanges(descriptor, ranges, wait),
         [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
       } satisfies OpenedImage;
       signatures.set(opened, signatureRegistry(repository));

@@ -15,8 +15,9 @@ import type { PullProgress } from "../pull-progress.ts";
 import { createSlots } from "../turn-queue.ts";
 import { hasToc, readToc } from "./blob-toc.ts";
 import { type DonorLayer, listDonorLayers, readDonors } from "./find-donors.ts";
-import { type BlobPiece, SegmentFinder } from "./plan-blob.ts";
-import { type ByteRange, type OpenRange, RangesAhead } from "./read-ahead.ts";
+import { type BlobPiece, type BlobPlan, type PlanLimits, SegmentFinder } from "./plan-blob.ts";
+import { RangesTogether } from "./ranges-together.ts";
+import { type ByteRange, RangesAhead } from "./read-ahead.ts";
 import { StoredPieces } from "./stored-pieces.ts";
 
 /** Bytes of a blob, in their order. */
@@ -49,10 +50,16 @@ const MIN_SIZE = 256 * 1024;
 const MIN_SHARE = 0.1;
 /** With so much found, no other blob is looked into. */
 const ENOUGH = 0.95;
+/** Where ranges come together, each has a head of less than this. */
+const TOGETHER: PlanLimits = { minGap: 512, maxRanges: 10_000 };
+/** What has to be spared by it: not every server can, and asking costs a request. */
+const MIN_SPARED = 64 * 1024;
 
 /** What is put together, and from what. */
 interface Assembly {
-  readonly pieces: readonly BlobPiece[];
+  readonly plan: BlobPlan;
+  /** Whether all ranges are asked for in one go. */
+  readonly isTogether: boolean;
   readonly tail: { readonly offset: number; readonly bytes: Buffer };
 }
 
@@ -62,6 +69,7 @@ export class BlobReuse {
   /** A table of contents may be large; one is read at a time. */
   readonly #turns = createSlots(1);
   #donors: Promise<readonly DonorLayer[]> | undefined;
+  #canTogether = true;
 
   constructor(options: BlobReuseOptions) {
     this.#options = options;
@@ -70,7 +78,7 @@ export class BlobReuse {
   /** Whether it is worth to ask. */
   suits(descriptor: Descriptor): boolean {
     const { source } = this.#options;
-    return source.openRange !== undefined && descriptor.size >= MIN_SIZE && hasToc(descriptor);
+    return source.openRanges !== undefined && descriptor.size >= MIN_SIZE && hasToc(descriptor);
   }
 
   /**
@@ -84,29 +92,35 @@ export class BlobReuse {
     const { offset = 0, signal, onRestart, computeDigest } = how;
     const canRestart = onRestart !== undefined && computeDigest !== undefined;
     if (!canRestart) return yield* this.#plain(descriptor, how);
-    const prepare = (): Promise<Assembly | undefined> => this.#prepare(descriptor, offset, signal);
-    const assembly = await this.#turns.run(prepare, signal);
-    if (assembly === undefined) return yield* this.#plain(descriptor, how);
-    yield* this.#assembled(descriptor, assembly, { ...how, onRestart, computeDigest });
+    const prepare = (): Promise<readonly Assembly[]> => this.#prepare(descriptor, offset, signal);
+    const assemblies = await this.#turns.run(prepare, signal);
+    if (assemblies.length === 0) return yield* this.#plain(descriptor, how);
+    yield* this.#assembled(descriptor, assemblies, { ...how, onRestart, computeDigest });
   }
 
   async *#assembled(
     descriptor: Descriptor,
-    assembly: Assembly,
+    assemblies: readonly Assembly[],
     how: ResumableOptions,
   ): AsyncGenerator<ArrivedChunk, void, undefined> {
-    const { digest } = descriptor;
+    const { digest, size } = descriptor;
     const { signal, offset = 0, onRestart, computeDigest } = how;
     let received = offset;
     let isBegunAnew = false;
-    try {
-      for await (const chunk of this.#read(descriptor, assembly, received, how)) {
-        received += chunk.bytes.byteLength;
-        yield chunk;
+    for (const assembly of assemblies) {
+      if (received === size) break;
+      try {
+        for await (const chunk of this.#read(descriptor, assembly, received, how)) {
+          received += chunk.bytes.byteLength;
+          yield chunk;
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (assembly.isTogether) this.#canTogether = false;
+        this.#options.emit({ type: "blob-reuse-failed", digest, error });
       }
-    } catch (error) {
-      signal?.throwIfAborted();
-      this.#options.emit({ type: "blob-reuse-failed", digest, error });
+    }
+    if (received < size) {
       const noteRestart = async (): Promise<void> => {
         isBegunAnew = true;
         await onRestart();
@@ -135,22 +149,28 @@ export class BlobReuse {
 
   async *#read(
     descriptor: Descriptor,
-    { pieces, tail }: Assembly,
+    { plan, tail, isTogether }: Assembly,
     offset: number,
     { signal, onOrigin }: OpenContentOptions,
   ): AsyncGenerator<ArrivedChunk, void, undefined> {
-    const left = pieces
+    const left = splitAt(plan.pieces, tail.offset)
       .filter(({ end }) => end > offset)
       .map((piece) => (piece.offset < offset ? cutStart(piece, offset) : piece));
-    await using stored = new StoredPieces(this.#options.store.blobs);
     const gaps = left.filter(({ from, end }) => from === undefined && end <= tail.offset);
-    const open: OpenRange = (range, until) => this.#openRange(descriptor, range, until, onOrigin);
-    await using ahead = new RangesAhead(gaps, open, signal);
+    const reused = left.reduce((sum, piece) => sum + (piece.from ? lengthOf(piece) : 0), 0);
+    const { digest, size } = descriptor;
+    this.#options.emit({ type: "blob-reuse", digest, size, reused, ranges: plan.ranges });
+    const open = (ranges: readonly ByteRange[], until: AbortSignal): ByteSource =>
+      this.#openRanges(descriptor, ranges, until, onOrigin);
+    await using stored = new StoredPieces(this.#options.store.blobs);
+    await using ahead = isTogether
+      ? new RangesTogether(gaps, open, signal)
+      : new RangesAhead(gaps, (range, until) => open([range], until), signal);
     for (const piece of left) {
       signal?.throwIfAborted();
       const { from } = piece;
       if (from !== undefined) {
-        const there = { ...from, length: piece.end - piece.offset };
+        const there = { ...from, length: lengthOf(piece) };
         for await (const bytes of stored.read(there)) yield { bytes, isReused: true };
       } else if (piece.offset >= tail.offset) {
         const [first, last] = [piece.offset - tail.offset, piece.end - tail.offset];
@@ -161,20 +181,22 @@ export class BlobReuse {
     }
   }
 
-  /** Finds out what can be copied; nothing if that is too little, or can not be found out. */
+  /** Finds out what can be copied: the ways to do it, of which there may be none. */
   async #prepare(
     descriptor: Descriptor,
     offset: number,
     signal: AbortSignal | undefined,
-  ): Promise<Assembly | undefined> {
+  ): Promise<readonly Assembly[]> {
     const { store, repository, emit } = this.#options;
     const { digest, size } = descriptor;
     try {
       const donors = await (this.#donors ??= listDonorLayers(store, repository, signal));
-      if (donors.length === 0) return undefined;
+      if (donors.length === 0) return [];
       const read = async (start: number): Promise<Buffer> =>
         Buffer.concat(
-          await Array.fromAsync(this.#openRange(descriptor, { offset: start, end: size }, signal)),
+          await Array.fromAsync(
+            this.#openRanges(descriptor, [{ offset: start, end: size }], signal),
+          ),
         );
       const { segments, tail } = await readToc(descriptor, read);
       const finder = new SegmentFinder(size, segments);
@@ -183,32 +205,45 @@ export class BlobReuse {
         if (finder.share >= ENOUGH) break;
       }
       const plan = finder.plan();
-      const reused = plan.pieces
-        .filter(({ from, end }) => from !== undefined && end > offset)
-        .reduce((sum, piece) => sum + piece.end - Math.max(piece.offset, offset), 0);
-      if (reused < (size - offset) * MIN_SHARE) return undefined;
-      emit({ type: "blob-reuse", digest, size, reused, ranges: plan.ranges });
-      return { pieces: splitAt(plan.pieces, tail.offset), tail };
+      const together = finder.plan(TOGETHER);
+      const isTogether = this.#canTogether && together.reused - plan.reused >= MIN_SPARED;
+      const assemblies = [
+        ...(isTogether ? [{ plan: together, isTogether, tail }] : []),
+        { plan, isTogether: false, tail },
+      ];
+      const least = (size - offset) * MIN_SHARE;
+      return assemblies.filter((assembly) => reusedFrom(assembly.plan, offset) >= least);
     } catch (error) {
       signal?.throwIfAborted();
       emit({ type: "blob-reuse-failed", digest, error });
-      return undefined;
+      return [];
     }
   }
 
-  async *#openRange(
+  async *#openRanges(
     descriptor: Descriptor,
-    range: ByteRange,
+    ranges: readonly ByteRange[],
     signal: AbortSignal | undefined,
     onOrigin?: OpenContentOptions["onOrigin"],
   ): ByteSource {
     const { source, onReceived } = this.#options;
-    if (source.openRange === undefined) return;
-    for await (const bytes of source.openRange(descriptor, range, { signal, onOrigin })) {
+    if (source.openRanges === undefined) return;
+    for await (const bytes of source.openRanges(descriptor, ranges, { signal, onOrigin })) {
       onReceived(bytes.byteLength);
       yield bytes;
     }
   }
+}
+
+function lengthOf({ offset, end }: BlobPiece): number {
+  return end - offset;
+}
+
+/** Bytes behind `offset` that are here. */
+function reusedFrom({ pieces }: BlobPlan, offset: number): number {
+  return pieces
+    .filter(({ from, end }) => from !== undefined && end > offset)
+    .reduce((sum, piece) => sum + piece.end - Math.max(piece.offset, offset), 0);
 }
 
 function cutStart(piece: BlobPiece, offset: number): BlobPiece {

@@ -11,6 +11,8 @@ export type Entry = Record<string, unknown>;
 export interface ChunkedOptions {
   /** By which the frames are told from those of another compressor. */
   readonly level?: number;
+  /** Of all files, in seconds since 1970. */
+  readonly time?: number;
   /** Changes the table of contents before it is written. */
   readonly toc?: (entries: readonly Entry[]) => unknown;
   /** Changes what the annotations say. */
@@ -28,7 +30,6 @@ export type Files = Readonly<Record<string, Buffer>>;
 const CHUNK = 40_000;
 const BLOCK = 512;
 const END = Buffer.alloc(2 * BLOCK);
-const TIME = "2026-01-02T03:04:05Z";
 
 /** A layer as containers/storage writes it: a frame for each header, and for each part of a file. */
 export function makeZstdChunked(files: Files, options: ChunkedOptions = {}): ChunkedLayer {
@@ -36,7 +37,7 @@ export function makeZstdChunked(files: Files, options: ChunkedOptions = {}): Chu
   const entries: Entry[] = [];
   let before: Buffer = Buffer.alloc(0);
   for (const [name, content] of Object.entries(files)) {
-    blob.add(before, fileHeader(name, content.length));
+    blob.add(before, fileHeader(name, content.length, options.time));
     const chunks = chunksOf(content);
     const places = chunks.map((chunk) => {
       const offset = blob.length;
@@ -46,7 +47,7 @@ export function makeZstdChunked(files: Files, options: ChunkedOptions = {}): Chu
     entries.push(
       ...places.map((place, index) => ({
         ...(index === 0
-          ? { ...headerEntry(name, content), endOffset: blob.length }
+          ? { ...headerEntry(name, content, options), endOffset: blob.length }
           : { type: "chunk", name, chunkOffset: index * CHUNK }),
         ...(places.length > 1 ? place : { offset: place.offset }),
       })),
@@ -76,11 +77,11 @@ export function makeStargz(files: Files, options: ChunkedOptions = {}): ChunkedL
   const entries: Entry[] = [];
   let before: Buffer = Buffer.alloc(0);
   for (const [name, content] of Object.entries(files)) {
-    blob.add(before, fileHeader(name, content.length));
+    blob.add(before, fileHeader(name, content.length, options.time));
     const chunks = chunksOf(content);
     for (const [index, chunk] of chunks.entries()) {
       entries.push({
-        ...(index === 0 ? headerEntry(name, content) : { type: "chunk", name }),
+        ...(index === 0 ? headerEntry(name, content, options) : { type: "chunk", name }),
         offset: blob.length,
         chunkOffset: index * CHUNK,
         chunkSize: chunk.length,
@@ -167,9 +168,16 @@ function finish(
   return { bytes, tar, descriptor };
 }
 
-function headerEntry(name: string, content: Buffer): Entry {
+function headerEntry(name: string, content: Buffer, { time = 1 }: ChunkedOptions): Entry {
   const { length: size } = content;
-  return { type: "reg", name, mode: 420, size, modtime: TIME, digest: digestOf(content) };
+  return {
+    type: "reg",
+    name,
+    mode: 420,
+    size,
+    modtime: new Date(time * 1000).toISOString(),
+    digest: digestOf(content),
+  };
 }
 
 function chunksOf(content: Buffer): readonly Buffer[] {

@@ -65,6 +65,8 @@ export interface TestRegistry {
   beforeManifest: (target: string, options: PullOptions) => Promise<void>;
   /** The ranges that were asked for, in order. */
   readonly ranges: { readonly digest: Digest; readonly offset: number; readonly end: number }[];
+  /** How many ranges it delivers at once. */
+  maxRanges: number;
   /** Runs before each range. */
   beforeRange: (digest: Digest, offset: number) => Promise<void>;
   /** What is sent instead of the stored bytes. */
@@ -118,6 +120,7 @@ export function createTestRegistry(): TestRegistry {
     beforeChunk: async () => undefined,
     beforeManifest: async () => undefined,
     ranges: [],
+    maxRanges: 1,
     beforeRange: async () => undefined,
     async push(name, image) {
       for (const bytes of image.blobs.values()) await put(bytes);
@@ -168,16 +171,19 @@ export function createTestRegistry(): TestRegistry {
   function openImage(reference: Reference, options: PullOptions): OpenedImage {
     return {
       fetchManifest: (target) => fetchManifest(reference, target, options),
-      async *openRange({ digest, size, mediaType }, { offset, end }, how) {
-        registry.ranges.push({ digest, offset, end });
-        await registry.beforeRange(digest, offset);
-        how?.signal?.throwIfAborted();
-        let left = end - offset;
-        for await (const bytes of content.openContent({ mediaType, digest, size }, { offset })) {
-          for (let at = 0; at < bytes.length && left > 0; at += 16_384) {
-            const part = bytes.subarray(at, Math.min(at + 16_384, at + left));
-            left -= part.length;
-            yield part;
+      async *openRanges({ digest, size, mediaType }, ranges, how) {
+        if (ranges.length > registry.maxRanges) throw new Error("not so many ranges at once");
+        for (const { offset, end } of ranges) {
+          registry.ranges.push({ digest, offset, end });
+          await registry.beforeRange(digest, offset);
+          how?.signal?.throwIfAborted();
+          let left = end - offset;
+          for await (const bytes of content.openContent({ mediaType, digest, size }, { offset })) {
+            for (let at = 0; at < bytes.length && left > 0; at += 16_384) {
+              const part = bytes.subarray(at, Math.min(at + 16_384, at + left));
+              left -= part.length;
+              yield part;
+            }
           }
         }
       },

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 
 import { type ContentOrigin, type Descriptor, digestOf, MEDIA_TYPE } from "@stowage/content";
 import { parseRepository } from "@stowage/reference";
-import { createRegistryClient, type OpenRangeOptions } from "@stowage/registry";
+import { type BlobRange, createRegistryClient, type OpenRangeOptions } from "@stowage/registry";
 import { describe, expect, test } from "vitest";
 
 import { blobScript, tagOf } from "./support/blob-script.ts";
@@ -77,11 +77,13 @@ describe("a range of a blob", () => {
   test.each([
     [-1, 5],
     [5, 4],
+    [5, 5],
+    [5, 5.5],
     [0, BLOB.length + 1],
     [0.5, 5],
   ])("is asked of nobody where there is none: %s to %s", async (offset, end) => {
     await using server = await serve(blobScript(BLOB));
-    const reading = read([server], {}, { offset, end });
+    const reading = read([server], {}, [{ offset, end }]);
     await expect(reading).rejects.toMatchObject({ code: "ERR_CONTENT_SIZE_MISMATCH" });
     expect(server.requests).toEqual([]);
   });
@@ -98,7 +100,7 @@ describe("a range of a blob", () => {
 async function read(
   places: readonly ScriptedServer[],
   options: OpenRangeOptions = {},
-  range = RANGE,
+  ranges: readonly BlobRange[] = [RANGE],
 ): Promise<Buffer> {
   const mirrors = places.slice(0, -1);
   await using client = createRegistryClient({
@@ -109,5 +111,5 @@ async function read(
   const repository = client.repository(parseRepository(`${places.at(-1)?.host}/team/app`));
   const { length: size } = BLOB;
   const blob: Descriptor = { mediaType: MEDIA_TYPE.layerTar, digest: digestOf(BLOB), size };
-  return Buffer.concat(await Array.fromAsync(repository.openRange(blob, range, options)));
+  return Buffer.concat(await Array.fromAsync(repository.openRanges(blob, ranges, options)));
 }
