@@ -43,6 +43,7 @@ export const COMMANDS: readonly CommandSpec[] = [
     flags: [
       PLATFORM_FLAG,
       ["--require-tag-match", "of NAME:TAG@DIGEST, fail if the tag is another digest by now"],
+      ["--whole", "fetch layers whole, also where parts of them are here"],
       NAMESPACE_FLAG,
       ...SOURCE_FLAGS,
     ],

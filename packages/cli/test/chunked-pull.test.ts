@@ -63,7 +63,7 @@ describe.runIf(READY)(
       await pushChunkedImage(`${name}:1`, version("1").slice(0, 5));
       await pushChunkedImage(`${name}:2`, version("2").slice(0, 5));
       await world.ok("pull", "--tls-verify=false", `${name}:1`);
-      const { code, stderr } = await world.run(["pull", "--tls-verify=false", `${name}:2`]);
+      const { code, stderr, stdout } = await world.run(["pull", "--tls-verify=false", `${name}:2`]);
       expect(code).toBe(0);
       expect(stderr).toMatch(
         /^reusing {2}[0-9a-f]{12} {2}3\.00 MB of 5\.01 MB are here, 2 ranges to fetch$/m,
@@ -71,6 +71,11 @@ describe.runIf(READY)(
       expect(stderr).toMatch(
         /^fetched {2}[0-9a-f]{12} {2}5\.01 MB, 3\.00 MB of it copied from what was here/m,
       );
+      await world.ok("rmi", `${name}:2`);
+      const whole = await world.run(["pull", "--whole", "--tls-verify=false", `${name}:2`]);
+      expect(whole.stderr).toContain("unpacked");
+      expect(whole.stderr).not.toMatch(/^reusing|copied/m);
+      expect(whole.stdout).toBe(stdout);
     });
   },
 );

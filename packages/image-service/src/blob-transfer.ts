@@ -37,6 +37,8 @@ export interface BlobTransferOptions {
   readonly source: OpenedImage;
   /** Where it is pulled from, as `host/path`. */
   readonly repository: string;
+  /** Whether blobs that are here may be copied from. @defaultValue true */
+  readonly reuse?: boolean | undefined;
   readonly emit: (event: PullProgress) => void;
 }
 
@@ -46,7 +48,7 @@ export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
   const wanted = new Map<string, Promise<void>>();
   const counted = { blobs: 0, bytes: 0, reused: 0 };
   const onReceived = (bytes: number): void => void (counted.bytes += bytes);
-  const reuse = new BlobReuse({ ...options, onReceived });
+  const reuse = options.reuse === false ? undefined : new BlobReuse({ ...options, onReceived });
 
   async function* count(descriptor: Descriptor, how: OpenContentOptions): ByteSource {
     const { digest, size, mediaType } = descriptor;
@@ -73,7 +75,7 @@ export function createBlobTransfer(options: BlobTransferOptions): BlobTransfer {
     };
     counted.blobs += 1;
     emit({ type: "blob-start", digest, size, mediaType, received });
-    if (reuse.suits(descriptor)) {
+    if (reuse?.suits(descriptor)) {
       for await (const { bytes, isReused } of reuse.open(descriptor, watched)) {
         received += bytes.byteLength;
         if (isReused) {

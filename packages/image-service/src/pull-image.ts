@@ -63,7 +63,7 @@ async function runPull(
   options: PullOptions,
   run: PullRun,
 ): Promise<PulledImage> {
-  const { requireTagMatch, source } = options;
+  const { requireTagMatch, source, reuse } = options;
   const { signal, emit } = run;
   const platform = options.platform ?? context.platform;
   const settings = { platform, requireTagMatch, source, signal, onProgress: emit };
@@ -91,6 +91,7 @@ async function runPull(
     return await storeImage(context.store, opened, reference, resolved, {
       platform,
       isPlatformAsked: options.platform !== undefined,
+      reuse,
       turns: context.turns,
       signatures: allowed?.signatures,
       signal,

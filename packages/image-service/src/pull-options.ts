@@ -20,6 +20,13 @@ export interface PullOptions {
    * @defaultValue false
    */
   readonly requireTagMatch?: boolean | undefined;
+  /**
+   * Whether to transfer, of a layer with a table of contents, only what no blob here has. That spares
+   * the most where the way to the registry is slow; where it is fast, looking takes longer.
+   *
+   * @defaultValue true
+   */
+  readonly reuse?: boolean | undefined;
   /** Called as things happen; what it throws fails the pull of nobody. */
   readonly onProgress?: ((event: PullProgress) => void) | undefined;
   /**

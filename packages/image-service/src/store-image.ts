@@ -17,6 +17,7 @@ import { checkImageConfig } from "./image-config-check.ts";
 import { canonicalName, storedName } from "./image-names.ts";
 import type { PulledImage } from "./pulled-image.ts";
 import type { OpenedImage } from "./ports.ts";
+import type { PullOptions } from "./pull-options.ts";
 import type { PullProgress } from "./pull-progress.ts";
 import { requireSpace } from "./require-space.ts";
 import type { ResolvedManifest } from "./resolve-manifest.ts";
@@ -27,6 +28,8 @@ import { unpackLayers } from "./unpack-layers.ts";
 export interface StoreImageOptions {
   readonly platform: Platform;
   readonly isPlatformAsked: boolean;
+  /** As {@link PullOptions.reuse}. */
+  readonly reuse: boolean | undefined;
   readonly turns: TurnQueue;
   /** What the policy wants kept with the image. */
   readonly signatures?: Uint8Array | undefined;
@@ -59,7 +62,13 @@ export async function storeImage(
   const transfer = { name, digest: fetched.descriptor.digest, content: manifest.layers };
   await using _blobs = await store.createLease({ blobs, transfer, signal });
   const repository = formatRepository(reference.repository);
-  const bringing = createBlobTransfer({ store, source: opened, repository, emit });
+  const bringing = createBlobTransfer({
+    store,
+    source: opened,
+    repository,
+    reuse: options.reuse,
+    emit,
+  });
   const configBytes = await readConfig(store, bringing.source, manifest.config, signal);
   const config = parseImageConfig(configBytes);
   for (const message of checkImageConfig(config, manifest, platform, isPlatformAsked)) {

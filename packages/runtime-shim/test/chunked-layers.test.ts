@@ -57,6 +57,28 @@ describe.skipIf(PEERS.length > 0)(`an image that skopeo pushed as zstd:chunked${
     expect(await layerOf(world, `${name}:2`)).toEqual(await layerOf(other, `${name}:2`));
     expect((await world.runtime.images.check({ deep: true })).damages).toEqual([]);
   });
+
+  test("row 43: whose files all have other times comes with little more than their headers", async () => {
+    await using registry = await startDockerRegistry();
+    const name = `${registry.host}/team/app`;
+    const small = Array.from({ length: 200 }, (_, at) => ({
+      name: `file-${at}`,
+      content: noise(`${at}`, 4000),
+    }));
+    await pushChunkedImage(`${name}:1`, small);
+    await pushChunkedImage(
+      `${name}:2`,
+      small.map((entry) => ({ ...entry, mtime: 1 })),
+    );
+    await using proxy = await startCountingProxy({ target: registry.host });
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(`${proxy.host}/team/app:1`);
+    const before = proxy.bytes;
+    const { transferred } = await world.runtime.images.pull(`${proxy.host}/team/app:2`);
+    expect(transferred.reused).toBeGreaterThan(200 * 4000);
+    expect(proxy.bytes - before).toBeLessThan(200 * 600);
+    expect((await world.runtime.images.check({ deep: true })).damages).toEqual([]);
+  });
 });
 
 function version(tag: string): readonly TarEntry[] {

@@ -19,6 +19,7 @@ export const pull: RunCommand = async (context, { args, flags }) => {
   const { onProgress } = progress;
   const pulled = await runtime.images.pull(reference, {
     platform,
+    reuse: flags["whole"] !== true,
     requireTagMatch: flags["requireTagMatch"] === true,
     onProgress,
     signal: context.signal,

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { ByteSource, Descriptor, OpenContentOptions } from "@stowage/content";
+import type { ByteSource, ContentOrigin, Descriptor, OpenContentOptions } from "@stowage/content";
 import type { Store } from "@stowage/store";
 
 import type { OpenedImage } from "../ports.ts";
@@ -160,8 +160,9 @@ export class BlobReuse {
     const reused = left.reduce((sum, piece) => sum + (piece.from ? lengthOf(piece) : 0), 0);
     const { digest, size } = descriptor;
     this.#options.emit({ type: "blob-reuse", digest, size, reused, ranges: plan.ranges });
+    const told = onceAnew(onOrigin);
     const open = (ranges: readonly ByteRange[], until: AbortSignal): ByteSource =>
-      this.#openRanges(descriptor, ranges, until, onOrigin);
+      this.#openRanges(descriptor, ranges, until, told);
     await using stored = new StoredPieces(this.#options.store.blobs);
     await using ahead = isTogether
       ? new RangesTogether(gaps, open, signal)
@@ -233,6 +234,15 @@ export class BlobReuse {
       yield bytes;
     }
   }
+}
+
+/** Tells of a place when it is another: each telling is written down. */
+function onceAnew(onOrigin: OpenContentOptions["onOrigin"]): OpenContentOptions["onOrigin"] {
+  let last: ContentOrigin | undefined;
+  return (origin) => {
+    if (origin.url === last?.url && origin.validator === last.validator) return;
+    onOrigin?.((last = origin));
+  };
 }
 
 function lengthOf({ offset, end }: BlobPiece): number {
