@@ -29,7 +29,7 @@ export interface StoreImageOptions {
   readonly platform: Platform;
   readonly isPlatformAsked: boolean;
   /** As {@link PullOptions.reuse}. */
-  readonly reuse: boolean | undefined;
+  readonly reuse: PullOptions["reuse"];
   readonly turns: TurnQueue;
   /** What the policy wants kept with the image. */
   readonly signatures?: Uint8Array | undefined;
