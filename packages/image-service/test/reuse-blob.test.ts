@@ -116,7 +116,7 @@ describe("a layer whose files have other times than in the store", () => {
   });
 });
 
-describe("a table of contents that lies", () => {
+describe("V22: a table of contents that lies", () => {
   test.each(MAKERS)("costs a transfer and changes nothing: %s", async (_, make) => {
     await using world = await openWorld();
     await pull(world, "1", make(files(), { level: 0 }));

@@ -90,6 +90,12 @@ describe("its entries", () => {
     );
   });
 
+  test("come after no value that is longer than 64 KiB", () => {
+    const at = (length: number): Buffer => json({ before: "a".repeat(length - 2), entries: [{}] });
+    expect([...tocEntries(at(65_536))]).toEqual([{}]);
+    expect(() => [...tocEntries(at(65_537))]).toThrow(TocError);
+  });
+
   test("are each no longer than the most", () => {
     const entry = { name: "a".repeat(89) };
     const bytes = json({ entries: [entry] });

@@ -81,7 +81,7 @@ function findEntries(bytes: Buffer): number {
       if (bytes[position] !== OPEN_BRACKET) break;
       return position + 1;
     }
-    position = skipSpace(bytes, endOfValue(bytes, position, bytes.length));
+    position = skipSpace(bytes, endOfValue(bytes, position, DEFAULT_MAX_ENTRY_BYTES));
   } while (bytes[position] === COMMA);
   throw new TocError("no entries");
 }
