@@ -8,10 +8,9 @@ import { join } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
-import { makeOpaque } from "./layer/entry-metadata.ts";
-import { renameNoReplace, tryMakeNodeAt } from "./linux/file-calls.ts";
-import { FILE_TYPE } from "./linux/file-metadata.ts";
-import { cString, systemError } from "./linux/libc.ts";
+import { makeOpaque, tryMakeWhiteout } from "./layer/entry-metadata.ts";
+import { renameNoReplace } from "./linux/file-calls.ts";
+import { systemError } from "./linux/libc.ts";
 import { openStaging, type Staging } from "./staging.ts";
 import { StoreError } from "./store-error.ts";
 import type { StoreLayout } from "./store-layout.ts";
@@ -30,7 +29,7 @@ const FEATURES: readonly Feature[] = [
   {
     name: "whiteouts, as layers have them for what they hide",
     tryOut(_, fd) {
-      const made = tryMakeNodeAt(fd, cString("whiteout"), FILE_TYPE.characterDevice, 0, 0);
+      const made = tryMakeWhiteout(fd, "whiteout");
       if (made < 0) throw systemError("mknodat", undefined, -made);
     },
   },

@@ -27,6 +27,7 @@ import {
   nameBytes,
   type OpenDirectory,
   setFileXattrs,
+  tryMakeWhiteout,
 } from "./entry-metadata.ts";
 import { makeHardLink } from "./hard-link.ts";
 import { LayerDirectory } from "./layer-directory.ts";
@@ -188,7 +189,7 @@ class DirectoryApplier implements LayerApplier {
   #applyWhiteout(parent: OpenDirectory, name: string, { mtime }: TarEntry): void {
     const path = this.#directory.pathOf(parent, name);
     this.#directory.hide(parent, name);
-    const made = tryMakeNodeAt(parent.fd, nameBytes(name), FILE_TYPE.characterDevice, 0, 0);
+    const made = tryMakeWhiteout(parent.fd, name);
     if (made === 0) {
       changeTimesAt(parent.fd, nameBytes(name), timesOf(mtime, mtime));
       return;

@@ -13,6 +13,7 @@ import {
   tryChangeOwner,
   tryChangeOwnerAt,
 } from "../linux/file-metadata.ts";
+import { tryMakeNodeAt } from "../linux/file-calls.ts";
 import { cString } from "../linux/libc.ts";
 import { trySetXattr, trySetXattrAt } from "../linux/xattr.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
@@ -55,6 +56,11 @@ export function isWhiteout(stat: FileStat | undefined): boolean {
     stat.deviceMajor === 0 &&
     stat.deviceMinor === 0
   );
+}
+
+/** Makes the mark that hides a name of the layers below; answers 0 or the negated error number. */
+export function tryMakeWhiteout(fd: number, name: string): number {
+  return tryMakeNodeAt(fd, nameBytes(name), FILE_TYPE.characterDevice, 0, 0);
 }
 
 /** Gives a name, which is no symbolic link, what an archive says of it. */
