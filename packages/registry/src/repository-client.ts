@@ -259,7 +259,8 @@ export class ConnectedRepository implements RepositoryClient {
     ranges: readonly BlobRange[],
     options: OpenRangeOptions = {},
   ): ByteSource {
-    return openBlobRanges(descriptor, ranges, this.#placesOf(descriptor.digest), options);
+    const sources = this.#options.sources(descriptor.digest);
+    return openBlobRanges(descriptor, ranges, this.#placesOf(sources), options);
   }
 
   tags({ signal }: TransportOptions = {}): AsyncIterable<Tag> {
