@@ -8,6 +8,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 
 import { type Descriptor, digestOf, MEDIA_TYPE } from "@stowage/content";
 import { layerIDs, openStore, parseLayerID, type Store } from "@stowage/store";
@@ -103,6 +104,33 @@ describe("a layer", () => {
     const reason = new Error("enough");
     const staged = world.store.layers.stage(blob, diffID, { signal: AbortSignal.abort(reason) });
     await expect(staged).rejects.toBe(reason);
+  });
+
+  test("is unpacked by what its blob begins with, whatever the media type says", async () => {
+    await using world = await openWorld();
+    const { store } = world;
+    const tar = rawTar({ name: "file", body: "x" });
+    for (const bytes of [tar, gzipSync(tar), zstdCompressSync(tar)]) {
+      for (const mediaType of [MEDIA_TYPE.layerTar, MEDIA_TYPE.layerGzip, MEDIA_TYPE.layerZstd]) {
+        const blob = { mediaType, digest: digestOf(bytes), size: bytes.length };
+        await store.blobs.write(blob, once(bytes));
+        await using staged = await store.layers.stage(blob, digestOf(tar));
+        expect(staged).toMatchObject({ entries: 1 });
+      }
+    }
+  });
+
+  test("that an image has twice is there for each place in it", async () => {
+    await using world = await openWorld();
+    const { store } = world;
+    const [own, other] = [[{ name: "file", body: "x" }], [{ name: "file", body: "y" }]];
+    const image = makeImage(own, other, own);
+    await storeImage(store, image);
+    expect(new Set(image.layerIDs).size).toBe(3);
+    const shown = image.layerIDs.map((id) =>
+      readFileSync(join(store.layers.diffPath(id), "file"), "utf8"),
+    );
+    expect(shown).toEqual(["x", "y", "x"]);
   });
 
   test("is not committed on a parent that is not there", async () => {
