@@ -1,3 +1,5 @@
+import { once } from "node:events";
+
 import type { PullProgress } from "@stowage/image-service";
 import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
@@ -165,6 +167,26 @@ describe("pulls at the same time", () => {
     await expect(world.images.pull(`${APP}:1`)).rejects.toMatchObject({ code: "ERR_TEST_CUT" });
     expect(world.registry.reading.now).toBe(0);
     expect(world.registry.opens).toMatchObject({ count: 1, closes: 1 });
+  });
+
+  test("layers of one image that do not come keep no other image from being unpacked", async () => {
+    await using world = await openWorld();
+    const image = makeImage({ files: ["a", "b"] });
+    const stalled = makeImage({ files: ["c", "d", "e", "f"] });
+    await world.registry.push(`${APP}:1`, image);
+    await world.registry.push(`${APP}:2`, stalled);
+    const stop = new AbortController();
+    world.registry.beforeChunk = async (digest) => {
+      if (digest === stalled.id || !stalled.blobs.has(digest)) return;
+      if (stop.signal.aborted) throw coded("ERR_TEST_CUT");
+      await once(stop.signal, "abort");
+      throw coded("ERR_TEST_CUT");
+    };
+    const failing = world.images.pull(`${APP}:2`).catch((error: unknown) => error);
+    await expect.poll(() => world.registry.reading.now).toBe(4);
+    expect((await world.images.pull(`${APP}:1`)).id).toBe(image.id);
+    stop.abort();
+    expect(await failing).toMatchObject({ code: "ERR_TEST_CUT" });
   });
 
   test("P08 two stores on one root pull the same image: both succeed, one copy", async () => {

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 
 /** What may wait in memory while the disk is at work. */
-const MAX_WAITING = 1024 * 1024;
+const MAX_WAITING = 256 * 1024;
 
 /**
  * Appends chunks to a file in their order. While some are written others gather, and go together

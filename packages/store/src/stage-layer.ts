@@ -65,7 +65,8 @@ export async function unpackBlob(
 ): Promise<UnpackedStaging> {
   const { arriving } = options;
   if (arriving !== undefined) {
-    for (;;) {
+    // A tiny one is waited for, as one that stalls must not keep the others from their thread.
+    while (plan.blob.size > MAX_TINY_BYTES) {
       const arrival = await context.arrivals.next(plan.blob.digest, arriving);
       const file = arrival && openArrival(arrival);
       if (file === undefined) break;
