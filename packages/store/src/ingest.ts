@@ -280,9 +280,10 @@ class FileIngest implements Ingest {
   async #close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#digest.drop();
     // What has come is worth keeping; where it cannot be written, that has been told already.
     await this.#queue.flush().catch(() => undefined);
+    // Not before: what is written until then is told to it, and would wake a thread that nobody ends.
+    this.#digest.drop();
     await this.#sync.close();
   }
 }

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, realpath, rename, rm } from "node:fs/promises";
+import { open, readFile, realpath, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 
 import { guarded } from "../copy/file-failure.ts";
 import { acquireFileLock } from "../file-lock.ts";
+import { makeFolders } from "../make-folders.ts";
 
 /** How {@link editFile} writes. */
 export interface EditFileOptions {
@@ -29,7 +30,7 @@ export async function editFile(
 ): Promise<void> {
   const target = await guarded(path, () => followLink(path));
   const directory = dirname(target);
-  await guarded(directory, () => mkdir(directory, { recursive: true, mode: 0o700 }));
+  await guarded(directory, () => makeFolders(directory, { mode: 0o700 }));
   // Other tools keep an empty `.lock` beside for ever, so ours has a name of its own.
   await using _lock = await guarded(target, () =>
     acquireFileLock(`${target}.stowage-lock`, { signal }),

@@ -5,7 +5,7 @@
  * @see https://github.com/containers/image/blob/v5.36.0/docs/containers-transports.5.md
  * @module
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 import {
@@ -30,6 +30,7 @@ import { writeDurably } from "./durable-file.ts";
 import { fileFailure, guarded, requireSource } from "./file-failure.ts";
 import type { LayoutFolderOptions } from "./layout-folder.ts";
 import { invalidLayout } from "./oci-layout.ts";
+import { makeFolders } from "../make-folders.ts";
 
 const MANIFEST_FILE = "manifest.json";
 const VERSION_FILE = "version";
@@ -168,7 +169,7 @@ async function prepare(
   options: { readonly signal: AbortSignal | undefined; readonly timeout: number | undefined },
 ): Promise<AsyncDisposable> {
   return guarded(path, async () => {
-    await mkdir(path, { recursive: true });
+    await makeFolders(path);
     const names = await readdir(path);
     const isOurs = [LOCK_FILE, VERSION_FILE].some((name) => names.includes(name));
     // Somebody's documents, say; what is in them is not ours to judge.

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 import {
@@ -26,6 +26,7 @@ import {
   layoutSource,
   parseLayoutIndex,
 } from "./oci-layout.ts";
+import { makeFolders } from "../make-folders.ts";
 
 /** How a layout is written. */
 export interface LayoutFolderOptions {
@@ -73,7 +74,7 @@ export function layoutFolderDestination(
   ): Promise<"existed" | "uploaded"> => {
     const file = join(path, blobFile(digest));
     if (await isWhole(file, { digest, size })) return "existed";
-    await guarded(file, () => mkdir(dirname(file), { recursive: true }));
+    await guarded(file, () => makeFolders(dirname(file)));
     folders.add(dirname(file));
     await writeDurably(file, verifyContent(source(), { digest, size }), onProgress);
     return "uploaded";
