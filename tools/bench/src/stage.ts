@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 
 import { startDockerRegistry } from "@stowage/testkit";
 
+import { canMakeFreshDisk, makeFreshDisk } from "./fresh-disk.ts";
 import type { ImageFacts } from "./image-layout.ts";
 import { commandOf, type ProgramWords } from "./measure-process.ts";
 import type { RealFile } from "./real-files.ts";
@@ -21,8 +22,12 @@ export const BUILT: ProgramWords = [
 const run = promisify(execFile);
 const FOLDERS: Readonly<Record<Place, string>> = { disk: tmpdir(), tmpfs: "/dev/shm" };
 
-/** A directory of the bench's own, on what a place says; it goes when its scope ends. */
+/**
+ * A directory of the bench's own, on what a place says; it goes when its scope ends. `disk` is a new
+ * file system on the disk where temporary files are, where there can be one.
+ */
 export async function placeDir(place: Place): Promise<AsyncDisposable & { readonly path: string }> {
+  if (place === "disk" && canMakeFreshDisk()) return await makeFreshDisk(tmpdir());
   const path = await mkdtemp(join(FOLDERS[place], "stowage-bench-"));
   return { path, [Symbol.asyncDispose]: () => clear(path) };
 }
