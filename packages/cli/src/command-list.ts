@@ -100,7 +100,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "rmi",
     args: "<image>",
-    summary: "remove an image with all its names",
+    summary: "remove a name, and the image with its last one; by ID, the image with all its names",
     load: async () => (await import("./commands/names.ts")).rmi,
   },
   {

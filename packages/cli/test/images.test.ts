@@ -135,6 +135,40 @@ describe("names", () => {
     expect(JSON.parse(await world.ok("--format", "json", "images"))).toEqual([]);
   });
 
+  test("rmi takes one name and says under which others the image stays; by ID it takes all", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const [{ id }] = JSON.parse(await world.ok("--format", "json", "images"));
+    const others = ["quay.io/team/app:2", "localhost/app:1"];
+    for (const name of others) await world.ok("tag", world.image, name);
+    const named = await world.run(["rmi", world.image]);
+    expect(named).toMatchObject({ code: 0, stdout: `untagged ${world.image}\n` });
+    for (const name of others) expect(named.stderr).toContain(name);
+    expect(JSON.parse(await world.ok("--format", "json", "rmi", "localhost/app:1"))).toEqual({
+      names: ["localhost/app:1"],
+    });
+    await world.ok("tag", id, "localhost/app:3");
+    expect(JSON.parse(await world.ok("--format", "json", "rmi", id.slice(7, 19)))).toEqual({
+      names: ["localhost/app:3", "quay.io/team/app:2"],
+      id,
+    });
+    expect(JSON.parse(await world.ok("--format", "json", "images"))).toEqual([]);
+  });
+
+  test("rmi of the digest that pull printed takes the names of that repository", async () => {
+    await using world = await openCliWorld();
+    const canonical = await world.ok("pull", "--tls-verify=false", world.image);
+    await world.ok("tag", world.image, "quay.io/team/app:2");
+    await world.ok("tag", world.image, `${world.host}/shell:2`);
+    expect(JSON.parse(await world.ok("--format", "json", "rmi", canonical))).toEqual({
+      names: [`${world.host}/shell:2`, world.image],
+    });
+    const [{ id, names }] = JSON.parse(await world.ok("--format", "json", "images"));
+    expect(names).toEqual(["quay.io/team/app:2"]);
+    const left = `quay.io/team/app@${world.digest}`;
+    expect(JSON.parse(await world.ok("--format", "json", "rmi", left))).toEqual({ names, id });
+  });
+
   test("R6: inspect takes a beginning of the ID, and shows manifest, config and layers", async () => {
     await using world = await openCliWorld();
     await world.ok("pull", "--tls-verify=false", world.image);

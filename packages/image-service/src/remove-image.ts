@@ -10,6 +10,8 @@ export interface RemovedImage {
   readonly names: readonly string[];
   /** The image, if it went too. */
   readonly id?: Digest;
+  /** The image that stays, and the names that it has left. */
+  readonly kept?: { readonly id: Digest; readonly names: readonly string[] };
 }
 
 /**

@@ -1,3 +1,5 @@
+import { type Digest, hasErrorCode } from "@stowage/content";
+
 import { findImageID, readName } from "./find-image.ts";
 import { ImageError } from "./image-error.ts";
 import type { StatusContext } from "./image-status.ts";
@@ -25,5 +27,18 @@ export async function untagImage(context: StatusContext, text: string): Promise<
   const others = (await store.images.namesOf(id)).filter((other) => other !== name);
   if (others.length === 0) return await removeByID(context, id);
   await store.images.removeName(name);
-  return { names: [name] };
+  const left = await store.images.namesOf(id);
+  // Whoever took the others at the same moment left the image to this name.
+  if (left.length === 0 && (await removeIfUnused(context, id))) return { names: [name], id };
+  return { names: [name], kept: { id, names: left } };
+}
+
+async function removeIfUnused(context: StatusContext, id: Digest): Promise<boolean> {
+  try {
+    await removeByID(context, id);
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_IMAGE_IN_USE")) return false;
+    throw error;
+  }
 }

@@ -109,7 +109,10 @@ const AFTER_PULL: Readonly<Record<string, (world: TestWorld) => Promise<void>>> 
   },
   "IS-030": async ({ images }) => {
     await images.tag(`${APP}:1`, `${APP}:2`);
-    expect(await images.untagImage(`${APP}:1`)).toEqual({ names: [`${APP}:1`] });
+    expect(await images.untagImage(`${APP}:1`)).toEqual({
+      names: [`${APP}:1`],
+      kept: { id: M1.id, names: [`${APP}:2`] },
+    });
     expect((await images.requireImage(M1.id)).names).toEqual([`${APP}:2`]);
   },
   "IS-033": async ({ images, store }) => {

@@ -16,8 +16,11 @@ describe("untagImage", () => {
     await using world = await openPulled();
     const { images } = world;
     await images.tag(`${APP}:1`, "other");
-    expect(await images.untagImage(`${APP}:1`)).toEqual({ names: [`${APP}:1`] });
     const last = "docker.io/library/other:latest";
+    expect(await images.untagImage(`${APP}:1`)).toEqual({
+      names: [`${APP}:1`],
+      kept: { id: IMAGE.id, names: [last] },
+    });
     expect(await images.untagImage("other")).toEqual({ names: [last], id: IMAGE.id });
     expect(await images.listImages()).toEqual([]);
     expect(await leftovers(world)).toEqual([]);
@@ -31,6 +34,16 @@ describe("untagImage", () => {
       expect(gone).toEqual({ names: [`${APP}:2`, `${APP}:1`], id: IMAGE.id });
       expect(await leftovers(world)).toEqual([]);
     }
+  });
+
+  test("all names that are taken at the same moment take the image with them", async () => {
+    await using world = await openPulled();
+    const names = Array.from({ length: 6 }, (_, at) => `${APP}:tag-${at}`);
+    for (const name of names) await world.images.tag(`${APP}:1`, name);
+    await world.images.untagImage(`${APP}:1`);
+    await Promise.all(names.map((name) => world.images.untagImage(name)));
+    expect(await world.images.listImages()).toEqual([]);
+    expect(await leftovers(world)).toEqual([]);
   });
 
   test("keeps the last name of an image that a container uses", async () => {
@@ -133,7 +146,7 @@ describe("removeImage", () => {
       await expect(removed).rejects.toMatchObject({ code: "ERR_IMAGE_INVALID_ARGUMENT" });
     }
     const name = `docker.io/library/${text}:latest`;
-    expect(await world.images.untagImage(`library/${text}`)).toEqual({ names: [name] });
+    expect(await world.images.untagImage(`library/${text}`)).toMatchObject({ names: [name] });
     expect(await world.images.removeImage(text)).toMatchObject({ id: IMAGE.id });
   });
 
