@@ -13,8 +13,9 @@ import { findLayers } from "./unpack-layers.ts";
 const USUAL_GROWTH = 2;
 
 /**
- * Refuses a transfer that can not end well: what is missing, packed and unpacked, has to fit on the
- * file system. Others may fill it meanwhile; that is found when it happens.
+ * Refuses a transfer that can not end well: what has still to come, and what the missing layers
+ * unpack to, has to fit on the file system. Others may fill it meanwhile; that is found when it
+ * happens.
  *
  * @param ids - Of the layers, base first.
  * @throws {@link ImageError} `ERR_IMAGE_NO_SPACE`
@@ -31,8 +32,8 @@ export async function requireSpace(
     const id = ids[index] as LayerID;
     if (known.has(id)) continue;
     layers.set(id, unpackedSize(blob));
-    const stored = await store.blobs.stat(blob.digest);
-    if (stored?.size !== blob.size) blobs.set(blob.digest, blob.size);
+    // What an interrupted download has brought is gone on with.
+    blobs.set(blob.digest, blob.size - store.blobs.received(blob));
   }
   const download = sum(blobs.values());
   const unpacked = sum(layers.values());
@@ -42,7 +43,9 @@ export async function requireSpace(
   throw new ImageError(
     "ERR_IMAGE_NO_SPACE",
     `${manifest.config.digest}: ${download} bytes to download and about ${unpacked} unpacked, ${free} are free`,
-    { hint: `Make room on the file system of ${store.root}; "stowage df" shows what could go.` },
+    {
+      hint: `Make room on the file system of ${store.root}: "stowage df" shows what could go, and "stowage gc --max-ingest-age 0s" drops the beginnings of other downloads.`,
+    },
   );
 }
 

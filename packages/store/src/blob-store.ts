@@ -19,6 +19,7 @@ import {
 import { createFileDigest } from "./file-digest.ts";
 import { IngestFollower } from "./follow-ingest.ts";
 import { type Ingest, openPrivateIngest, openResumableIngest } from "./ingest.ts";
+import { receivedOf } from "./lease-transfer.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath } from "./store-layout.ts";
@@ -44,6 +45,8 @@ export interface IngestOptions {
 export interface BlobStore extends ContentStore {
   /** Where the file of a blob is, or would be. */
   path(digest: Digest): string;
+  /** Bytes of a blob that are here: all, or the beginning that a download has brought. */
+  received(descriptor: Pick<Descriptor, "digest" | "size">): number;
   /**
    * Takes in a blob from `provider`, beginning where an earlier call was interrupted, in whatever
    * process. Where the blob is here already and whole, nothing is opened; where another is getting
@@ -65,6 +68,7 @@ export function createBlobStore(context: StoreContext): BlobStore {
   const { layout } = context;
   const store: BlobStore = {
     path: (digest) => blobPath(layout, digest),
+    received: (descriptor) => receivedOf(context, descriptor),
     async stat(digest, options) {
       options?.signal?.throwIfAborted();
       const size = await sizeOf(blobPath(layout, digest));

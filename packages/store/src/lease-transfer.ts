@@ -56,11 +56,13 @@ export function parseTransfer(value: JsonValue): KeptTransfer {
 
 /** How many bytes of a blob are here: all, or the beginning that a download has brought. */
 export function receivedOf(context: StoreContext, claim: BlobClaim): number {
-  const blob = blobPath(context.layout, claim.digest);
-  const partial = join(ingestDirectory(context, claim), "data");
+  const { size } = claim;
+  const isWhole = (): boolean => sizeOf(blobPath(context.layout, claim.digest)) === size;
+  if (isWhole()) return size;
+  const partial = sizeOf(join(ingestDirectory(context, claim), "data"));
+  if (partial !== undefined) return Math.min(partial, size);
   // What is complete is moved from the one place to the other, perhaps just now.
-  const size = sizeOf(blob) ?? sizeOf(partial) ?? sizeOf(blob) ?? 0;
-  return Math.min(size, claim.size);
+  return isWhole() ? size : 0;
 }
 
 function sizeOf(path: string): number | undefined {
