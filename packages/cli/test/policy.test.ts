@@ -62,9 +62,9 @@ describe("policy explain", () => {
     const { code, stderr } = await world.run(["pull", "--tls-verify=false", world.image]);
     expect(code).toBe(7);
     expect(stderr).toMatch(
-      /is rejected by policy \(.*policy\.json, the default.*, requirement 1 of 1, signedBy: a GPG signature is required, and there is none in /,
+      /is rejected by policy \(.*policy\.json, the default.*, requirement 1 of 1, signedBy: a GPG signature is required, and there is none in file:.*\/shell@sha256=[0-9a-f]{64}\/signature-1 /,
     );
-    expect(stderr).toMatch(/\n {2}Have the image signed/);
+    expect(stderr).toMatch(/\n {2}If its signatures are elsewhere, write docker: \{/);
   });
 });
 

@@ -11,11 +11,19 @@ import { formatRepository, type Reference, type Repository, type Tag } from "@st
 
 import { findBundles } from "./bundle-referrers.ts";
 import { cosignTag, readCosignAttachment } from "./cosign-attachment.ts";
-import { readLookaside, shownLookaside, type UrlFetcher } from "./lookaside.ts";
+import { explainLookaside } from "./explain-lookaside.ts";
+import {
+  lookasideName,
+  readLookaside,
+  shownLookaside,
+  shownSignature,
+  type UrlFetcher,
+} from "./lookaside.ts";
 import type { FoundSignatures, SignaturePlace } from "./ports.ts";
-import { type RegistriesD, signatureStorageOf } from "./registries-d.ts";
+import type { RegistriesD } from "./registries-d.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
 import { SignatureBudget } from "./signature-budget.ts";
+import { signatureStorageOf } from "./signature-storage.ts";
 import type { ImageSignature } from "./signature.ts";
 
 /** The registry or other place that an image comes from, as far as signatures go. */
@@ -64,7 +72,8 @@ export async function findSignatures(
 ): Promise<FoundSignatures> {
   const { registry, registriesD, fetchUrl, signal } = options;
   const { repository } = registry;
-  const storage = signatureStorageOf(registriesD, { ...reference, repository });
+  const physical = { ...reference, repository };
+  const storage = signatureStorageOf(registriesD, physical);
   const budget = new SignatureBudget();
   const signatures: ImageSignature[] = [];
   const places: SignaturePlace[] = [];
@@ -72,9 +81,10 @@ export async function findSignatures(
     kind: SignaturePlace["kind"],
     location: string,
     found: readonly ImageSignature[],
+    explained: Pick<SignaturePlace, "remedy" | "statedBy"> = {},
   ) => {
     signatures.push(...found);
-    places.push({ kind, location, found: found.length });
+    places.push({ kind, location, found: found.length, ...explained });
   };
   const name = registry.location ?? formatRepository(repository);
   const kept = await registry.signatureFiles(manifest, { signal });
@@ -87,17 +97,23 @@ export async function findSignatures(
       "extension",
       location,
       files.map((bytes) => parseSignatureBlob(bytes, location)),
+      files.length > 0 ? {} : { remedy: `Have the image signed: ${keeper} keeps its signatures.` },
     );
     const skipped = `${keeper} keeps signatures itself`;
     places.push({ kind: "lookaside", location: shownLookaside(storage.lookaside), skipped });
   } else {
-    const { lookasideFile: file, lookasideAt: at } = storage;
+    const { lookaside, lookasideFile: file, lookasideAt: at } = storage;
     const statedIn = file === undefined ? undefined : `${file}, ${at ?? "lookaside"}`;
     const read = { fetchUrl, budget, signal, statedIn };
+    const found = await readLookaside(lookaside, repository, manifest, read);
+    const rest = `${lookasideName(repository, manifest)}/signature-1`;
+    const of = { reference: physical, asked: reference.repository, rest };
+    const { remedy, statedBy } = explainLookaside(registriesD, storage, of);
     note(
       "lookaside",
-      shownLookaside(storage.lookaside),
-      await readLookaside(storage.lookaside, repository, manifest, read),
+      shownSignature(lookaside, repository, manifest, found.length === 0 ? 1 : "N"),
+      found,
+      found.length === 0 ? { statedBy, remedy } : { statedBy },
     );
   }
   const tag = cosignTag(manifest);

@@ -1,5 +1,6 @@
 import { escapeText } from "@stowage/content";
 
+import type { SignaturePlace } from "./ports.ts";
 import { describeScope, remedyOf } from "./rejection.ts";
 import type { PolicyVerdict, RequirementVerdict, SignatureVerdict } from "./verdict.ts";
 
@@ -13,9 +14,7 @@ export function formatVerdict(verdict: PolicyVerdict): string {
     ...(manifestDigest === undefined ? [] : [`  manifest: ${manifestDigest}`]),
     `  scope: ${describeScope(transport, scope)}`,
     ...missed(verdict),
-    ...verdict.places.flatMap(({ kind, location, found, skipped }) => [
-      `  ${kind}: ${escapeText(location)}: ${skipped === undefined ? (found ?? 0) : `not looked at: ${escapeText(skipped)}`}`,
-    ]),
+    ...verdict.places.map(formatPlace),
     ...requirements.flatMap((requirement, index) =>
       formatRequirement(requirement, `requirement ${index + 1} of ${requirements.length}`, "  "),
     ),
@@ -23,6 +22,12 @@ export function formatVerdict(verdict: PolicyVerdict): string {
     ...remedies(verdict),
     ...verdict.audit.map((remark) => `  only reported: ${remark}`),
   ].join("\n");
+}
+
+function formatPlace({ kind, location, statedBy, found, skipped }: SignaturePlace): string {
+  const by = statedBy === undefined ? "" : ` (${escapeText(statedBy, 2000)})`;
+  const what = skipped === undefined ? (found ?? 0) : `not looked at: ${escapeText(skipped)}`;
+  return `  ${kind}: ${escapeText(location, 2000)}${by}: ${what}`;
 }
 
 /** What no requirement says already. */

@@ -68,10 +68,9 @@ export {
   type LoadRegistriesDOptions,
   type RegistriesD,
   type SignatureSection,
-  type SignatureStorage,
-  signatureStorageOf,
   type UnknownKey,
 } from "./registries-d.ts";
+export { type SignatureStorage, signatureStorageOf } from "./signature-storage.ts";
 export type { AnyOfRequirement, AuditRequirement } from "./requirement-combined.ts";
 export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
 export type { RejectRequirement } from "./requirement-reject.ts";

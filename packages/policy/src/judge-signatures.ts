@@ -1,6 +1,7 @@
 import { escapeText, type Digest } from "@stowage/content";
 import type { Reference } from "@stowage/reference";
 
+import { missingSignature } from "./missing-signature.ts";
 import type { PolicyRequirement } from "./policy.ts";
 import { matchesIdentity } from "./reference-match.ts";
 import type { ImageSignature } from "./signature.ts";
@@ -102,7 +103,7 @@ function denial(
   found: FoundSignatures,
 ): Pick<RequirementVerdict, "reason" | "remedy"> {
   const [first] = verdicts;
-  if (first === undefined) return unsigned(noun, format, found);
+  if (first === undefined) return missingSignature(noun, format, found);
   if (verdicts.length === 1 && !first.accepted) {
     return {
       reason: `the one ${noun} does not count: ${first.reason}`,
@@ -125,73 +126,6 @@ function denial(
 // What is wrong in the least way is what the reader most likely meant.
 function closeness({ fault }: SignatureVerdict): number {
   return ["malformed", "untrusted", "mismatch"].indexOf(fault ?? "malformed");
-}
-
-function unsigned(
-  noun: string,
-  format: ImageSignature["format"],
-  { signatures, places }: FoundSignatures,
-): Pick<RequirementVerdict, "reason" | "remedy"> {
-  const others = new Map<string, number>();
-  for (const { format } of signatures) others.set(format, (others.get(format) ?? 0) + 1);
-  const beside = [...others].map(([name, count]) => `${count} of the format ${name}`).join(", ");
-  const wanted: Readonly<Record<ImageSignature["format"], readonly string[]>> = {
-    "simple-signing": ["lookaside", "extension", "folder", "store"],
-    "sigstore-attachment": ["attachments", "folder", "store"],
-    "sigstore-bundle": ["referrers", "folder", "store"],
-  };
-  const own = places.filter(({ kind }) => wanted[format].includes(kind));
-  const passed = own.find(({ skipped, kind }) => skipped !== undefined && kind !== "lookaside");
-  const looked = own.filter((place) => place.found !== undefined).map(({ location }) => location);
-  const where = looked.length === 0 ? "" : ` in ${looked.join(", ")}`;
-  const reason = `a ${noun} is required, and there is none${where}${beside && ` (there are others: ${beside})`}`;
-  if (own.some(({ kind }) => kind === "folder"))
-    return {
-      reason: passed?.skipped === undefined ? reason : `${reason}: ${passed.skipped}`,
-      remedy: FOLDER_REMEDY,
-    };
-  if (passed?.skipped !== undefined)
-    return {
-      reason: `${reason}; ${passed.skipped}`,
-      remedy: remedyFor(format, others, passed.remedy ?? ATTACHMENTS_REMEDY),
-    };
-  return { reason, remedy: remedyFor(format, others, undefined) };
-}
-
-const BUNDLE_REMEDY =
-  'The image is signed with bundles, as cosign 3 does: use a requirement {"type": "sigstoreBundle", "keyPath": …} with the key of its signer, or with "identity" and "trustedRootPath" instead.';
-const FOLDER_REMEDY =
-  "Ask for the image in a registry, or copy it to a folder (dir:) together with its signatures, as skopeo does.";
-
-const ATTACHMENTS_REMEDY =
-  "Set use-sigstore-attachments: true for the image's scope in registries.d.";
-
-function remedyFor(
-  format: ImageSignature["format"],
-  others: ReadonlyMap<string, number>,
-  lookRemedy: string | undefined,
-): string {
-  switch (format) {
-    case "simple-signing":
-      if (others.size > 0) {
-        return others.has("sigstore-bundle")
-          ? BUNDLE_REMEDY
-          : 'The image is signed with sigstore: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
-      }
-      return 'Have the image signed, and say where its signatures are: docker: {"SCOPE": {lookaside: URL}} in a YAML file of registries.d.';
-    case "sigstore-attachment":
-      if (others.has("sigstore-bundle")) {
-        return BUNDLE_REMEDY;
-      }
-      if (lookRemedy !== undefined) return lookRemedy;
-      return "Have the image signed: each image of an index by itself (cosign sign --recursive).";
-    case "sigstore-bundle":
-      if (others.has("sigstore-attachment")) {
-        return 'The image has signatures as cosign 2 writes them: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
-      }
-      if (lookRemedy !== undefined) return lookRemedy;
-      return "Have the image signed or attested with cosign 3, each image of an index by itself.";
-  }
 }
 
 /** Holds what a signature claims to the image. @throws SignatureRejection */

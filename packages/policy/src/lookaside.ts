@@ -31,12 +31,26 @@ export function lookasideUrl(base: string, repository: Repository, digest: Diges
   return urlBelow(parseBase(base), repository, digest, n);
 }
 
-function urlBelow(base: URL, repository: Repository, digest: Digest, n: number): URL {
+function urlBelow(base: URL, repository: Repository, digest: Digest, n: number | "N"): URL {
   const url = new URL(base);
   const folder = url.pathname.replace(/\/$/, "");
-  const name = `${repository.path}@${algorithmOf(digest)}=${encodedOf(digest)}`;
-  url.pathname = `${folder}/${name}/signature-${n}`;
+  url.pathname = `${folder}/${lookasideName(repository, digest)}/signature-${n}`;
   return url;
+}
+
+/** Where the signatures of a manifest are, below whatever base. */
+export function lookasideName({ path }: Repository, digest: Digest): string {
+  return `${path}@${algorithmOf(digest)}=${encodedOf(digest)}`;
+}
+
+/** The place of the `n`th signature, or of all of them, as people may read it. */
+export function shownSignature(
+  base: string,
+  repository: Repository,
+  digest: Digest,
+  n: number | "N",
+): string {
+  return escapeText(shown(urlBelow(parseBase(base), repository, digest, n)), 2000);
 }
 
 /** The base as people may read it: without a user, and what is behind a question mark. */

@@ -29,13 +29,15 @@ export interface FoundSignatures {
 /** One place where signatures may be. */
 export interface SignaturePlace {
   readonly kind: "lookaside" | "extension" | "attachments" | "referrers" | "folder" | "store";
-  /** A URL, a tag or a path, for people. */
+  /** A URL, a tag or a path, for people: all of it, so that a wrong part of it shows. */
   readonly location: string;
+  /** What made that the place, as a clause: a line of `registries.d`, or that it has none. */
+  readonly statedBy?: string;
   /** How many were there; absent if nobody looked. */
   readonly found?: number;
   /** Why nobody looked, as a clause. */
   readonly skipped?: string;
-  /** What would make somebody look, as a sentence. */
+  /** What would make somebody look, or look elsewhere if nothing was there, as a sentence. */
   readonly remedy?: string;
 }
 

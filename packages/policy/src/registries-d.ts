@@ -4,18 +4,20 @@
  * @see https://github.com/containers/image/blob/v5.36.2/docs/containers-registries.d.5.md
  * @module
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
-import {
-  type Reference,
-  scopeIdentity,
-  scopeNamespaces,
-  withoutTagIfDigested,
-} from "@stowage/reference";
 
-import { PolicyError } from "./policy-error.ts";
+import {
+  entriesOf,
+  invalidRegistriesD,
+  readDocument,
+  readSection,
+  type SectionPlace,
+  showKeys,
+  showPlace,
+} from "./registries-d-document.ts";
 
 /** Where {@link loadRegistriesD} looks. */
 export interface LoadRegistriesDOptions {
@@ -32,6 +34,8 @@ export interface LoadRegistriesDOptions {
 export interface SignatureSection {
   /** The file it is from. */
   readonly file: string;
+  /** Where it begins there, counted from 1. */
+  readonly line?: number;
   readonly lookaside?: string;
   /** The line of the file, and the key, that `lookaside` is from. */
   readonly lookasideAt?: string;
@@ -43,6 +47,8 @@ export interface SignatureSection {
 export interface RegistriesD {
   /** The directory that was read, whether or not it exists. */
   readonly directory: string;
+  /** Set if it does not exist. */
+  readonly missing?: true;
   readonly default?: SignatureSection;
   /** Scope to section. Has no prototype. */
   readonly docker: Readonly<Record<string, SignatureSection>>;
@@ -50,26 +56,16 @@ export interface RegistriesD {
   readonly defaultLookaside: string;
   /** What is written there and means nothing, as containers tools pass over it. */
   readonly unknown?: readonly UnknownKey[];
+  /** Files of the directory that nobody reads, since their names do not end in `.yaml`. */
+  readonly unread?: readonly string[];
 }
 
 /** A key that stands where it has no meaning. */
 export interface UnknownKey {
   readonly file: string;
   readonly path: string;
-}
-
-/** What the sections say about one image, each field with the file that says so. */
-export interface SignatureStorage {
-  /** Where to read; a `file:`, `http:` or `https:` URL. */
-  readonly lookaside: string;
-  readonly lookasideFile?: string;
-  /** As {@link SignatureSection} has it. */
-  readonly lookasideAt?: string;
-  /** Where to write. */
-  readonly lookasideStaging: string;
-  /** Whether signatures may also be in the registry, beside the image. @defaultValue false */
-  readonly useSigstoreAttachments: boolean;
-  readonly attachmentsFile?: string;
+  /** Counted from 1. */
+  readonly line?: number;
 }
 
 const SYSTEM_DIRECTORY = "/etc/containers/registries.d";
@@ -81,7 +77,6 @@ const SECTION_KEYS: ReadonlySet<string> = new Set([
   "sigstore-staging",
   "use-sigstore-attachments",
 ]);
-const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_FILES = 1000;
 
 /**
@@ -93,34 +88,24 @@ const MAX_FILES = 1000;
 export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Promise<RegistriesD> {
   const { env = process.env, signal } = options;
   const directory = await findDirectory(options);
+  const { files, ...listed } = await listFiles(directory);
   const docker: Record<string, SignatureSection> = Object.create(null);
   const unknown: UnknownKey[] = [];
-  const read = (value: unknown, place: SectionPlace): SignatureSection => {
-    const { file, path } = place;
-    for (const [key] of entriesOf(value, file, path)) {
-      if (!SECTION_KEYS.has(key)) unknown.push({ file, path: `${path}.${escapeText(key, 160)}` });
-    }
-    return readSection(value, place);
-  };
   let fallback: SignatureSection | undefined;
-  for (const file of await listFiles(directory)) {
+  for (const file of files) {
     signal?.throwIfAborted();
     const { content, lineOf } = await readDocument(file);
-    for (const [key, value] of entriesOf(content, file, "the document")) {
+    const placeOf = (...keys: readonly string[]): SectionPlace => ({ file, keys, lineOf });
+    for (const [key, value] of entriesOf(content, placeOf())) {
       if (key === "default-docker") {
         if (value === null) continue;
-        if (fallback !== undefined) throw repeated(file, fallback, "default-docker");
-        fallback = read(value, { file, path: key, lineOf: (name) => lineOf([key, name]) });
+        fallback = readNew(value, placeOf(key), fallback, unknown);
       } else if (key === "docker") {
-        for (const [scope, section] of entriesOf(value, file, key)) {
-          const path = `docker["${escapeText(scope, 160)}"]`;
-          const known = docker[scope];
-          if (known !== undefined) throw repeated(file, known, path);
-          const place = { file, path, lineOf: (name: string) => lineOf([key, scope, name]) };
-          docker[scope] = read(section, place);
+        for (const [scope, section] of entriesOf(value, placeOf(key))) {
+          docker[scope] = readNew(section, placeOf(key, scope), docker[scope], unknown);
         }
       } else {
-        unknown.push({ file, path: escapeText(key, 160) });
+        unknown.push(unknownKey(placeOf(key)));
       }
     }
   }
@@ -130,41 +115,31 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
     ...(fallback === undefined ? {} : { default: fallback }),
     defaultLookaside: defaultLookaside(env),
     ...(unknown.length === 0 ? {} : { unknown }),
+    ...listed,
   };
 }
 
-/**
- * What is said about an image: by its own section, by one of a wider scope, by the default; each
- * field by the first that has it.
- *
- * @param reference - by its physical name: that of the mirror that it comes from, if it is one.
- */
-export function signatureStorageOf(config: RegistriesD, reference: Reference): SignatureStorage {
-  const scopes = [
-    scopeIdentity(withoutTagIfDigested(reference)),
-    ...scopeNamespaces(reference.repository),
-  ];
-  const sections = [
-    ...scopes.flatMap((scope) =>
-      Object.hasOwn(config.docker, scope) ? (config.docker[scope] ?? []) : [],
-    ),
-    ...(config.default === undefined ? [] : [config.default]),
-  ];
-  const read = sections.find(({ lookaside }) => lookaside !== undefined);
-  const write = sections.find(
-    ({ lookaside, lookasideStaging }) => (lookasideStaging ?? lookaside) !== undefined,
-  );
-  const attachments = sections.find(
-    ({ useSigstoreAttachments }) => useSigstoreAttachments !== undefined,
-  );
-  return {
-    lookaside: read?.lookaside ?? config.defaultLookaside,
-    ...(read && { lookasideFile: read.file }),
-    ...(read?.lookasideAt !== undefined && { lookasideAt: read.lookasideAt }),
-    lookasideStaging: write?.lookasideStaging ?? write?.lookaside ?? config.defaultLookaside,
-    useSigstoreAttachments: attachments?.useSigstoreAttachments ?? false,
-    ...(attachments && { attachmentsFile: attachments.file }),
-  };
+/** @param known - the section of the same scope that was read before. */
+function readNew(
+  value: unknown,
+  place: SectionPlace,
+  known: SignatureSection | undefined,
+  unknown: UnknownKey[],
+): SignatureSection {
+  const { file, keys, lineOf } = place;
+  if (known !== undefined) {
+    const where = `${escapeText(known.file)}, line ${known.line ?? "?"}`;
+    throw invalidRegistriesD(file, `${showPlace(place)} is in ${where}, already`);
+  }
+  for (const [key] of entriesOf(value, place)) {
+    if (!SECTION_KEYS.has(key)) unknown.push(unknownKey({ file, keys: [...keys, key], lineOf }));
+  }
+  return readSection(value, place);
+}
+
+function unknownKey({ file, keys, lineOf }: SectionPlace): UnknownKey {
+  const line = lineOf(keys);
+  return { file, path: showKeys(keys), ...(line !== undefined && { line }) };
 }
 
 async function findDirectory(options: LoadRegistriesDOptions): Promise<string> {
@@ -178,114 +153,34 @@ async function findDirectory(options: LoadRegistriesDOptions): Promise<string> {
     return user;
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return systemDirectory;
-    throw invalid(user, "cannot be examined", cause);
+    throw invalidRegistriesD(user, "cannot be examined", cause);
   }
 }
 
-async function listFiles(directory: string): Promise<readonly string[]> {
+/** What the directory has to read, and what it has beside that. */
+async function listFiles(
+  directory: string,
+): Promise<{ readonly files: readonly string[] } & Pick<RegistriesD, "missing" | "unread">> {
   try {
-    const names = (await readdir(directory)).filter((name) => name.endsWith(".yaml"));
-    if (names.length > MAX_FILES) throw invalid(directory, `has more than ${MAX_FILES} files`);
-    return names.sort().map((name) => join(directory, name));
-  } catch (cause) {
-    if (hasErrorCode(cause, "ENOENT")) return [];
-    if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
-    throw invalid(directory, "cannot be listed", cause);
-  }
-}
-
-/** Where a section stands. */
-interface SectionPlace {
-  readonly file: string;
-  readonly path: string;
-  /** Counted from 1. */
-  readonly lineOf: (key: string) => number | undefined;
-}
-
-interface YamlDocument {
-  readonly content: unknown;
-  readonly lineOf: (path: readonly string[]) => number | undefined;
-}
-
-async function readDocument(file: string): Promise<YamlDocument> {
-  const { isNode, LineCounter, parseDocument } = await import("yaml");
-  try {
-    const status = await stat(file);
-    if (!status.isFile()) throw invalid(file, "is no plain file");
-    if (status.size > MAX_FILE_BYTES) throw invalid(file, `is longer than ${MAX_FILE_BYTES} bytes`);
-    const lineCounter = new LineCounter();
-    const options = { schema: "core", merge: false, lineCounter } as const;
-    const document = parseDocument(await readFile(file, "utf8"), options);
-    const [mistake] = document.errors;
-    if (mistake !== undefined) throw mistake;
+    const names = (await readdir(directory)).sort();
+    const files = names.filter((name) => name.endsWith(".yaml"));
+    if (files.length > MAX_FILES)
+      throw invalidRegistriesD(directory, `has more than ${MAX_FILES} files`);
+    const unread = names.filter((name) => !name.endsWith(".yaml") && !name.startsWith("."));
+    const full = (name: string): string => join(directory, name);
     return {
-      // As data only: with `maxAliasCount` no short file can stand for a long document.
-      content: document.toJS({ maxAliasCount: 20 }),
-      lineOf(path) {
-        const node = document.getIn(path, true);
-        const [start] = (isNode(node) ? node.range : undefined) ?? [];
-        return start === undefined ? undefined : lineCounter.linePos(start).line;
-      },
+      files: files.map(full),
+      ...(unread.length > 0 && { unread: unread.slice(0, MAX_FILES).map(full) }),
     };
   } catch (cause) {
+    if (hasErrorCode(cause, "ENOENT")) return { files: [], missing: true };
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
-    const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    throw invalid(file, `is no YAML that can be read: ${escapeText(what, 160)}`, cause);
+    throw invalidRegistriesD(directory, "cannot be listed", cause);
   }
-}
-
-function readSection(value: unknown, { file, path, lineOf }: SectionPlace): SignatureSection {
-  const fields = Object.fromEntries(entriesOf(value, file, path));
-  const text = (...keys: readonly string[]): { key: string; text: string } | undefined => {
-    for (const key of keys) {
-      const field = fields[key];
-      if (field === undefined || field === null || field === "") continue;
-      if (typeof field !== "string") throw invalid(file, `${path}.${key} is not a string`);
-      return { key, text: field };
-    }
-    return undefined;
-  };
-  const attachments = fields["use-sigstore-attachments"] ?? undefined;
-  if (attachments !== undefined && typeof attachments !== "boolean") {
-    throw invalid(file, `${path}.use-sigstore-attachments is neither true nor false`);
-  }
-  const lookaside = text("lookaside", "sigstore");
-  const lookasideStaging = text("lookaside-staging", "sigstore-staging");
-  return {
-    file,
-    ...(lookaside && {
-      lookaside: lookaside.text,
-      lookasideAt: `line ${lineOf(lookaside.key) ?? "?"}, ${path}.${lookaside.key}`,
-    }),
-    ...(lookasideStaging && { lookasideStaging: lookasideStaging.text }),
-    ...(attachments === undefined ? {} : { useSigstoreAttachments: attachments }),
-  };
-}
-
-function entriesOf(
-  value: unknown,
-  file: string,
-  path: string,
-): readonly (readonly [string, unknown])[] {
-  if (value === null || value === undefined) return [];
-  if (typeof value !== "object" || Array.isArray(value))
-    throw invalid(file, `${path} is no mapping`);
-  return Object.entries(value);
 }
 
 function defaultLookaside(env: Readonly<Record<string, string | undefined>>): string {
   const home = env["HOME"];
   if (process.getuid?.() === 0 || home === undefined) return "file:///var/lib/containers/sigstore";
   return `file://${home}/.local/share/containers/sigstore`;
-}
-
-function repeated(file: string, known: SignatureSection, path: string): PolicyError {
-  return invalid(file, `${path} is in ${escapeText(known.file)} already`);
-}
-
-function invalid(file: string, problem: string, cause?: unknown): PolicyError {
-  return new PolicyError("ERR_POLICY_INVALID_REGISTRIES_D", `${escapeText(file)}: ${problem}`, {
-    ...(cause === undefined ? {} : { cause }),
-    hint: "Correct it: without it nobody knows where signatures are, and nothing is pulled.",
-  });
 }

@@ -57,8 +57,15 @@ describe("formatVerdict", () => {
       "it is not signed",
       [GPG],
       [],
-      [{ kind: "lookaside", location: "file:///s", found: 0 }],
-      /there is none in file:\/\/\/s[^]*to pass: Have the image signed, and say where[^]*registries\.d/,
+      [{ kind: "lookaside", location: "file:///s", found: 0, statedBy: "by X", remedy: "Do Y." }],
+      /lookaside: file:\/\/\/s \(by X\): 0\n[^]*there is none in file:\/\/\/s \(by X\)\n[^]*to pass: Do Y\./,
+    ],
+    [
+      "the store kept no signature",
+      [GPG],
+      [],
+      [{ kind: "store", location: "the store", found: 0 }],
+      /none in the store\n[^]*to pass: Have the image signed if it is not, and pull it again/,
     ],
     [
       "attachments are off",
@@ -107,7 +114,14 @@ describe("formatVerdict", () => {
       [BY_KEY],
       [simpleSignature(Buffer.of(0x90))],
       [],
-      /there are others: 1 of the format simple-signing/,
+      /there are others: 1 of the format simple-signing[^]*to pass: .*"signedBy"/,
+    ],
+    [
+      "it is signed with GPG, and attachments are off",
+      [BY_KEY],
+      [simpleSignature(Buffer.of(0x90))],
+      [{ kind: "attachments", location: "t", skipped: OFF }],
+      /to pass: Set use-sigstore-attachments: true.*"signedBy"/,
     ],
     [
       "the key file is missing",

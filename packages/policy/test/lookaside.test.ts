@@ -24,7 +24,12 @@ describe("a lookaside of files", () => {
       { format: "simple-signing", bytes: SIGNATURE, origin: expect.stringMatching(/signature-1$/) },
       { format: "simple-signing", bytes: SIGNATURE, origin: expect.stringMatching(/signature-2$/) },
     ]);
-    expect(places[0]).toEqual({ kind: "lookaside", location: world.base, found: 2 });
+    expect(places[0]).toEqual({
+      kind: "lookaside",
+      location: `${world.base}/a/b@sha256=${HEX}/signature-N`,
+      statedBy: expect.stringContaining("/etc/r.yaml"),
+      found: 2,
+    });
   });
 
   test("is asked for by the name of the mirror, not of the image", async () => {
@@ -147,6 +152,82 @@ describe("a lookaside of files", () => {
   });
 });
 
+describe("of a lookaside that has nothing, what is told", () => {
+  const NEW = 'write docker: {"q.io:5000/a/b": {lookaside: "URL"}} into a new file DIR/NAME.yaml';
+
+  test.for([
+    [
+      "the line that named it",
+      { "a.yaml": "docker:\n  q.io:5000: {lookaside: 'BASE'}" },
+      'DIR/a.yaml, line 2, docker["q.io:5000"].lookaside, says so for q.io:5000/a/b',
+      ['correct DIR/a.yaml, line 2, docker["q.io:5000"].lookaside,', NEW],
+    ],
+    [
+      "the line that named it for all",
+      { "a.yaml": "default-docker:\n  sigstore: 'BASE'" },
+      "DIR/a.yaml, line 2, default-docker.sigstore, says so for q.io:5000/a/b",
+      [NEW],
+    ],
+    [
+      "the section that is there already, since no second may be",
+      { "a.yaml": "docker:\n  q.io:5000/a/b:\n    use-sigstore-attachments: false" },
+      "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",
+      ['give docker["q.io:5000/a/b"] in DIR/a.yaml, line 2, the key lookaside: "URL"'],
+    ],
+    [
+      "the section that lacks the port",
+      { "a.yaml": "docker:\n\n  q.io: {lookaside: 'BASE'}" },
+      "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",
+      ['DIR/a.yaml, line 3, has docker["q.io"],', 'write docker["q.io:5000"]', NEW],
+    ],
+    [
+      "the key that is not quite one",
+      { "a.yaml": "docker:\n  q.io:5000:\n    look-aside: 'BASE'" },
+      "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",
+      ['DIR/a.yaml, line 3, has docker["q.io:5000"].look-aside, which means nothing', NEW],
+    ],
+    [
+      "the file that nobody reads",
+      { "a.conf": "docker: {q.io:5000: {lookaside: 'BASE'}}" },
+      "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",
+      ["DIR/a.conf is not read: its name does not end in .yaml", NEW],
+    ],
+  ] as const)("is %s", async ([, files, statedBy, remedies]) => {
+    await using folder = await tempDir();
+    await using world = await openPlaces();
+    const { path: directory } = folder;
+    for (const [name, text] of Object.entries(files))
+      await writeFile(join(directory, name), text.replace("BASE", world.base));
+    const registriesD = await loadRegistriesD({ directory });
+    const { places } = await world.find({ registriesD, from: "q.io:5000/a/b", asked: "q.io:5000" });
+    const base = statedBy.startsWith("the built-in") ? registriesD.defaultLookaside : world.base;
+    expect(places[0]).toMatchObject({
+      kind: "lookaside",
+      location: `${base}/a/b@sha256=${HEX}/signature-1`,
+      statedBy: statedBy.replaceAll("DIR", directory),
+      found: 0,
+    });
+    const name = `a/b@sha256=${HEX}/signature-1`;
+    for (const words of [...remedies, `URL is what stands before /${name}`, "--sign-by"])
+      expect(places[0]?.remedy).toContain(words.replaceAll("DIR", directory));
+  });
+
+  test("is that the directory is not there, and that the name is a mirror's", async () => {
+    await using folder = await tempDir();
+    await using world = await openPlaces();
+    const env = { HOME: folder.path };
+    const systemDirectory = join(folder.path, "etc");
+    const registriesD = await loadRegistriesD({ env, systemDirectory });
+    const { places } = await world.find({ registriesD, from: "m.io/a/b" });
+    expect(places[0]).toMatchObject({
+      statedBy: `the built-in default, since ${systemDirectory} does not exist`,
+      remedy: expect.stringContaining('docker: {"m.io/a/b": {lookaside: "URL"}}'),
+    });
+    const named = await world.find({ from: "m.io/a/b" });
+    expect(named.places[0]?.statedBy).toContain("m.io/a/b, the mirror that the image comes from");
+  });
+});
+
 describe("a lookaside behind HTTP", () => {
   test("has none where the server says 404", async () => {
     await using server = await serveSignatures((n) =>
@@ -155,7 +236,8 @@ describe("a lookaside behind HTTP", () => {
     await using world = await openPlaces();
     const { signatures, places } = await world.find({ base: server.base });
     expect(signatures).toHaveLength(2);
-    expect(places[0]).toEqual({ kind: "lookaside", location: server.base, found: 2 });
+    const location = `${server.base}/a/b@sha256=${HEX}/signature-N`;
+    expect(places[0]).toMatchObject({ kind: "lookaside", location, found: 2 });
     expect(server.paths[0]).toBe(`/sigs/a/b@sha256=${HEX}/signature-1`);
   });
 

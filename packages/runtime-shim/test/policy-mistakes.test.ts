@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { formatVerdict } from "@stowage/runtime-shim";
@@ -188,6 +188,63 @@ describe.runIf(PRESENT)(`what is said of a mistake is enough to mend it${WHY_NOT
       { name, scopes: { "vendor.invalid/team/app": [{ ...gpg, signedIdentity }] } },
     );
     await writeFile(conf, "");
+  });
+
+  /** The lookaside decides: the words are `before`, and what they tell to write is enough. */
+  async function expectLookaside(text: string, ...words: readonly string[]): Promise<void> {
+    await write(gpgSigned());
+    const { runtime } = world.runtime;
+    const folder = join(world.path, "registries.d");
+    await writeFile(join(folder, "test.yaml"), text);
+    const told = formatVerdict(await runtime.explainPolicy(signed));
+    const refusal = await runtime.images.pull(signed).catch((error: unknown) => error);
+    const { message = "", hint = "" } = refusal as { message?: string; hint?: string };
+    const name = signed.slice(world.host.length + 1, -":1".length);
+    const rest = `/${name}@${site.image.descriptor.digest.replace(":", "=")}/signature-1`;
+    for (const word of [rest, ...words, `URL is what stands before ${rest}`]) {
+      expect(told).toContain(word);
+      expect(`${message}\n${hint}`).toContain(word);
+    }
+    const [, yaml, file] = /write (docker: .*) into a new file (\S+\.yaml)\./.exec(hint) ?? [];
+    await writeFile(file ?? "", yaml?.replace("URL", `file://${world.lookaside}`) ?? "");
+    await runtime.images.pull(signed);
+    await rm(file ?? "");
+  }
+
+  test("no lookaside", async () => {
+    const words = `the built-in default, since no file of ${join(world.path, "registries.d")}`;
+    await expectLookaside("", words, `has a lookaside for ${repositoryOf(signed)}`);
+  });
+
+  test("a lookaside at the wrong place", async () => {
+    const base = `file://${world.path}/elsewhere`;
+    await expectLookaside(
+      `docker:\n  "${world.host}":\n    lookaside: ${base}\n`,
+      `none in ${base}/${repositoryOf(signed).slice(world.host.length + 1)}@sha256=`,
+      `test.yaml, line 3, docker["${world.host}"].lookaside`,
+    );
+  });
+
+  test("a lookaside of a registry without its port", async () => {
+    const [host = ""] = world.host.split(":");
+    const text = `docker:\n  "${host}": {lookaside: "file://${world.lookaside}"}\n`;
+    await expectLookaside(
+      text,
+      `test.yaml, line 2, has docker["${host}"]`,
+      `write docker["${world.host}"]`,
+    );
+    await write(gpgSigned());
+    await writeFile(join(world.path, "registries.d/test.yaml"), text.replace(host, world.host));
+    await world.runtime.runtime.images.pull(signed);
+  });
+
+  test("a lookaside in a file that nobody reads", async () => {
+    await write(gpgSigned());
+    const file = join(world.path, "registries.d/test.conf");
+    await rename(join(world.path, "registries.d/test.yaml"), file);
+    await expectLookaside("", `${file} is not read: its name does not end in .yaml`);
+    await rename(file, join(world.path, "registries.d/test.yaml"));
+    await world.runtime.runtime.images.pull(signed);
   });
 
   test("a lookaside that is no URL", async () => {

@@ -44,6 +44,8 @@ export function layer(
 interface FindOptions {
   readonly base?: string;
   readonly from?: string;
+  /** The host of the name that the user gave. */
+  readonly asked?: string;
   readonly attachments?: boolean;
   /** Instead of one that says `base` and `attachments` of all images. */
   readonly registriesD?: RegistriesD;
@@ -96,6 +98,7 @@ export async function openPlaces() {
     },
     async find(options: FindOptions = {}): Promise<FoundSignatures> {
       const { base = world.base, from = "q.io/a/b", attachments, files, signal } = options;
+      const image = parseReference(`${options.asked ?? "q.io"}/a/b:1`);
       const registry: SignatureRegistry = {
         repository: parseRepository(from),
         async findManifest(target) {
@@ -122,7 +125,7 @@ export async function openPlaces() {
         defaultLookaside: "file:///nowhere",
       };
       const how = { registriesD, registry, fetchUrl: fetchUrl, signal };
-      return await findSignatures(IMAGE, MANIFEST, how);
+      return await findSignatures(image, MANIFEST, how);
     },
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };

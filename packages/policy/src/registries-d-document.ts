@@ -1,0 +1,123 @@
+/**
+ * One file of `registries.d`: YAML, with the lines that its keys stand in.
+ *
+ * @module
+ */
+import { readFile, stat } from "node:fs/promises";
+
+import { escapeText, hasErrorCode } from "@stowage/content";
+
+import { PolicyError } from "./policy-error.ts";
+import type { SignatureSection } from "./registries-d.ts";
+
+const MAX_FILE_BYTES = 1024 * 1024;
+
+/** A file as data. */
+export interface YamlDocument {
+  readonly content: unknown;
+  /** The line of the last of these keys, counted from 1; `undefined` behind an alias. */
+  readonly lineOf: (keys: readonly string[]) => number | undefined;
+}
+
+/** Where a section stands. */
+export interface SectionPlace {
+  readonly file: string;
+  readonly keys: readonly string[];
+  readonly lineOf: YamlDocument["lineOf"];
+}
+
+export async function readDocument(file: string): Promise<YamlDocument> {
+  const { isMap, isScalar, LineCounter, parseDocument } = await import("yaml");
+  try {
+    const status = await stat(file);
+    if (!status.isFile()) throw invalidRegistriesD(file, "is no plain file");
+    if (status.size > MAX_FILE_BYTES)
+      throw invalidRegistriesD(file, `is longer than ${MAX_FILE_BYTES} bytes`);
+    const lineCounter = new LineCounter();
+    const options = { schema: "core", merge: false, lineCounter } as const;
+    const document = parseDocument(await readFile(file, "utf8"), options);
+    const [mistake] = document.errors;
+    if (mistake !== undefined) throw mistake;
+    return {
+      // As data only: with `maxAliasCount` no short file can stand for a long document.
+      content: document.toJS({ maxAliasCount: 20 }),
+      lineOf(keys) {
+        const parent = document.getIn(keys.slice(0, -1), true);
+        const found = isMap(parent)
+          ? parent.items
+              .map(({ key }) => key)
+              .find((key) => isScalar(key) && `${key.value}` === keys.at(-1))
+          : undefined;
+        const [start] = (isScalar(found) ? found.range : undefined) ?? [];
+        return start === undefined ? undefined : lineCounter.linePos(start).line;
+      },
+    };
+  } catch (cause) {
+    if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
+    const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
+    throw invalidRegistriesD(file, `is no YAML that can be read: ${escapeText(what, 160)}`, cause);
+  }
+}
+
+export function readSection(value: unknown, place: SectionPlace): SignatureSection {
+  const { file, keys, lineOf } = place;
+  const fields = Object.fromEntries(entriesOf(value, place));
+  const at = (key: string): string => showPlace({ ...place, keys: [...keys, key] });
+  const text = (...names: readonly string[]): { key: string; text: string } | undefined => {
+    for (const key of names) {
+      const field = fields[key];
+      if (field === undefined || field === null || field === "") continue;
+      if (typeof field !== "string") throw invalidRegistriesD(file, `${at(key)} is not a string`);
+      return { key, text: field };
+    }
+    return undefined;
+  };
+  const attachments = fields["use-sigstore-attachments"] ?? undefined;
+  if (attachments !== undefined && typeof attachments !== "boolean") {
+    const where = at("use-sigstore-attachments");
+    throw invalidRegistriesD(file, `${where} is neither true nor false`);
+  }
+  const lookaside = text("lookaside", "sigstore");
+  const lookasideStaging = text("lookaside-staging", "sigstore-staging");
+  const line = lineOf(keys);
+  return {
+    file,
+    ...(line !== undefined && { line }),
+    ...(lookaside && { lookaside: lookaside.text, lookasideAt: at(lookaside.key) }),
+    ...(lookasideStaging && { lookasideStaging: lookasideStaging.text }),
+    ...(attachments === undefined ? {} : { useSigstoreAttachments: attachments }),
+  };
+}
+
+/** What a mapping has, in its order. */
+export function entriesOf(
+  value: unknown,
+  place: SectionPlace,
+): readonly (readonly [string, unknown])[] {
+  if (value === null || value === undefined) return [];
+  if (typeof value !== "object" || Array.isArray(value)) {
+    const where = place.keys.length === 0 ? "the document" : showPlace(place);
+    throw invalidRegistriesD(place.file, `${where} is no mapping`);
+  }
+  return Object.entries(value);
+}
+
+/** Line and keys, as in `line 3, docker["q.io"].lookaside`. */
+export function showPlace({ keys, lineOf }: SectionPlace): string {
+  return `line ${lineOf(keys) ?? "?"}, ${showKeys(keys)}`;
+}
+
+/** Keys as in `docker["q.io"].lookaside`. */
+export function showKeys([top = "", ...keys]: readonly string[]): string {
+  const [first, ...rest] = keys.map((key) => escapeText(key, 160));
+  if (top !== "docker") return [top, ...keys].map((key) => escapeText(key, 160)).join(".");
+  return first === undefined ? top : [`docker["${first}"]`, ...rest].join(".");
+}
+
+/** The error of a file, or of the directory. */
+export function invalidRegistriesD(file: string, problem: string, cause?: unknown): PolicyError {
+  return new PolicyError("ERR_POLICY_INVALID_REGISTRIES_D", `${escapeText(file)}: ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: "Correct it: without it nobody knows where signatures are, and nothing is pulled.",
+  });
+}
