@@ -1,5 +1,3 @@
-import { spawn } from "node:child_process";
-
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -38,41 +36,6 @@ describe("open directories that are kept", () => {
       }),
       { numRuns: 40 },
     );
-  });
-
-  test("T46 V41 V45 a process that swaps directories for links leads nothing out", async () => {
-    await using bench = await openLayerBench();
-    const diff = `${bench.directory}/diff-1`;
-    const script = `
-      import ctypes, os, sys
-      diff, canary = sys.argv[1:]
-      while not os.path.isdir(diff + "/d"): pass
-      os.symlink(canary, diff + "/swapped")
-      libc = ctypes.CDLL(None)
-      swaps = 0
-      while os.path.exists(diff):
-        done = libc.renameat2(-100, (diff + "/d").encode(), -100, (diff + "/swapped").encode(), 2)
-        swaps += done == 0
-        if swaps == 1000: print("swapped", flush=True)
-    `.replaceAll(/^ {6}/gm, "");
-    const entries = Array.from({ length: 6000 }, (_, n): RawEntry[] => [
-      { name: `d/f${n}`, body: "x" },
-      { name: `e${n % 40}/x` },
-      { name: `d/l${n}`, type: "1", link: `d/f${n}` },
-      { name: "d", type: "5", mode: 0o700, uid: 5 },
-    ]).flat();
-    const child = spawn("python3", ["-c", script, diff, bench.canary], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    let said = "";
-    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
-    try {
-      await outcome(bench.unpack(rawTar({ name: "d", type: "5" }, ...entries)));
-      expect(said).toContain("swapped");
-    } finally {
-      child.kill();
-      await new Promise((resolve) => child.on("close", resolve));
-    }
   });
 });
 

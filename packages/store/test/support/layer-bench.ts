@@ -21,6 +21,8 @@ export interface LayerBench extends AsyncDisposable {
   /** A directory that nothing may touch; it has `file` and `directory/file`. */
   readonly canary: string;
   unpack(blob: Buffer, options?: Partial<UnpackLayerOptions>): Promise<Unpacked>;
+  /** Unpacks, and does not look at what has come: somebody may still be at it. */
+  unpackUnseen(blob: Buffer): Promise<void>;
   /** Unpacks an archive plain, gzipped and zstd-compressed, which has to come to one tree. */
   unpackPacked(archive: Buffer): Promise<Unpacked>;
   /** Unpacks an archive packed in each way, which has to be refused alike; answers code and kind. */
@@ -67,19 +69,26 @@ export async function openLayerBench(): Promise<LayerBench> {
   const canary = await makeCanaryWorld(directory);
   const known = new Set(["canary"]);
   let count = 0;
+  const makePlaces = (bytes: Buffer): { blob: string; diffDir: string } => {
+    count += 1;
+    const [blobName, diffName] = [`blob-${count}`, `diff-${count}`];
+    known.add(blobName).add(diffName);
+    const blob = join(directory, blobName);
+    const diffDir = join(directory, diffName);
+    writeFileSync(blob, bytes);
+    mkdirSync(diffDir, 0o700);
+    return { blob, diffDir };
+  };
   const bench: LayerBench = {
     directory,
     canary: canary.path,
     async unpack(blob, options = {}) {
-      count += 1;
-      const [blobName, diffName] = [`blob-${count}`, `diff-${count}`];
-      known.add(blobName).add(diffName);
-      const path = join(directory, blobName);
-      const diffDir = join(directory, diffName);
-      writeFileSync(path, blob);
-      mkdirSync(diffDir, 0o700);
-      const layer = await unpackLayer({ blob: path, diffDir, ...options });
-      return { ...layer, diffDir, tree: snapshotTree(diffDir) };
+      const places = makePlaces(blob);
+      const layer = await unpackLayer({ ...places, ...options });
+      return { ...layer, diffDir: places.diffDir, tree: snapshotTree(places.diffDir) };
+    },
+    async unpackUnseen(blob) {
+      await unpackLayer(makePlaces(blob));
     },
     async unpackPacked(archive) {
       const [plain, ...others] = await Promise.all(
