@@ -75,7 +75,8 @@ const SLASH = 0x2f;
  */
 export function assembleEntry(header: TarHeader, extensions: EntryExtensions): FramedEntry {
   const { pax, longName, longLink } = extensions;
-  const type = typeOf(header);
+  const path = pax?.sparse?.name ?? pax?.path ?? longName ?? header.name;
+  const type = typeOf(header, path);
   if (pax?.path && longName) throw invalid("an entry with two long names");
   if (pax?.linkPath && longLink) throw invalid("an entry with two long link names");
   if (pax?.sparse && extensions.sparse) throw invalid("a sparse file with two maps");
@@ -87,7 +88,7 @@ export function assembleEntry(header: TarHeader, extensions: EntryExtensions): F
   const atime = pax?.atime ?? mtime;
   const entry: TarEntry = {
     type,
-    path: pax?.sparse?.name ?? pax?.path ?? longName ?? header.name,
+    path,
     linkPath: pax?.linkPath ?? longLink ?? header.linkName,
     mode: header.mode,
     uid: pax?.uid ?? header.uid,
@@ -102,13 +103,13 @@ export function assembleEntry(header: TarHeader, extensions: EntryExtensions): F
   return { entry, statedBytes, sparse };
 }
 
-function typeOf(header: TarHeader): TarEntryType {
+function typeOf(header: TarHeader, path: Buffer): TarEntryType {
   const type = FLAG_TYPES[header.flag];
   if (type === undefined) {
     throw invalid(`entry type 0x${header.flag.charCodeAt(0).toString(16)}: unknown`);
   }
   // Archives from before ustar have no type for directories: their names end in a slash.
-  if (header.flag === "\0" && header.name.at(-1) === SLASH) return "directory";
+  if (header.flag === "\0" && path.at(-1) === SLASH) return "directory";
   return type;
 }
 

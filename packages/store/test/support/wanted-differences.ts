@@ -51,6 +51,11 @@ const WANTED: readonly WantedDifference[] = [
   onlyWe("an entry behind a lone block of zeros: GNU tar ends there without a word", /lone block/),
   onlyWe("a header that says two things of an entry: V49", /two |given twice/),
   onlyWe("a number that is none or has no meaning: T19, T30", /out of range|is blank|not a number/),
+  {
+    name: "a checksum with something behind its end: no number, T30",
+    matches: ({ difference, archive }) =>
+      difference.startsWith("only we refuse: not an archive header") && hasMoreInChecksum(archive),
+  },
   onlyWe("an extended header that is malformed: T27", /extended header: /),
   onlyWe("a link in a circle, or to itself: T05", /too many symbolic links|ELOOP/),
   onlyWe("a path that leaves the root: GNU tar goes on without the entry, T01", /leaves the layer/),
@@ -158,6 +163,12 @@ const WANTED: readonly WantedDifference[] = [
     matches: ({ difference, archive }) =>
       /^member \d+: .* \| undefined/.test(difference) &&
       (hasFileWithSlash(archive) || hasSizeWithoutContent(archive)),
+  },
+  {
+    name: "an old directory, T35: the whole name says so, of which tarfile looks at what the header has",
+    matches: ({ difference, archive }) =>
+      /^member \d+: \[".*","5",.*\] \| \[".*","0",/s.test(difference) &&
+      archive.entries.some(({ type, path }) => type === "\0" && path.endsWith("/")),
   },
   inTree("a time before 1970 is 1970: T21", (archive) =>
     archive.entries.some(({ raw }) => raw.pax?.some(([, value]) => String(value).startsWith("-"))),
@@ -285,4 +296,16 @@ function describesByLink({ entries }: GeneratedArchive): boolean {
       JSON.stringify([mode, uid, gid, mtime, (pax ?? []).filter(([key]) => !key.endsWith("path"))]);
     return target === undefined || said(target.raw) !== said(raw);
   });
+}
+
+/** A header whose checksum is right up to a zero, where others stop to read. */
+function hasMoreInChecksum({ bytes }: GeneratedArchive): boolean {
+  for (let start = 0; start + BLOCK_BYTES <= bytes.length; start += BLOCK_BYTES) {
+    const block = Buffer.from(bytes.subarray(start, start + BLOCK_BYTES));
+    const [, digits = ""] = /^ *([0-7]+)\0+[^\0 ]/.exec(block.toString("latin1", 148, 156)) ?? [];
+    block.fill(" ", 148, 156);
+    const sum = block.reduce((total, byte) => total + byte, 0);
+    if (digits !== "" && Number.parseInt(digits, 8) === sum) return true;
+  }
+  return false;
 }
