@@ -14,6 +14,7 @@ export type ExitCode =
   | 9
   | 10
   | 11
+  | 12
   | 125
   | 126
   | 127
@@ -48,6 +49,7 @@ const CODES: Readonly<Partial<Record<ErrorKind, ExitCode>>> = {
   PolicyRejected: 7,
   PullStalled: 5,
   RateLimited: 6,
+  ReadOnlyStore: 12,
   ReferenceInvalid: 2,
   RegistryNotFound: 3,
   RegistryProtocol: 5,

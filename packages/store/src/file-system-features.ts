@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { closeSync, linkSync, mkdirSync, openSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
@@ -11,6 +19,8 @@ import { escapeText, hasErrorCode } from "@stowage/content";
 import { makeOpaque, tryMakeWhiteout } from "./layer/entry-metadata.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import { systemError } from "./linux/libc.ts";
+import { isReadOnly } from "./read-only.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 import { openStaging, type Staging } from "./staging.ts";
 import { StoreError } from "./store-error.ts";
 import type { StoreLayout } from "./store-layout.ts";
@@ -49,8 +59,25 @@ const FEATURES: readonly Feature[] = [
     },
   },
 ];
+/** In the run root, while nothing could be tried out because the root was mounted read-only. */
+const UNTRIED = "untried";
 const LACKING = ["EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM"];
 const FULL = ["EDQUOT", "ENOSPC"];
+
+/** As {@link requireFeatures}, once a boot: the locks of the run root go with that. */
+export async function requireFeaturesOnce(layout: StoreLayout): Promise<void> {
+  const untried = join(layout.runLocks, UNTRIED);
+  const isFirst = !existsSync(layout.runLocks);
+  if (isReadOnly(layout.root)) {
+    if (!isFirst) return;
+    mkdirSync(layout.runLocks, { mode: 0o700 });
+    writeFileSync(untried, "");
+    return;
+  }
+  if (!isFirst && !existsSync(untried)) return;
+  await requireFeatures(layout);
+  tryRemoveFile(untried);
+}
 
 /**
  * Refuses a file system on which layers could not be what they are. On one that is full nothing can be
@@ -58,7 +85,7 @@ const FULL = ["EDQUOT", "ENOSPC"];
  *
  * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT`
  */
-export async function requireFeatures(layout: StoreLayout): Promise<void> {
+async function requireFeatures(layout: StoreLayout): Promise<void> {
   try {
     await using staging: Staging = openStaging(layout.staging);
     const fd = openSync(staging.path, "r");

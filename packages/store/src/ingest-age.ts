@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { escapeText, hasErrorCode, isDigest } from "@stowage/content";
 
 import type { FoundItem } from "./collect-garbage.ts";
+import type { LockMode } from "./linux/file-lock.ts";
 import { removeTree } from "./linux/tree.ts";
 import { syncDirectory } from "./publish-file.ts";
 import { readRecord } from "./record-file.ts";
@@ -36,7 +37,7 @@ export async function collectIngests(
   const found: FoundItem[] = [];
   for (const key of keys) {
     const path = join(directory, key);
-    using lock = lockIngest(path);
+    using lock = lockIngest(path, dryRun ? "shared" : "exclusive");
     if (lock === undefined) {
       found.push({
         kind: "ingest",
@@ -73,7 +74,7 @@ export async function clearFinishedIngests({ ingest }: StoreLayout): Promise<voi
     const path = join(ingest, key);
     if (!KEY.test(key) || hasBytes(path)) continue;
     try {
-      using lock = lockIngest(path);
+      using lock = lockIngest(path, "exclusive");
       // Another process may have begun it since.
       if (lock === undefined || hasBytes(path)) continue;
       await removeTree(path);
@@ -88,9 +89,9 @@ function hasBytes(path: string): boolean {
   return lstatSync(join(path, "data"), { throwIfNoEntry: false }) !== undefined;
 }
 
-function lockIngest(path: string): ReturnType<typeof tryAcquireLock> {
+function lockIngest(path: string, mode: LockMode): ReturnType<typeof tryAcquireLock> {
   try {
-    return tryAcquireLock(`${path}.lock`, "exclusive");
+    return tryAcquireLock(`${path}.lock`, mode);
   } catch (error) {
     // Something odd that is in the place of the lock keeps what it locks.
     if (hasErrorCode(error, "ELOOP", "ENOTEMPTY", "EISDIR", "ENXIO", "ENOTDIR")) return undefined;

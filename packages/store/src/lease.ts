@@ -13,6 +13,7 @@ import {
   type Transfer,
 } from "./lease-transfer.ts";
 import { randomName, syncDirectory } from "./publish-file.ts";
+import { isReadOnly } from "./read-only.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
 import { removeFile, tryRemoveFile } from "./remove-file.ts";
@@ -71,6 +72,9 @@ export async function createLease(
 ): Promise<Lease> {
   const { signal, blobs, layers, purpose, transfer } = options;
   const id = randomName();
+  if (purpose === undefined && isReadOnly(context.layout.leases)) {
+    return await holdReadOnly(context, id, signal);
+  }
   const path = leasePath(context, id);
   const record = {
     version: 1,
@@ -103,6 +107,19 @@ export async function createLease(
       await onRelease();
     },
   };
+}
+
+/**
+ * Where no lease can be written down, none who can write there collects anything meanwhile: it has to
+ * wait. So content is read safely; whatever it was to be put together with fails by itself.
+ */
+async function holdReadOnly(
+  context: StoreContext,
+  id: string,
+  signal: AbortSignal | undefined,
+): Promise<Lease> {
+  const gc = await context.lock("gc", "shared", { signal });
+  return { id, [Symbol.asyncDispose]: async () => gc[Symbol.dispose]() };
 }
 
 /** Ends a lease that outlives its process. Resolves to whether there was one. */

@@ -19,7 +19,7 @@ import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
-import { requireFeatures } from "./file-system-features.ts";
+import { requireFeaturesOnce } from "./file-system-features.ts";
 import { publishFile } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
@@ -54,8 +54,7 @@ export async function openRoot(root: string, runRoot: string): Promise<StoreLayo
   for (const path of durableDirectories(layout)) {
     if (makeDirectory(path) !== device) throw onAnotherDevice(path, layout.root);
   }
-  // Once a boot, since these go with that.
-  if (!existsSync(layout.runLocks)) await requireFeatures(layout);
+  await requireFeaturesOnce(layout);
   for (const path of [layout.runMounts, layout.runContainers, layout.runLocks]) makeDirectory(path);
   await writeMarkers(layout);
   return layout;
@@ -201,7 +200,7 @@ function onAnotherDevice(path: string, root: string): StoreError {
  * @returns The number of its file system.
  */
 function makeDirectory(path: string): number {
-  mkdirSync(path, { recursive: true, mode: PRIVATE_MODE });
+  makeWithParents(path);
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     const { dev, mode, uid } = fstatSync(fd);
@@ -224,6 +223,25 @@ function makeDirectory(path: string): number {
     return dev;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** To make it recursively, Node says ENOENT where the file system is mounted read-only. */
+function makeWithParents(path: string): void {
+  try {
+    makeOne(path);
+  } catch (error) {
+    if (!hasErrorCode(error, "ENOENT")) throw error;
+    makeWithParents(dirname(path));
+    makeOne(path);
+  }
+}
+
+function makeOne(path: string): void {
+  try {
+    mkdirSync(path, { mode: PRIVATE_MODE });
+  } catch (error) {
+    if (!hasErrorCode(error, "EEXIST")) throw error;
   }
 }
 

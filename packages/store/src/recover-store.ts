@@ -15,6 +15,7 @@ import { clearFinishedIngests } from "./ingest-age.ts";
 import { liveLeases } from "./lease.ts";
 import { removeTree } from "./linux/tree.ts";
 import { tryRemoveFile } from "./remove-file.ts";
+import { isReadOnly } from "./read-only.ts";
 import type { StoreContext } from "./store-context.ts";
 import { tryAcquireLock } from "./store-lock.ts";
 
@@ -22,6 +23,7 @@ const NAME = /^[0-9a-f]{32}$/;
 
 export async function recoverStore(context: StoreContext, blobs: BlobStore): Promise<void> {
   const { layout } = context;
+  if (isReadOnly(layout.root)) return;
   await clearStaging(layout.staging);
   await clearTrash(layout.trash);
   await clearFinishedIngests(layout);

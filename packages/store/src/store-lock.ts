@@ -65,6 +65,9 @@ export async function acquireLock(
 /**
  * Takes a lock if it is free. The file is made where it is missing, unless `existing` is set.
  *
+ * On a file system that is mounted read-only, shared locks are those that others see who have it
+ * mounted to write; there are no exclusive ones, which is `EROFS`.
+ *
  * @returns `undefined` while another holds it, or where it has to exist and does not.
  */
 export function tryAcquireLock(
@@ -74,7 +77,8 @@ export function tryAcquireLock(
 ): HeldLock | undefined {
   const flags = constants.O_RDWR | constants.O_NOFOLLOW | (existing ? 0 : constants.O_CREAT);
   for (;;) {
-    const fd = openLockFile(path, flags);
+    const fd = openLockFile(path, flags, mode);
+    if (fd === "never locked") return { path, [Symbol.dispose]() {} };
     if (fd === undefined) return undefined;
     let isHeld = false;
     try {
@@ -90,15 +94,35 @@ export function tryAcquireLock(
   }
 }
 
-function openLockFile(path: string, flags: number): number | undefined {
+function openLockFile(
+  path: string,
+  flags: number,
+  mode: LockMode,
+): number | "never locked" | undefined {
+  const mayCreate = (flags & constants.O_CREAT) !== 0;
   try {
     return openSync(path, flags, 0o600);
   } catch (error) {
-    const mayCreate = (flags & constants.O_CREAT) !== 0;
     if (!mayCreate && hasErrorCode(error, "ENOENT")) return undefined;
+    if (mode === "shared" && hasErrorCode(error, "EROFS")) {
+      return openToRead(path) ?? (mayCreate ? "never locked" : undefined);
+    }
     if (!mayCreate || !hasErrorCode(error, "EISDIR")) throw error;
     rmdirSync(path);
     return openSync(path, flags, 0o600);
+  }
+}
+
+/**
+ * A lock that has no file was never held. Whoever makes one now, having the file system mounted to
+ * write, is not kept out by one who can only read, and whose answers are the worst that can suffer.
+ */
+function openToRead(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (hasErrorCode(error, "ENOENT")) return undefined;
+    throw error;
   }
 }
 

@@ -23,7 +23,13 @@ export function asStoreError(error: unknown, subject: string): unknown {
   if (hasErrorCode(error, "ENOSPC", "EDQUOT")) {
     return new StoreError("ERR_STORE_NO_SPACE", message, options);
   }
-  if (hasErrorCode(error, "EROFS", "EACCES", "EPERM")) {
+  if (hasErrorCode(error, "EROFS")) {
+    return new StoreError("ERR_STORE_READ_ONLY", message, {
+      ...options,
+      hint: "The file system is mounted read-only: the store can be looked at. Mount it to write for anything more.",
+    });
+  }
+  if (hasErrorCode(error, "EACCES", "EPERM")) {
     return new StoreError("ERR_STORE_READ_ONLY", message, {
       ...options,
       hint: "Check who owns the store's directories, or choose another root.",

@@ -1,13 +1,5 @@
 import { spawnSync } from "node:child_process";
-import {
-  appendFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
@@ -15,11 +7,10 @@ import { openStore, type Store } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
+import { HAS_EXT4, makeDisk, mountExt4, mountTmpfs } from "./support/small-disk.ts";
 import { makeImage, storeImage, type TestImage } from "./support/store-world.ts";
 
 const MIB = 1024 * 1024;
-const HAS_EXT4 = spawnSync("mkfs.ext4", ["-V"]).status === 0;
-
 const DISKS = [
   { name: "a tmpfs", isThere: IS_ROOT, mount: mountTmpfs },
   { name: "an ext4 (if mkfs.ext4 is installed)", isThere: IS_ROOT && HAS_EXT4, mount: mountExt4 },
@@ -118,40 +109,6 @@ test.skipIf(!IS_ROOT)(
     await store.images.remove(image.id);
   },
 );
-
-interface Disk extends Disposable {
-  readonly path: string;
-  readonly root: string;
-  readonly runRoot: string;
-}
-
-function makeDisk(mount: (path: string) => void): Disk {
-  const path = mkdtempSync(join(tmpdir(), "stowage-disk-"));
-  const disk = join(path, "disk");
-  mkdirSync(disk);
-  mount(disk);
-  return {
-    path: disk,
-    root: join(disk, "root"),
-    runRoot: join(path, "run"),
-    [Symbol.dispose]() {
-      spawnSync("umount", ["-R", "-l", disk]);
-      rmSync(path, { recursive: true, force: true });
-    },
-  };
-}
-
-function mountTmpfs(path: string, more = "nr_inodes=4096"): void {
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=8m,${more}`, "none", path]);
-  if (mounted.status !== 0) throw new Error(String(mounted.stderr));
-}
-
-function mountExt4(path: string): void {
-  const file = `${path}.img`;
-  const command = `truncate -s 16M "$1" && mkfs.ext4 -q -m 0 "$1" && mount -o loop "$1" "$2"`;
-  const mounted = spawnSync("sh", ["-ec", command, "sh", file, path]);
-  if (mounted.status !== 0) throw new Error(String(mounted.stderr));
-}
 
 /** Takes all that is left, to the last byte. */
 function fill(path: string): void {

@@ -191,24 +191,6 @@ describe("openStore", () => {
   });
 
   test.skipIf(!IS_ROOT)(
-    `is a named error on a file system that is read only${NEEDS_ROOT}`,
-    async () => {
-      await using world = await openWorld();
-      const bind = `mount --bind ${world.root} ${world.root}`;
-      const remount = `mount -o remount,bind,ro ${world.root}`;
-      expect(spawnSync("sh", ["-c", `${bind} && ${remount}`]).status).toBe(0);
-      try {
-        await expect(openStore(world)).rejects.toMatchObject({
-          code: "ERR_STORE_READ_ONLY",
-          kind: "ReadOnlyStore",
-        });
-      } finally {
-        spawnSync("umount", [world.root]);
-      }
-    },
-  );
-
-  test.skipIf(!IS_ROOT)(
     `D13: refuses a root of which a part lies on another file system${NEEDS_ROOT}`,
     async () => {
       await using world = await openWorld();

@@ -9,6 +9,7 @@ import { basename } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
 import { compareIndex, refreshIndex } from "../image-layout-index.ts";
+import { isReadOnly } from "../read-only.ts";
 import { clearStaging, clearTrash } from "../recover-store.ts";
 import { checkBlobs } from "./check-blobs.ts";
 import { checkLayers } from "./check-layers.ts";
@@ -63,6 +64,7 @@ async function checkIndex(run: CheckRun): Promise<void> {
 /** What opening the store could not remove. */
 async function checkLeftovers(run: CheckRun, openedAt: number): Promise<void> {
   const { layout } = run.context;
+  if (isReadOnly(layout.root)) return;
   const left = [
     ...(await clearStaging(layout.staging, true)),
     ...(await clearTrash(layout.trash, true)),
