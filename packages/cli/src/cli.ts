@@ -2,14 +2,10 @@ import { Command, CommanderError, Option } from "commander";
 
 import type { CommandContext, CommandInput, CommandSpec } from "./command.ts";
 import { COMMANDS } from "./command-list.ts";
+import { formatOf } from "./early-format.ts";
 import { exitCodeOf } from "./exit-code.ts";
 import { renderFailure } from "./failure.ts";
-import {
-  type Format,
-  GLOBAL_OPTIONS,
-  type GlobalOptions,
-  readGlobalOptions,
-} from "./global-options.ts";
+import { GLOBAL_OPTIONS, type GlobalOptions, readGlobalOptions } from "./global-options.ts";
 import { createMessages } from "./messages.ts";
 import { collect, guardOption } from "./option-guard.ts";
 import { guardOutput } from "./output-streams.ts";
@@ -157,13 +153,4 @@ function asUsageError(error: CommanderError): UsageError {
 function exitCodeFrom(error: unknown): number {
   const { exitCode } = (error ?? {}) as { exitCode?: unknown };
   return typeof exitCode === "number" ? exitCode : exitCodeOf(error);
-}
-
-// The options may be what could not be read, yet a failure must still be in the form asked for.
-function formatOf(argv: readonly string[], env: CliStreams["env"]): Format {
-  const end = argv.indexOf("--");
-  const own = end < 0 ? argv : argv.slice(0, end);
-  const at = own.indexOf("--format");
-  const text = at >= 0 ? own[at + 1] : own.find((word) => word.startsWith("--format="))?.slice(9);
-  return (text ?? env["STOWAGE_FORMAT"]) === "json" ? "json" : "text";
 }

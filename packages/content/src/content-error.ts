@@ -15,7 +15,8 @@ export type ContentErrorCode =
   | "ERR_CONTENT_SIZE_MISMATCH"
   | "ERR_CONTENT_TOO_LARGE"
   | "ERR_CONTENT_UNSUPPORTED_DIGEST"
-  | "ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE";
+  | "ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE"
+  | "ERR_CONTENT_UNSUPPORTED_NODE";
 
 const KINDS: Readonly<Record<ContentErrorCode, ErrorKind>> = {
   ERR_CONTENT_AMBIGUOUS_MANIFEST: "ManifestAmbiguous",
@@ -32,6 +33,7 @@ const KINDS: Readonly<Record<ContentErrorCode, ErrorKind>> = {
   ERR_CONTENT_TOO_LARGE: "LimitExceeded",
   ERR_CONTENT_UNSUPPORTED_DIGEST: "DigestUnsupported",
   ERR_CONTENT_UNSUPPORTED_MEDIA_TYPE: "MediaTypeUnsupported",
+  ERR_CONTENT_UNSUPPORTED_NODE: "Internal",
 };
 
 /** Thrown when bytes are not what their name says, or when a document is not what it claims. */

@@ -3,6 +3,9 @@
  *
  * @packageDocumentation
  */
+// Before all others, so that it is what an old Node fails with.
+import "./require-node.ts";
+
 export { type ChainID, chainIDs, type DiffID } from "./chain-id.ts";
 export { ContentError, type ContentErrorCode } from "./content-error.ts";
 export type {

@@ -1,9 +1,4 @@
-import {
-  createSecureContext,
-  getCACertificates,
-  rootCertificates,
-  type SecureContext,
-} from "node:tls";
+import tls, { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 
 /** How a host proves itself, and how we do to it. Texts are PEM. */
 export interface TlsOptions {
@@ -41,8 +36,8 @@ export function secureContextOf(options: TlsOptions = DEFAULTS): SecureContext {
 function trustedAuthorities(): readonly string[] {
   // Node older than 22.15 knows only its own list.
   usual ??=
-    typeof getCACertificates === "function"
-      ? [...new Set([...getCACertificates("default"), ...getCACertificates("system")])]
+    typeof tls.getCACertificates === "function"
+      ? [...new Set([...tls.getCACertificates("default"), ...tls.getCACertificates("system")])]
       : rootCertificates;
   return usual;
 }

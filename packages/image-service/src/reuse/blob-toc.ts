@@ -7,7 +7,8 @@
  * @module
  */
 import { promisify } from "node:util";
-import { constants, gunzip, zstdDecompress } from "node:zlib";
+// By name, what an old Node lacks would fail before anything could say so.
+import zlib, { constants, gunzip } from "node:zlib";
 
 import { type Descriptor, digestOf } from "@stowage/content";
 
@@ -70,7 +71,7 @@ async function readZstdChunked(
   const packed = tail.bytes.subarray(0, length);
   requireDigest(packed, annotationOf(layer, CHECKSUM));
   const params = { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX };
-  const json = await unpack(promisify(zstdDecompress)(packed, limited(unpacked, { params })));
+  const json = await unpack(promisify(zlib.zstdDecompress)(packed, limited(unpacked, { params })));
   const rules = { dataEnd, isCutBehindFiles: true };
   return { segments: await segmentBlob(tocEntries(json), rules), tail };
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import { pipeline, Readable, type Transform } from "node:stream";
-import { constants, createGunzip, createZstdDecompress, zstdDecompressSync } from "node:zlib";
+// By name, what an old Node lacks would fail before anything could say so.
+import zlib, { constants, createGunzip } from "node:zlib";
 
 import { hasErrorCode } from "@stowage/content";
 
@@ -113,7 +114,7 @@ async function* unzstd(
 function decompressSmallFrame(frame: Buffer): Buffer | undefined {
   try {
     const options = { params: ZSTD_PARAMS, maxOutputLength: SMALL_CONTENT_BYTES };
-    return zstdDecompressSync(frame, options);
+    return zlib.zstdDecompressSync(frame, options);
   } catch (error) {
     if (hasErrorCode(error, "ERR_BUFFER_TOO_LARGE")) return undefined;
     throw error;
@@ -126,7 +127,7 @@ function* resumed(head: readonly Buffer[], rest: Iterator<Buffer>): Generator<Bu
 }
 
 function createUnzstd(): Transform {
-  return createZstdDecompress({ chunkSize: CHUNK_BYTES, params: ZSTD_PARAMS });
+  return zlib.createZstdDecompress({ chunkSize: CHUNK_BYTES, params: ZSTD_PARAMS });
 }
 
 async function* transformed(
