@@ -4,6 +4,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hasErrorCode } from "@stowage/content";
 
 import { pause } from "./back-off.ts";
+import { isAlive, startTimeOf } from "./living-process.ts";
 import { RegistryError } from "./registry-error.ts";
 
 /** How {@link acquireFileLock} waits. */
@@ -40,7 +41,7 @@ export async function acquireFileLock(
       if (!hasErrorCode(error, "EEXIST")) throw error;
     }
     const holder = await readHolder(path);
-    if (holder !== undefined && !(await isAlive(holder))) {
+    if (holder !== undefined && !(await isHeld(holder))) {
       await takeAway(path, holder);
       continue;
     }
@@ -64,16 +65,9 @@ async function readHolder(path: string): Promise<string | undefined> {
   }
 }
 
-async function isAlive(holder: string): Promise<boolean> {
+async function isHeld(holder: string): Promise<boolean> {
   const [pid = "", started = ""] = holder.split(" ");
-  if (!/^[0-9]{1,10}$/u.test(pid)) return false;
-  try {
-    process.kill(Number(pid), 0);
-  } catch (error) {
-    if (hasErrorCode(error, "ESRCH")) return false;
-  }
-  const now = await startTimeOf(Number(pid));
-  return now === "" || started === "" || now === started;
+  return /^[0-9]{1,10}$/u.test(pid) && (await isAlive(Number(pid), started));
 }
 
 /** Of several who find the same dead holder, one moves its lock away; it must still be that one. */
@@ -87,14 +81,4 @@ async function takeAway(path: string, holder: string): Promise<void> {
   }
   if ((await readHolder(aside)) === holder) await rm(aside, { force: true });
   else await rename(aside, path);
-}
-
-/** When a process began, in ticks since boot; tells a number that is in use again. Linux only. */
-async function startTimeOf(pid: number): Promise<string> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
-  }
 }

@@ -1,12 +1,12 @@
-import { randomBytes } from "node:crypto";
 import { open, readFile, realpath, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 
 import { guarded } from "../copy/file-failure.ts";
 import { acquireFileLock } from "../file-lock.ts";
 import { makeFolders } from "../make-folders.ts";
+import { partialPath, removeDeadPartials } from "../partial-file.ts";
 
 /** How {@link editFile} writes. */
 export interface EditFileOptions {
@@ -17,7 +17,7 @@ export interface EditFileOptions {
 
 /**
  * Replaces a small file by what `edit` makes of its bytes: whole, synced, and one editor at a time
- * among our own processes. Whoever reads meanwhile sees the old file or the new one. A symbolic
+ * among our own processes. What one that was killed left goes first. Whoever reads meanwhile sees the old file or the new one. A symbolic
  * link stays one. Where `edit` returns nothing, nothing is written.
  *
  * @throws {@link RegistryError} `ERR_REGISTRY_FILE` or `ERR_REGISTRY_NO_SPACE` naming the file,
@@ -35,13 +35,14 @@ export async function editFile(
   await using _lock = await guarded(target, () =>
     acquireFileLock(`${target}.stowage-lock`, { signal }),
   );
+  await removeDeadPartials(directory);
   const bytes = edit(await guarded(target, () => readIfThere(target)));
   if (bytes !== undefined) await guarded(target, () => replace(target, bytes, mode));
 }
 
 async function replace(target: string, bytes: Uint8Array, mode: number): Promise<void> {
   const directory = dirname(target);
-  const temporary = join(directory, `.${randomBytes(8).toString("hex")}.partial`);
+  const temporary = await partialPath(directory);
   try {
     {
       await using file = await open(temporary, "wx", 0o600);

@@ -1,19 +1,22 @@
-import { randomBytes } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 
 import type { ByteSource } from "@stowage/content";
 
+import { partialPath } from "../partial-file.ts";
 import { guarded } from "./file-failure.ts";
 import { writeBehind } from "./write-behind.ts";
 
-/** Writes beside the place, syncs, and moves there: whoever looks sees all of it or nothing. */
+/**
+ * Writes beside the place, syncs, and moves there: whoever looks sees all of it or nothing. What a
+ * kill leaves beside it is for `removeDeadPartials`.
+ */
 export async function writeDurably(
   path: string,
   source: ByteSource,
   onProgress?: (written: number) => void,
 ): Promise<void> {
-  const temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.partial`);
+  const temporary = await partialPath(dirname(path));
   try {
     {
       await using file: FileHandle = await guarded(temporary, () => open(temporary, "wx", 0o644));

@@ -31,6 +31,7 @@ import { fileFailure, guarded, requireSource } from "./file-failure.ts";
 import type { LayoutFolderOptions } from "./layout-folder.ts";
 import { invalidLayout } from "./oci-layout.ts";
 import { makeFolders } from "../make-folders.ts";
+import { removeDeadPartials } from "../partial-file.ts";
 
 const MANIFEST_FILE = "manifest.json";
 const VERSION_FILE = "version";
@@ -177,6 +178,7 @@ async function prepare(
       throw invalidLayout(path, "it holds other things than an image");
     }
     const lock = await acquireFileLock(join(path, LOCK_FILE), options);
+    await removeDeadPartials(path);
     await writeDurably(join(path, VERSION_FILE), once(Buffer.from(VERSION)));
     return lock;
   });

@@ -27,6 +27,7 @@ import {
   parseLayoutIndex,
 } from "./oci-layout.ts";
 import { makeFolders } from "../make-folders.ts";
+import { removeDeadPartials } from "../partial-file.ts";
 
 /** How a layout is written. */
 export interface LayoutFolderOptions {
@@ -67,11 +68,13 @@ export function layoutFolderDestination(
   const { lockTimeout } = options;
   const entries: (readonly [descriptor: Descriptor, name: string | undefined])[] = [];
   const folders = new Set<string>();
+  let cleared: Promise<void> | undefined;
   const take = async (
     { digest, size }: Pick<Descriptor, "digest" | "size">,
     source: () => ByteSource,
     onProgress?: (written: number) => void,
   ): Promise<"existed" | "uploaded"> => {
+    await (cleared ??= clearPartials(path));
     const file = join(path, blobFile(digest));
     if (await isWhole(file, { digest, size })) return "existed";
     await guarded(file, () => makeFolders(dirname(file)));
@@ -106,6 +109,13 @@ export function layoutFolderDestination(
     },
     async [Symbol.asyncDispose]() {},
   };
+}
+
+/** Removes what copies that were killed left. */
+async function clearPartials(path: string): Promise<void> {
+  for (const folder of ["", "blobs/sha256", "blobs/sha512"]) {
+    await removeDeadPartials(join(path, folder));
+  }
 }
 
 async function readLayoutFile(path: string, name: string): Promise<Uint8Array | undefined> {

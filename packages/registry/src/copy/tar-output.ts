@@ -1,25 +1,23 @@
-import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 
 import type { ByteSource } from "@stowage/content";
 
+import { partialPath, removeDeadPartials } from "../partial-file.ts";
 import { guarded } from "./file-failure.ts";
 import { TarWriter } from "./tar-writer.ts";
 
 /** A tar archive that is being written beside its place; it gets there by `commit`. */
 export class TarOutput implements AsyncDisposable {
   readonly #path: string;
-  readonly #temporary: string;
   readonly #writer: TarWriter;
-  #file: FileHandle | undefined;
+  #partial: Promise<{ readonly path: string; readonly file: FileHandle }> | undefined;
   #done = false;
 
   constructor(path: string) {
     this.#path = path;
-    this.#temporary = join(dirname(path), `.${randomBytes(8).toString("hex")}.partial`);
-    this.#writer = new TarWriter(path, () => this.#open());
+    this.#writer = new TarWriter(path, async () => (await this.#open()).file);
   }
 
   /** As {@link TarWriter.add}. */
@@ -36,10 +34,10 @@ export class TarOutput implements AsyncDisposable {
   async commit(): Promise<void> {
     await this.#writer.end();
     await guarded(this.#path, async () => {
-      const file = await this.#open();
+      const { path, file } = await this.#open();
       await file.sync();
       await file.close();
-      await rename(this.#temporary, this.#path);
+      await rename(path, this.#path);
       this.#done = true;
       await using folder = await open(
         dirname(this.#path),
@@ -52,11 +50,23 @@ export class TarOutput implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#done) return;
     await this.#writer.idle();
-    await this.#file?.close();
-    await rm(this.#temporary, { force: true });
+    // Where it could not be opened, whoever wanted to write was told so.
+    const partial = await this.#partial?.catch(() => undefined);
+    if (partial === undefined) return;
+    await partial.file.close();
+    await rm(partial.path, { force: true });
   }
 
-  async #open(): Promise<FileHandle> {
-    return (this.#file ??= await open(this.#temporary, "wx", 0o644));
+  #open(): Promise<{ readonly path: string; readonly file: FileHandle }> {
+    return (this.#partial ??= openBeside(this.#path));
   }
+}
+
+/** Opens a file beside `path`, where none is left of a process that was killed. */
+async function openBeside(
+  path: string,
+): Promise<{ readonly path: string; readonly file: FileHandle }> {
+  await removeDeadPartials(dirname(path));
+  const partial = await partialPath(dirname(path));
+  return { path: partial, file: await open(partial, "wx", 0o644) };
 }
