@@ -113,7 +113,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   {
     name: "copy",
     args: "<source> <destination>",
-    summary: "copy an image between registries, layouts, archives, daemons and the store",
+    summary: "copy an image between registries, layouts, archives, daemons, podman and the store",
     flags: [
       ...COPY_FLAGS,
       NAMESPACE_FLAG,

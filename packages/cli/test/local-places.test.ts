@@ -45,7 +45,7 @@ describe.skipIf(!isRoot || !hasPeer("podman"))("docker-daemon:", () => {
 });
 
 describe.skipIf(!isRoot || !hasPeer("skopeo"))("containers-storage:", () => {
-  test("an image comes out of the store that storage.conf names, and what has changed is told", async () => {
+  test("an image comes out of the store that storage.conf names, what has changed being told, and goes into it", async () => {
     await using world = await openCliWorld();
     const { path } = world;
     const layout = join(path, "layout");
@@ -70,9 +70,16 @@ describe.skipIf(!isRoot || !hasPeer("skopeo"))("containers-storage:", () => {
     expect(copied.stderr).toContain(IMAGE.descriptor.digest);
     const explain = await world.run(["policy", "explain", "containers-storage:app:1"], { env });
     expect(explain.stdout).toContain(`[vfs@${path}/podman]docker.io/library/app:1`);
-    const into = await world.run(["copy", `oci:${layout}:it`, `containers-storage:new:1`], { env });
-    expect(into.code).toBe(2);
-    expect(into.stderr).toContain("export podman");
+    const into = await world.run(["copy", `oci:${layout}:it`, "containers-storage:new:1"], { env });
+    expect([into.code, into.stdout]).toEqual([0, `${IMAGE.descriptor.digest}\n`]);
+    const shown = await run("skopeo", ["inspect", there.replace(/app:1$/, "new:1")]);
+    expect(JSON.parse(shown.stdout).Digest).toBe(IMAGE.descriptor.digest);
+    const byID = ["copy", `oci:${layout}:it`, `containers-storage:@${"0".repeat(64)}`];
+    expect((await world.run(byID, { env })).code).toBe(2);
+    const nobody = { ...env, PATH: path };
+    const refused = await world.run(["copy", `oci:${layout}:it`, name], { env: nobody });
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("export podman");
     const absent = await world.run(["copy", `${name}2`, `oci:${path}/out:it`], { env });
     expect(absent.code).toBe(3);
   });

@@ -24,6 +24,8 @@ import { wireRegistry } from "../wire-registry.ts";
 import { placeSignatures, signatureRegistry } from "../wire-signature-source.ts";
 import { type CopyLocation, formatCopyLocation } from "./copy-location.ts";
 import { type LocalSource, openLocalSource } from "./local-source.ts";
+import { openPodmanDestination } from "./podman-destination.ts";
+import { podmanPlace } from "./podman-location.ts";
 import { countPull, digestIn } from "./pull-counts.ts";
 import { pullFrom } from "./store-destination.ts";
 import { openStoreSource } from "./store-source.ts";
@@ -141,7 +143,6 @@ function checkCopy(from: CopyLocation, to: CopyLocation, options: CopyBetweenOpt
   if (allPlatforms && platforms.length > 0) {
     throw unsupported("all platforms, and some, at once", "Leave out the one or the other.");
   }
-  if (to.transport === "containers-storage") throw podmanAsPlace();
   if (holdsOne(to) && (allPlatforms || platforms.length > 1)) {
     throw unsupported(
       `${to.transport}: holds one image for each name, not an index of several`,
@@ -163,18 +164,12 @@ function checkCopy(from: CopyLocation, to: CopyLocation, options: CopyBetweenOpt
   }
   if (to.transport === "docker" && to.reference.digest !== undefined) throw digestAsPlace();
   if (to.transport === "docker-daemon" && nameIn(to).digest !== undefined) throw digestAsPlace();
+  if (to.transport === "containers-storage") podmanPlace(to);
 }
 
 function nameIn({ image }: Extract<CopyLocation, { transport: "docker-daemon" }>): Reference {
   if (typeof image === "string") throw digestAsPlace();
   return image;
-}
-
-function podmanAsPlace(): RuntimeError {
-  return unsupported(
-    "containers-storage: is read here, and written by podman alone",
-    "Let podman use what the store has (stowage export podman), or copy to docker-archive:PATH:NAME and podman load that.",
-  );
 }
 
 function digestAsPlace(): RuntimeError {
@@ -187,7 +182,7 @@ function digestAsPlace(): RuntimeError {
 const NO_REFERRERS: ReadonlySet<string> = new Set(["containers-storage", "dir", "docker-daemon"]);
 
 function holdsOne({ transport }: CopyLocation): boolean {
-  return ["docker-archive", "docker-daemon", "store"].includes(transport);
+  return ["containers-storage", "docker-archive", "docker-daemon", "store"].includes(transport);
 }
 
 function platformsFor(
@@ -225,7 +220,7 @@ async function openSource(
 async function openDestination(
   to: Exclude<CopyLocation, { transport: "store" }>,
   client: RegistryClient | undefined,
-  { env }: CopyBetweenOptions,
+  { env = process.env }: CopyBetweenOptions,
 ): Promise<CopyDestination> {
   const {
     archiveDestination,
@@ -240,7 +235,7 @@ async function openDestination(
       return registryDestination(required(client).repository(repository), tag);
     }
     case "containers-storage":
-      throw podmanAsPlace();
+      return openPodmanDestination(podmanPlace(to), { env });
     case "docker-daemon":
       return dockerDaemonDestination(nameIn(to), { env });
     case "dir":

@@ -23,6 +23,11 @@ export interface PodmanLocation {
   readonly image: PodmanImageName;
 }
 
+/** A name in such a store. */
+export interface PodmanPlace extends PodmanLocation {
+  readonly image: { readonly reference: Reference };
+}
+
 /** A store. Where it runs is of no concern to whoever reads it. */
 export interface PodmanStorePlace {
   readonly driver?: string;
@@ -67,6 +72,21 @@ export function formatPodmanLocation({ store, image }: PodmanLocation): string {
   const { reference, id, isEither = false } = image;
   const name = reference === undefined || isEither ? "" : formatReference(reference);
   return `containers-storage:${formatPlace(store)}${name}${id === undefined ? "" : `@${id}`}`;
+}
+
+/**
+ * A location as a place to copy to.
+ *
+ * @throws {@link RuntimeError} `ERR_RUNTIME_COPY_UNSUPPORTED` for an ID or a digest.
+ */
+export function podmanPlace({ image, ...location }: PodmanLocation): PodmanPlace {
+  const { reference, id, isEither = false } = image;
+  const isNamed = reference !== undefined && (id === undefined || isEither);
+  if (isNamed && reference.digest === undefined) return { ...location, image: { reference } };
+  const message = "an ID or a digest is no place to copy to; it follows from the image";
+  throw new RuntimeError("ERR_RUNTIME_COPY_UNSUPPORTED", message, {
+    hint: "Write containers-storage:NAME:TAG, or containers-storage:[overlay@/GRAPHROOT]NAME:TAG.",
+  });
 }
 
 function parsePlace(text: string): PodmanStorePlace {

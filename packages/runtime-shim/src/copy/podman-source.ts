@@ -55,6 +55,8 @@ export interface FoundPodmanImage {
   readonly graphRoot: string;
   /** 64 hex digits. */
   readonly id: string;
+  /** Of all manifests that it is kept with. */
+  readonly digests: readonly Digest[];
 }
 
 /**
@@ -80,7 +82,12 @@ export async function openPodmanSource(
     return {
       name: formatPodmanLocation(location),
       rewrittenFrom: isSame ? undefined : stored.descriptor.digest,
-      found: { driver: store.driver, graphRoot: store.graphRoot, id: record.id },
+      found: {
+        driver: store.driver,
+        graphRoot: store.graphRoot,
+        id: record.id,
+        digests: record.digests,
+      },
       fetchRoot: async () => root,
       async fetchManifest({ digest }) {
         if (digest === root.descriptor.digest) return root;
@@ -101,9 +108,13 @@ export async function openPodmanSource(
   }
 }
 
-/** The store that is named, or that podman uses unless told. */
-async function storeOf(
-  { store }: PodmanLocation,
+/**
+ * The store that is named, or that podman uses unless told.
+ *
+ * @throws {@link @stowage/registry#RegistryError} `ERR_REGISTRY_INVALID_CONFIG`
+ */
+export async function storeOf(
+  { store }: Pick<PodmanLocation, "store">,
   env: PodmanSourceOptions["env"],
 ): Promise<PodmanStorePlace> {
   if (store !== undefined) return store;

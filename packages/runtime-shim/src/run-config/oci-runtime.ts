@@ -99,10 +99,18 @@ async function whyUnusable(runtime: OciRuntime): Promise<string | undefined> {
 
 /** The path of program `name`, in `path` or where the system keeps runtimes. */
 export async function findExecutable(name: string, path: string): Promise<string | undefined> {
-  const directories = [...path.split(delimiter), ...SYSTEM_PATHS].filter(isAbsolute);
-  const candidates = isAbsolute(name) ? [name] : directories.map((one) => join(one, name));
-  if (!isAbsolute(name) && name.includes("/")) return undefined;
-  for (const candidate of candidates) if (await isExecutable(candidate)) return candidate;
+  if (isAbsolute(name)) return (await isExecutable(name)) ? name : undefined;
+  return findOnPath(name, [path, ...SYSTEM_PATHS].join(delimiter));
+}
+
+/** The path of program `name` in one of the absolute directories of `path`, and nowhere else. */
+export async function findOnPath(name: string, path: string): Promise<string | undefined> {
+  if (name.includes("/")) return undefined;
+  const candidates = path.split(delimiter).filter(isAbsolute);
+  for (const directory of candidates) {
+    const candidate = join(directory, name);
+    if (await isExecutable(candidate)) return candidate;
+  }
   return undefined;
 }
 
