@@ -1,14 +1,17 @@
+import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 import { type Digest, digestOf, MEDIA_TYPE, parsePlatform } from "@stowage/content";
 import { copyBetween, parseCopyLocation, serveStore } from "@stowage/runtime-shim";
-import { buildImage, type BuiltImage, writeOciLayout } from "@stowage/testkit";
+import { buildImage, type BuiltImage, hasPeer, writeOciLayout } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { createPushLease } from "../src/serve/push-lease.ts";
 
 import { openRuntimeWorld, type RuntimeWorld } from "./support/runtime-world.ts";
 
+const run = promisify(execFile);
 const IMAGE = buildImage({ layers: [{ entries: [{ name: "a", content: "a" }] }] });
 const FOREIGN = buildImage({
   layers: [{ entries: [{ name: "b", content: "b" }] }],
@@ -103,6 +106,47 @@ test("two registries' images of one path are asked for by their full names", asy
   expect(await status("one.example.com/app/manifests/2")).toBe(404);
   expect(await status("two.example.com/app/manifests/2")).toBe(200);
 });
+
+test("no image is pushed under the name of a registry with a port whose images are here", async () => {
+  await using world = await openRuntimeWorld();
+  await keep(world, "localhost:5000/app:1");
+  await using server = await serveStore({ ...world.options, writable: true });
+  const { url } = await server.listen();
+  await pushImage(url, IMAGE);
+  const put = async (path: string): Promise<number> =>
+    (await putManifest(url, path, IMAGE.manifest)).status;
+  expect(await put("localhost_5000/app/manifests/1")).toBe(403);
+  expect(await put("team_2024/app/manifests/1")).toBe(201);
+});
+
+test.skipIf(!hasPeer("skopeo"))(
+  `skopeo pulls every image that is listed, whatever registry it is of${hasPeer("skopeo") ? "" : " (needs skopeo)"}`,
+  async () => {
+    await using world = await openRuntimeWorld();
+    const names = ["localhost:5000/a", "127.0.0.1:33445/team/b", "Registry:1/c", "quay.io/d", "e"];
+    for (const name of names) await keep(world, `${name}:1`);
+    await using server = await serveStore(world.options);
+    const { url, host } = await server.listen();
+    const answer = await fetch(`${url}/v2/_catalog`);
+    const { repositories } = (await answer.json()) as { readonly repositories: readonly string[] };
+    expect(repositories).toEqual([
+      "127.0.0.1_33445/team/b",
+      "docker.io/library/e",
+      "localhost_5000/a",
+      "quay.io/d",
+      "registry_1/c",
+    ]);
+    for (const [at, repository] of repositories.entries()) {
+      await run("skopeo", [
+        "copy",
+        "--src-tls-verify=false",
+        "--insecure-policy",
+        `docker://${host}/${repository}:1`,
+        `dir:${world.path}/pulled-${at}`,
+      ]);
+    }
+  },
+);
 
 describe("R22 while a store is served to be written to", () => {
   test("what nothing needs is collected, and what is being pushed is not", async () => {

@@ -14,6 +14,7 @@ import {
 import type { ImageManifestRecord } from "@stowage/store";
 
 import type { Runtime } from "../runtime.ts";
+import { servedHost, servedName } from "./served-name.ts";
 
 /** What becomes of manifests that are pushed. */
 export interface PushedManifests {
@@ -33,7 +34,7 @@ const LOCAL = "localhost/";
 
 /**
  * The names of a store as the tags of a registry. A repository is asked for with the host that it is
- * of (`docker.io/library/busybox`), or without where no two hosts have it.
+ * of (`docker.io/library/busybox`, `localhost_5000/app`), or without where no two hosts have it.
  *
  * What is pushed and is no image lasts as long as this: children of indexes, artifacts, and what
  * refers to an image.
@@ -53,6 +54,8 @@ export function createStoreTags(
     }
     return ofRepository(found, repository);
   };
+  const stored = async (): Promise<readonly Reference[]> =>
+    (await store.images.allNames()).flatMap(({ name }) => readName(name) ?? []);
   const untag = async (repository: string, target: string): Promise<boolean> => {
     const names = (await namesOf(repository)).filter(
       (name) => name.reference.tag === target || entriesOf(name).some((e) => e.digest === target),
@@ -70,7 +73,7 @@ export function createStoreTags(
     },
     async put(repository, entry, tag) {
       const name = local(repository);
-      refuseForeign(name);
+      refuseForeign(name, await stored());
       const isKept =
         tag !== undefined && (await manifests.keepImage(entry, `${LOCAL}${name}:${tag}`));
       if (!isKept) await manifests.hold(entry);
@@ -84,8 +87,7 @@ export function createStoreTags(
       return (await untag(repository, target)) || wasPushed;
     },
     async repositories() {
-      const stored = (await store.images.allNames()).flatMap(({ name }) => readName(name) ?? []);
-      const names = stored.map((reference) => formatRepository(reference.repository));
+      const names = (await stored()).map(({ repository }) => servedName(repository));
       return [...new Set([...names, ...(await pushed.repositories())])].toSorted();
     },
     async tags(repository) {
@@ -96,8 +98,8 @@ export function createStoreTags(
       return [...new Set([...tags, ...(own ?? [])])].toSorted();
     },
     async manifests(repository) {
-      const stored = (await namesOf(repository)).flatMap(entriesOf);
-      const all = [...(await pushed.manifests(local(repository))), ...stored];
+      const own = (await namesOf(repository)).flatMap(entriesOf);
+      const all = [...(await pushed.manifests(local(repository))), ...own];
       return [...new Map(all.map((entry) => [entry.digest, entry])).values()];
     },
   };
@@ -108,16 +110,21 @@ function local(repository: string): string {
 }
 
 /** Whoever may push here must not put words into another registry's mouth. */
-function refuseForeign(repository: string): void {
-  const [host = "", ...path] = repository.split("/");
-  if (path.length === 0 || !host.includes(".")) return;
+function refuseForeign(repository: string, stored: readonly Reference[]): void {
+  const [first = "", ...path] = repository.split("/");
+  if (path.length === 0) return;
+  // Without a dot it may be anything, unless images of such a host are here.
+  const host = first.includes(".")
+    ? first
+    : stored.map((name) => name.repository.host).find((name) => servedHost(name) === first);
+  if (host === undefined) return;
   const what = `images of ${host} are pulled, not pushed here; push without it in front`;
   throw new RegistryServerError("ERR_SERVER_REFUSED", what);
 }
 
 function ofRepository(names: readonly StoredName[], repository: string): readonly StoredName[] {
   for (const full of [repository, `${LOCAL}${repository}`]) {
-    const found = names.filter(({ reference }) => formatRepository(reference.repository) === full);
+    const found = names.filter(({ reference }) => servedName(reference.repository) === full);
     if (found.length > 0) return found;
   }
   const found = names.filter(({ reference }) => reference.repository.path === repository);
