@@ -133,6 +133,16 @@ describe("policy check", () => {
     );
     expect(stdout).toMatch(/error: .*\/none\.pub is not there\n/);
     expect(stdout).toMatch(/error: .*beside the image.*\n {2}.*use-sigstore-attachments: true/);
+    await writeFile(
+      join(world.path, "registries.d/a.yaml"),
+      'docker:\n  "quay.io:5000": {lookaside: file:///srv}\n',
+    );
+    await writeFile(join(world.path, "registries.d/b.conf"), "");
+    const more = (await world.run(args)).stdout;
+    expect(more).toMatch(
+      /warning: .*\/a\.yaml has docker\["quay\.io:5000"\] in line 2, which covers nothing of quay\.io/,
+    );
+    expect(more).toMatch(/warning: .*\/b\.conf is not read/);
     const json = await world.run([...args, "--format", "json"]);
     expect(JSON.parse(json.stdout)).toMatchObject({ file, problems: expect.any(Array) });
   });

@@ -7,6 +7,7 @@ import type { Policy, PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { readKeyFile } from "./key-material.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
+import { suggestScope } from "./suggest-scope.ts";
 import { findUnreachableScopes } from "./transport-scope.ts";
 
 /** Something in a policy that is not what its author can have meant. */
@@ -57,7 +58,7 @@ export async function checkPolicy(
   const { registriesD, readKeyFile: read = readKeyFile, signal } = options;
   const problems: PolicyProblem[] = [
     ...checkScopes(policy),
-    ...(registriesD === undefined ? [] : checkRegistriesD(registriesD)),
+    ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
   ];
   for (const [place, requirement] of requirementsOf(policy)) {
     problems.push(...checkRequirement(requirement, place.path));
@@ -150,17 +151,6 @@ function checkScopes(policy: Policy): readonly PolicyProblem[] {
         ]
       : []),
   ];
-}
-
-function suggestScope(scope: string): string {
-  const bare = scope.replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "");
-  if (/^\*[^.]/.test(scope))
-    return `Write *.${scope.replace(/^\*\.?/, "")} for the hosts below it.`;
-  if (!bare.includes("/") && !bare.includes(".") && bare !== "localhost") {
-    return `Scopes are full names: docker.io/library/${bare}, perhaps.`;
-  }
-  if (bare !== scope) return `Write ${bare}: a scope has neither a scheme nor a slash at its end.`;
-  return "Scopes are full names, as in docker.io/library or quay.io, or *.example.com.";
 }
 
 function checkRequirement(requirement: PolicyRequirement, path: string): readonly PolicyProblem[] {

@@ -2,36 +2,110 @@ import { escapeText } from "@stowage/content";
 
 import type { PolicyProblem } from "./check-policy.ts";
 import { isLookaside, shownLookaside } from "./lookaside.ts";
-import type { RegistriesD } from "./registries-d.ts";
+import { findLookalikes } from "./lookalike-host.ts";
+import type { Policy } from "./policy.ts";
+import type { RegistriesD, SignatureSection } from "./registries-d.ts";
+import { suggestScope } from "./suggest-scope.ts";
+import { isReachableDockerScope } from "./transport-scope.ts";
 
-/** Finds what a `registries.d` says in vain. */
-export function checkRegistriesD(registriesD: RegistriesD): readonly PolicyProblem[] {
-  const { docker, default: fallback, unknown = [] } = registriesD;
-  const sections = [
-    ...Object.entries(docker).map(
-      ([scope, section]) => [`docker["${escapeText(scope, 160)}"]`, section] as const,
-    ),
-    ...(fallback === undefined ? [] : [["default-docker", fallback] as const]),
-  ];
+/** Finds what a `registries.d` says in vain, seen with the policy that it is for. */
+export function checkRegistriesD(
+  registriesD: RegistriesD,
+  policy: Policy,
+): readonly PolicyProblem[] {
+  const { docker, default: fallback, unknown = [], unread = [] } = registriesD;
+  const sections = [...Object.values(docker), ...(fallback === undefined ? [] : [fallback])];
   return [
-    ...unknown.map(({ file, path }): PolicyProblem => ({
-      severity: "warning",
-      path: escapeText(file),
-      problem: `has ${path}, which means nothing there`,
-      remedy:
-        "A file has docker: or default-docker:, and a section of it lookaside, lookaside-staging or use-sigstore-attachments.",
-    })),
-    ...sections.flatMap(([path, { file, lookaside, lookasideAt }]): readonly PolicyProblem[] =>
-      lookaside === undefined || isLookaside(lookaside)
-        ? []
-        : [
-            {
-              severity: "error",
-              path: escapeText(file),
-              problem: `has a lookaside that is none (${lookasideAt ?? path}): ${shownLookaside(lookaside)}`,
-              remedy: "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
-            },
-          ],
+    ...unread.map((file) =>
+      problem("warning", file, {
+        problem: "is not read: its name does not end in .yaml",
+        remedy: "Give it such a name if it is meant, and move it elsewhere if not.",
+      }),
     ),
+    ...unknown.map(({ file, path, line }) =>
+      problem("warning", file, {
+        problem: `has ${path} in line ${line ?? "?"}, which means nothing there`,
+        remedy:
+          "A file has docker: or default-docker:, and a section of it lookaside, lookaside-staging or use-sigstore-attachments.",
+      }),
+    ),
+    ...sections.flatMap(checkLookaside),
+    ...Object.entries(docker).flatMap(([scope, section]) => checkScope(scope, section)),
+    ...checkPorts(docker, Object.keys(policy.transports["docker"] ?? {})),
   ];
+}
+
+function checkLookaside({ file, lookaside, lookasideAt }: SignatureSection): PolicyProblem[] {
+  if (lookaside === undefined || isLookaside(lookaside)) return [];
+  return [
+    problem("error", file, {
+      problem: `has a lookaside that is none (${lookasideAt ?? "lookaside"}): ${shownLookaside(lookaside)}`,
+      remedy: "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
+    }),
+  ];
+}
+
+function checkScope(scope: string, section: SignatureSection): PolicyProblem[] {
+  const { file } = section;
+  const has = `has ${showSection(scope, section)}`;
+  const [alike] = findLookalikes([scope]);
+  const write = alike && `Write ${escapeText(alike.meant, 160)} if that is meant.`;
+  if (scope === "" || !isReachableDockerScope(scope)) {
+    return [
+      problem("error", file, {
+        problem: `${has}, which can match no image`,
+        remedy:
+          scope === "" ? "Write default-docker: for all images." : (write ?? suggestScope(scope)),
+      }),
+    ];
+  }
+  if (alike === undefined || write === undefined) return [];
+  return [
+    problem("warning", file, {
+      problem: `${has}, which looks like ${escapeText(alike.meant, 160)}, and is not: ${alike.why}`,
+      remedy: write,
+    }),
+  ];
+}
+
+/** A registry's port is part of its name, which one of the two files leaves out. */
+function checkPorts(
+  docker: RegistriesD["docker"],
+  trusted: readonly string[],
+): readonly PolicyProblem[] {
+  const known = new Set(trusted.map(hostOf));
+  const stated = new Set(Object.keys(docker).map(hostOf));
+  return Object.entries(docker).flatMap(([scope, section]) => {
+    const host = hostOf(scope);
+    if (known.has(host)) return [];
+    const other = [...known].find(
+      (name) => withoutPort(name) === withoutPort(host) && !stated.has(name),
+    );
+    if (other === undefined) return [];
+    const meant = escapeText(other + scope.slice(host.length), 160);
+    return problem("warning", section.file, {
+      problem: `has ${showSection(scope, section)}, which covers nothing of ${escapeText(other, 160)}, as the policy calls the registry`,
+      remedy: `The port is part of a registry's name: write docker["${meant}"] if that is meant.`,
+    });
+  });
+}
+
+function hostOf(scope: string): string {
+  return scope.split("/")[0] ?? "";
+}
+
+function withoutPort(host: string): string {
+  return host.replace(/:\d+$/, "");
+}
+
+function showSection(scope: string, { line }: SignatureSection): string {
+  return `docker["${escapeText(scope, 160)}"] in line ${line ?? "?"}`;
+}
+
+function problem(
+  severity: PolicyProblem["severity"],
+  file: string,
+  what: Pick<PolicyProblem, "problem" | "remedy">,
+): PolicyProblem {
+  return { severity, path: escapeText(file), ...what };
 }

@@ -211,6 +211,83 @@ describe("checkPolicy, of registries.d", () => {
   });
 });
 
+describe("checkPolicy, of sections of registries.d that cover nothing", () => {
+  test.for([
+    ["q.io", "q.io:5000/a", 'docker["q.io"] in line 2', 'docker["q.io:5000"]'],
+    ["q.io/a/b", "q.io:5000", 'docker["q.io/a/b"] in line 2', 'docker["q.io:5000/a/b"]'],
+    ["q.io:5000/a", "q.io", 'docker["q.io:5000/a"] in line 2', 'docker["q.io/a"]'],
+    ["q.io:5000", "q.io:5001/a:1", 'docker["q.io:5000"] in line 2', 'docker["q.io:5001"]'],
+  ] as const)(
+    "%s is told of where the policy has %s, with file and line",
+    async ([section, scope, where, meant]) => {
+      await using folder = await tempDir();
+      const config = await registriesD(folder.path, `docker:\n  "${section}": {}`);
+      expect(await checkPolicy(docker({ [scope]: ACCEPT }), { registriesD: config })).toEqual([
+        {
+          severity: "warning",
+          path: join(folder.path, "a.yaml"),
+          problem: expect.stringContaining(where),
+          remedy: expect.stringContaining(meant),
+        },
+      ]);
+    },
+  );
+
+  test.for([
+    ["of the same port", "q.io:5000", "q.io:5000/a"],
+    ["of whatever port", "'*.q.io'", "r.q.io:5000/a"],
+    ["of another registry", "q.io", "r.io:5000"],
+    ["of no registry that the policy knows", "q.io", ""],
+    ["beside one with the port", "q.io: {}, q.io:5000", "q.io:5000"],
+  ] as const)("one %s is not", async ([, section, scope]) => {
+    await using folder = await tempDir();
+    const config = await registriesD(folder.path, `docker: {${section}: {}}`);
+    expect(await checkPolicy(docker({ [scope]: ACCEPT }), { registriesD: config })).toEqual([]);
+  });
+
+  test("one whose policy has the host with and without the port is not", async () => {
+    await using folder = await tempDir();
+    const config = await registriesD(folder.path, "docker: {q.io: {}}");
+    const policy = docker({ "q.io": ACCEPT, "q.io:5000": ACCEPT });
+    expect(await checkPolicy(policy, { registriesD: config })).toEqual([]);
+  });
+
+  test.for([
+    ["busybox", "error", "docker.io/library/busybox"],
+    ["https://q.io", "error", "Write q.io"],
+    ["q.io/", "error", "Write q.io"],
+    ["", "error", "default-docker"],
+    ["index.docker.io", "error", "Write docker.io"],
+    ["qauy.io/a", "warning", "Write quay.io/a"],
+  ] as const)("P08 %s is told of, with file and line", async ([scope, severity, meant]) => {
+    await using folder = await tempDir();
+    const config = await registriesD(folder.path, `# ours\ndocker:\n\n  "${scope}": {}`);
+    expect(await checkPolicy(docker({}), { registriesD: config })).toEqual([
+      {
+        severity,
+        path: join(folder.path, "a.yaml"),
+        problem: expect.stringContaining(`docker["${scope}"] in line 4`),
+        remedy: expect.stringContaining(meant),
+      },
+    ]);
+  });
+
+  test.for(["x.conf", "x.yml", "x.yaml.old"])("a file %s is told of", async (name) => {
+    await using folder = await tempDir();
+    await writeFile(join(folder.path, name), "docker: {q.io: {}}");
+    await writeFile(join(folder.path, ".hidden"), "");
+    const config = await registriesD(folder.path, "");
+    expect(await checkPolicy(docker({}), { registriesD: config })).toEqual([
+      {
+        severity: "warning",
+        path: join(folder.path, name),
+        problem: expect.stringContaining("not read"),
+        remedy: expect.any(String),
+      },
+    ]);
+  });
+});
+
 function docker(scopes: Readonly<Record<string, readonly object[]>>) {
   return parsePolicy(JSON.stringify({ default: REJECT, transports: { docker: scopes } }));
 }

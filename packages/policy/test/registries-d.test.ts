@@ -99,6 +99,41 @@ describe("loadRegistriesD", () => {
     });
   });
 
+  test.for([
+    [
+      "docker:\n  a.io: {}\n  z.io: {}",
+      "a.yaml, line 3, already",
+      'z.yaml: line 2, docker["z.io"]',
+    ],
+    ["\ndefault-docker: {}", "a.yaml, line 2, already", "z.yaml: line 4, default-docker"],
+  ] as const)(
+    "says where a section is that a second file has: %j",
+    async ([text, first, second]) => {
+      const again = "docker:\n  z.io:\n    {}\ndefault-docker: {}";
+      await using world = await write({ "a.yaml": text, "z.yaml": again });
+      await expect(loadRegistriesD({ directory: world.path })).rejects.toMatchObject({
+        code: "ERR_POLICY_INVALID_REGISTRIES_D",
+        message: expect.stringMatching(new RegExp(`${escape(second)} is in .*${escape(first)}$`)),
+      });
+    },
+  );
+
+  test.for([
+    ["docker:\n  a.io:\n    lookaside: 1", 'line 3, docker["a.io"].lookaside is not a string'],
+    [
+      "docker:\n  a.io:\n    use-sigstore-attachments:\n      'yes'",
+      'line 3, docker["a.io"].use-sigstore-attachments is neither',
+    ],
+    ["\ndocker:\n  a.io: [1]", 'line 3, docker["a.io"] is no mapping'],
+    ["\ndocker: text", "line 2, docker is no mapping"],
+  ] as const)("says in which line %j is wrong", async ([text, words]) => {
+    await using world = await write({ "a.yaml": text });
+    await expect(loadRegistriesD({ directory: world.path })).rejects.toMatchObject({
+      code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      message: expect.stringContaining(`a.yaml: ${words}`),
+    });
+  });
+
   test("says which line is no YAML", async () => {
     await using world = await write({ "a.yaml": "docker:\n  q.io: {}\n q: [" });
     await expect(loadRegistriesD({ directory: world.path })).rejects.toMatchObject({
@@ -117,6 +152,10 @@ describe("loadRegistriesD", () => {
     expect(none.docker).toEqual({});
   });
 });
+
+function escape(text: string): string {
+  return text.replaceAll(/[.[\]]/g, "\\$&");
+}
 
 async function write(files: Readonly<Record<string, string>>) {
   const folder = await tempDir();
