@@ -68,6 +68,24 @@ describe("policy explain", () => {
   });
 });
 
+describe("a --registries-d that does not exist", () => {
+  test("is an error by its name, before any registry is asked", async () => {
+    await using world = await openCliWorld();
+    const none = join(world.path, "registires.d");
+    const image = "127.0.0.1:1/nobody/listens:1";
+    for (const command of [
+      ["pull", image],
+      ["policy", "explain", image],
+      ["policy", "check"],
+      ["copy", `docker://${image}`, "store:a:1"],
+    ]) {
+      const { code, stderr } = await world.run(["--registries-d", none, ...command]);
+      expect(stderr).toContain(`${none}: there is no such directory`);
+      expect(code).toBe(1);
+    }
+  });
+});
+
 describe("policies of namespaces", () => {
   test("are asked for by --namespace, and for containers by their pod's", async () => {
     await using world = await openCliWorld();

@@ -80,15 +80,17 @@ const SECTION_KEYS: ReadonlySet<string> = new Set([
 const MAX_FILES = 1000;
 
 /**
- * Reads all `*.yaml` of a directory. One that does not exist says nothing.
+ * Reads all `*.yaml` of a directory. One that does not exist says nothing, unless it was asked for.
  *
- * @throws {@link PolicyError} `ERR_POLICY_INVALID_REGISTRIES_D` for a file that is no such
- *   configuration, or that repeats a section of another.
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_REGISTRIES_D` for a `directory` that does not exist,
+ *   a file that is no such configuration, or one that repeats a section of another.
  */
 export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Promise<RegistriesD> {
   const { env = process.env, signal } = options;
   const directory = await findDirectory(options);
   const { files, ...listed } = await listFiles(directory);
+  if (listed.missing && options.directory !== undefined)
+    throw invalidRegistriesD(directory, "there is no such directory");
   const docker: Record<string, SignatureSection> = Object.create(null);
   const unknown: UnknownKey[] = [];
   let fallback: SignatureSection | undefined;

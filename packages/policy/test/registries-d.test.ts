@@ -142,14 +142,26 @@ describe("loadRegistriesD", () => {
     });
   });
 
-  test("refuses what it cannot read, and takes what is not there for nothing", async () => {
-    await using world = await write({});
+  test("refuses what it cannot read", async () => {
+    await using world = await write({ file: "" });
     await mkdir(join(world.path, "a.yaml"));
-    await expect(loadRegistriesD({ directory: world.path })).rejects.toMatchObject({
+    for (const directory of [world.path, join(world.path, "file")]) {
+      await expect(loadRegistriesD({ directory })).rejects.toMatchObject({
+        code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      });
+    }
+  });
+
+  test("takes a directory that is not there for nothing, unless it was asked for", async () => {
+    await using world = await write({});
+    const none = join(world.path, "none");
+    const usual = await loadRegistriesD({ env: { HOME: none }, systemDirectory: none });
+    expect(usual).toMatchObject({ directory: none, missing: true, docker: {} });
+    await expect(loadRegistriesD({ directory: none })).rejects.toMatchObject({
       code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      kind: "ConfigFileInvalid",
+      message: `${none}: there is no such directory`,
     });
-    const none = await loadRegistriesD({ directory: join(world.path, "none") });
-    expect(none.docker).toEqual({});
   });
 });
 

@@ -87,7 +87,10 @@ export interface RuntimeOptions extends RegistryAccess, RegistrySettings {
   readonly policyPath?: string | undefined;
   /** Where namespaces have policies of their own, each as `NAME.json`. None have, unless told. */
   readonly policyDirectory?: string | undefined;
-  /** Where it says where signatures are: a `registries.d`. The ecosystem's places unless told. */
+  /**
+   * Where it says where signatures are: a `registries.d`, which must exist. The ecosystem's places
+   * unless told; these need not.
+   */
   readonly registriesDPath?: string | undefined;
   /** Instead of `short-name-mode` of `registries.conf`. */
   readonly shortNameMode?: ShortNameMode | undefined;

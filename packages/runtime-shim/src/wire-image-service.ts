@@ -8,7 +8,11 @@ import type { RuntimeOptions } from "./runtime-options.ts";
 import { withShortNames } from "./short-names.ts";
 import { accessOf, wirePolicyGate } from "./wire-policy-gate.ts";
 import { wireRegistry } from "./wire-registry.ts";
-import { type SignatureRegistries, signatureRegistry } from "./wire-signature-source.ts";
+import {
+  type SignatureRegistries,
+  signatureRegistry,
+  withRegistriesD,
+} from "./wire-signature-source.ts";
 
 /** Makes a source, which tells of each image it opens where its signatures are. */
 export type SourceFor = (signatures: SignatureRegistries) => ImageSource;
@@ -23,9 +27,10 @@ export async function wireImageService(
   const { pinned = [], pauseImage, onWarning } = options;
   const registries = registriesSource(options);
   const signatures: SignatureRegistries = new WeakMap();
+  const source = sourceFor?.(signatures) ?? imageSource(options, registries, signatures);
   const images = createImageService({
     store,
-    source: sourceFor?.(signatures) ?? imageSource(options, registries, signatures),
+    source: withRegistriesD(source, options),
     policy: wirePolicyGate(options, signatures, watchPolicy(store, options)),
     // Without its pause image no pod could be made until it is pulled again.
     pinned: pauseImage === undefined ? pinned : [...pinned, await fullName(pauseImage)],

@@ -14,7 +14,7 @@ import { askPolicyOfPlace } from "./policy-of-places.ts";
 import { withShortNames } from "./short-names.ts";
 import { imageSource } from "./wire-image-service.ts";
 import { askPolicy, type PolicyQuestion } from "./wire-policy-gate.ts";
-import type { SignatureRegistries } from "./wire-signature-source.ts";
+import { type SignatureRegistries, withRegistriesD } from "./wire-signature-source.ts";
 
 /** What the policy is asked about an image that nobody is about to use. */
 export interface ExplainPolicyOptions {
@@ -66,7 +66,7 @@ async function explainName(
   const { createImageService } = await import("@stowage/image-service");
   const registries = registriesSource(options);
   const signatures: SignatureRegistries = new WeakMap();
-  const opener = imageSource(options, registries, signatures);
+  const opener = withRegistriesD(imageSource(options, registries, signatures), options);
   const inForce = watchPolicy(store, options, { note: false });
   const how = { inForce, namespace: source?.policyNamespace, signal };
   return await askOnTheWay(

@@ -1,5 +1,5 @@
 import { type Descriptor, type Digest, hasErrorCode, isDigest } from "@stowage/content";
-import type { OpenedImage } from "@stowage/image-service";
+import type { ImageSource, OpenedImage } from "@stowage/image-service";
 import type { FoundSignatures, SignatureRegistry, UrlFetcher } from "@stowage/policy";
 import type { CopySource, RepositoryClient, TlsOptions, UndiciTransport } from "@stowage/registry";
 import type { Reference } from "@stowage/reference";
@@ -67,6 +67,21 @@ export function placeSignatures(
     },
     signatureFiles: async (manifest, wait) => place.signatureFiles?.(manifest, wait),
     openContent: (descriptor, wait) => place.openContent(descriptor, wait),
+  };
+}
+
+/** Opens nothing while the `registries.d` that was asked for cannot be read. */
+export function withRegistriesD(
+  source: ImageSource,
+  { env, registriesDPath: directory }: Pick<RuntimeOptions, "env" | "registriesDPath">,
+): ImageSource {
+  if (directory === undefined) return source;
+  return {
+    async open(reference, how) {
+      const { loadRegistriesD } = await import("@stowage/policy");
+      await loadRegistriesD({ directory, env, signal: how.signal });
+      return await source.open(reference, how);
+    },
   };
 }
 
