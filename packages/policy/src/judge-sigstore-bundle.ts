@@ -10,9 +10,10 @@ import { escapeText } from "@stowage/content";
 
 import { requireSameVerifier } from "./bundle-entry.ts";
 import { parseCertificate } from "./certificate.ts";
+import { verifyByKeys } from "./judge-bundle-keys.ts";
 import { type AcceptedSignature, type JudgeContext, judgeSignatures } from "./judge-signatures.ts";
 import { readKeyMaterial } from "./key-material.ts";
-import { readBundle, withLog, withoutLog } from "./read-bundle.ts";
+import { readBundle, withLog } from "./read-bundle.ts";
 import type {
   BundleIdentity,
   BundleTrust,
@@ -20,10 +21,10 @@ import type {
 } from "./requirement-sigstore-bundle.ts";
 import type { BundleSignature } from "./signature.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
-import { otherSigstoreKeyRemedy, readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
+import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 import { requireStatement } from "./statement.ts";
 import { compilePattern } from "./subject-pattern.ts";
-import { parseTrustedRoot, type TrustedRoot } from "./trusted-root.ts";
+import { EMPTY_ROOT, parseTrustedRoot, type TrustedRoot } from "./trusted-root.ts";
 import type { RequirementVerdict } from "./verdict.ts";
 import { verifyBundle } from "./verify-bundle.ts";
 
@@ -32,14 +33,6 @@ export interface BundleMaterial {
   readonly root: TrustedRoot | undefined;
   readonly keys: readonly SigstoreKey[];
 }
-
-const EMPTY_ROOT: TrustedRoot = {
-  mediaType: "",
-  tlogs: [],
-  certificateAuthorities: [],
-  ctlogs: [],
-  timestampAuthorities: [],
-};
 
 /** Judges by keys and roots as they are now: who evaluates again reads them again. */
 export async function judgeSigstoreBundle(
@@ -85,7 +78,7 @@ async function check(
   const signer =
     "identity" in requirement
       ? await byIdentity(bundle, requirement.identity, material, context.now)
-      : await byKeys(bundle, material, context.now);
+      : await verifyByKeys(bundle, material.keys, material.root, context.now);
   const { content } = bundle;
   if (content.$case !== "dsseEnvelope") refuse("it makes no statement about an image");
   requireStatement(content.dsseEnvelope, requirement, context.manifestDigest);
@@ -101,7 +94,8 @@ async function byIdentity(
   const { content } = bundle.verificationMaterial;
   if (content.$case !== "certificate") {
     throw new SignatureRejection("untrusted", "it is by a bare key, and not by an identity", {
-      remedy: "Use a requirement sigstoreBundle with that key.",
+      remedy:
+        'Use a requirement {"type": "sigstoreBundle", "keyPath": …} with the key of whoever is to sign it, without an identity.',
     });
   }
   const leaf = parseCertificate(content.certificate.rawBytes);
@@ -128,31 +122,6 @@ async function byIdentity(
 function isSubject(identity: BundleIdentity, subject: string): boolean {
   if ("subject" in identity) return identity.subject === subject;
   return compilePattern(identity.subjectPattern)?.(subject) ?? false;
-}
-
-async function byKeys(bundle: Bundle, { root, keys }: BundleMaterial, now: Date): Promise<string> {
-  if (bundle.verificationMaterial.content.$case !== "publicKey") {
-    throw new SignatureRejection("untrusted", "it is by an identity, and not by a bare key", {
-      remedy: "Use a requirement sigstoreBundle with an identity.",
-    });
-  }
-  const threshold = root === undefined ? 0 : 1;
-  const thresholds = { ctlogThreshold: 0, tlogThreshold: threshold, timestampThreshold: threshold };
-  const asked = root === undefined ? withoutLog(bundle) : withLog(bundle, now);
-  let failure: unknown;
-  for (const key of keys) {
-    try {
-      await verifyBundle(asked, root ?? EMPTY_ROOT, key, thresholds);
-      requireSameVerifier(asked.bundle, key.der);
-      return key.label;
-    } catch (error) {
-      failure = error;
-    }
-  }
-  throw new SignatureRejection("untrusted", "it is by none of the policy's keys", {
-    cause: failure,
-    remedy: otherSigstoreKeyRemedy(keys),
-  });
 }
 
 function keySource(trust: BundleTrust): Parameters<typeof readKeyMaterial>[0] {

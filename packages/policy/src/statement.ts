@@ -40,9 +40,15 @@ export function requireStatement(
   if (typeof type !== "string" || !STATEMENT_TYPES.includes(type))
     refuse("its statement is of another type");
   if (!isAbout(statement["subject"], manifest)) {
-    throw new SignatureRejection("mismatch", `it is not about ${manifest ?? "this image"}`, {
-      remedy: "Have this very manifest signed. Of an index, each image has to be signed by itself.",
-    });
+    const about = subjectsOf(statement["subject"]);
+    throw new SignatureRejection(
+      "mismatch",
+      `it is about ${about}, not about ${manifest ?? "this image"}`,
+      {
+        remedy:
+          "Have this very manifest signed. Of an index, each image has to be signed by itself.",
+      },
+    );
   }
   const found = statement["predicateType"];
   if (found !== predicateType) {
@@ -72,6 +78,22 @@ function isAbout(subjects: JsonValue | undefined, manifest: Digest | undefined):
       : false;
   });
 }
+
+/** What somebody wrote that it is about, as far as a line has room for it. */
+function subjectsOf(subjects: JsonValue | undefined): string {
+  const digests = (Array.isArray(subjects) ? (subjects as readonly JsonValue[]) : []).flatMap(
+    (subject) => {
+      const { digest } = (subject ?? {}) as { digest?: unknown };
+      return typeof digest === "object" && digest !== null
+        ? Object.entries(digest).map(([algorithm, hex]) => escapeText(`${algorithm}:${hex}`, 80))
+        : [];
+    },
+  );
+  const more = digests.length > MAX_SHOWN ? [`${digests.length - MAX_SHOWN} more`] : [];
+  return [...digests.slice(0, MAX_SHOWN), ...more].join(", ") || "nothing";
+}
+
+const MAX_SHOWN = 3;
 
 /** Of SLSA's provenance, version 1 or 0.2. */
 function builderOf(predicate: JsonObject): string | undefined {

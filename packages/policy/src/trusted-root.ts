@@ -13,6 +13,15 @@ import { invalidKey, type KeyMaterial } from "./key-material.ts";
 /** As the verifier takes it. */
 export type TrustedRoot = Parameters<typeof toTrustMaterial>[0];
 
+/** What trusts nobody, for keys alone. */
+export const EMPTY_ROOT: TrustedRoot = {
+  mediaType: "",
+  tlogs: [],
+  certificateAuthorities: [],
+  ctlogs: [],
+  timestampAuthorities: [],
+};
+
 type JsonObject = { readonly [key: string]: JsonValue };
 type Log = TrustedRoot["tlogs"][number];
 type Authority = TrustedRoot["certificateAuthorities"][number];

@@ -1,8 +1,7 @@
 import type { SignedEntity, Signer } from "@sigstore/verify";
-import { escapeText } from "@stowage/content";
 
+import { bundleFailure } from "./bundle-failure.ts";
 import type { ReadBundle } from "./read-bundle.ts";
-import { SignatureRejection } from "./signature-rejection.ts";
 import type { SigstoreKey } from "./sigstore-key.ts";
 import type { TimestampToken } from "./timestamp-token.ts";
 import type { TrustedRoot } from "./trusted-root.ts";
@@ -35,10 +34,7 @@ export async function verifyBundle(
     requireKnownCertificates(tokens, root);
     return new Verifier(trust, thresholds).verify(withTimes(toSignedEntity(bundle), tokens));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SignatureRejection("malformed", escapeText(`it does not hold (${why})`, 300), {
-      cause,
-    });
+    throw bundleFailure(cause, bundle);
   }
 }
 
