@@ -10,6 +10,7 @@ import { createMessages } from "./messages.ts";
 import { collect, guardOption } from "./option-guard.ts";
 import { guardOutput } from "./output-streams.ts";
 import { onSignals, type Signals } from "./signals.ts";
+import { type Redact, redactorOf } from "./typed-secrets.ts";
 import { UsageError } from "./usage-error.ts";
 
 // As other tools take them.
@@ -26,13 +27,20 @@ export interface CliStreams {
 /** Runs one command. Resolves to the exit code; never rejects. */
 export async function runCli(argv: readonly string[], streams: CliStreams): Promise<number> {
   using signals = onSignals();
+  const redact = redactorOf(argv);
   const output = guardOutput(streams.stdout, streams.stderr, signals);
   let exitCode = 0;
   let options: GlobalOptions | undefined;
   let subject: string | undefined;
   let endsBySignal = false;
   const program = createProgram(streams, async (spec, input) => {
-    const context = createContext(input.flags, streams, signals, (text) => (subject = text));
+    const context = createContext(
+      input.flags,
+      streams,
+      signals,
+      redact,
+      (text) => (subject = text),
+    );
     options = context.options;
     endsBySignal = spec.endsBySignal ?? false;
     const run = await spec.load();
@@ -51,7 +59,7 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
     }
     const failure = error instanceof CommanderError ? asUsageError(error) : error;
     const format = formatOf(argv, streams.env);
-    streams.stderr.write(renderFailure(failure, format, { options, subject }));
+    streams.stderr.write(renderFailure(failure, format, { options, subject, redact }));
     return exitCodeFrom(failure);
   }
 }
@@ -114,6 +122,7 @@ function createContext(
   flags: Readonly<Record<string, unknown>>,
   streams: CliStreams,
   signals: Signals,
+  redact: Redact,
   at: (subject: string) => void,
 ): CommandContext {
   const { env, stdin, stdout, stderr } = streams;
@@ -126,7 +135,7 @@ function createContext(
     signal: signals.signal,
     at,
     leaveNextSignal: () => signals.leaveNext(),
-    ...createMessages(options, stderr),
+    ...createMessages(options, stderr, redact),
     print(value, text) {
       if (options.format === "json") stdout.write(`${JSON.stringify(value, null, 2)}\n`);
       else if (text !== "") stdout.write(`${text}\n`);

@@ -1,32 +1,40 @@
 import { errorKind, escapeText } from "@stowage/content";
 
 import type { Format, GlobalOptions } from "./global-options.ts";
+import type { Redact } from "./typed-secrets.ts";
 import { usualHint } from "./usual-hint.ts";
 
 const MAX_CAUSES = 8;
+const CREDENTIALS_HINT =
+  "Leave user and password out: `stowage login` asks for them, and keeps them for a registry.";
 
 /** What a failure was in the middle of. */
 export interface FailureContext {
   readonly options?: GlobalOptions | undefined;
   /** What the command was at. */
   readonly subject?: string | undefined;
+  /** Takes out what nobody should have typed. */
+  readonly redact?: Redact | undefined;
 }
 
 /** One clear message and what to do; as JSON, with the codes and the causes. Never a stack. */
 export function renderFailure(
   error: unknown,
   format: Format,
-  { options, subject }: FailureContext = {},
+  { options, subject, redact = (text) => text }: FailureContext = {},
 ): string {
   const { code, message: text, ...described } = describe(error);
   // A digest says nothing to whoever asked for an image by its name.
   const isBare = subject !== undefined && /^(?:\w+ )?sha\d+:[0-9a-f]/.test(text);
-  const message = isBare ? `${escapeText(subject, 500)}: ${text}` : text;
-  const hint = hintOf(code, options) ?? described.hint ?? usualHint(error);
+  const told = isBare ? `${escapeText(subject, 500)}: ${text}` : text;
+  const message = redact(told);
+  const ownHint = hintOf(code, options) ?? described.hint ?? usualHint(error);
+  const hint = message === told ? ownHint && redact(ownHint) : CREDENTIALS_HINT;
+  const causes = causesOf(error).map((cause) => ({ ...cause, message: redact(cause.message) }));
   if (format === "json") {
-    return `${JSON.stringify({ error: { code, message, hint: hint ?? null, causes: causesOf(error) } })}\n`;
+    return `${JSON.stringify({ error: { code, message, hint: hint ?? null, causes } })}\n`;
   }
-  const root = causesOf(error).at(-1);
+  const root = causes.at(-1);
   const because = root && !message.includes(root.message) ? ` (${root.message})` : "";
   return `stowage: ${message}${because}\n${hint ? `  ${hint}\n` : ""}`;
 }

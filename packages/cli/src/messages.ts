@@ -1,6 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import type { GlobalOptions } from "./global-options.ts";
+import type { Redact } from "./typed-secrets.ts";
 
 const MAX_WARNING_LENGTH = 2000;
 
@@ -14,17 +15,21 @@ export interface Messages {
   log(level: "debug" | "info", text: string): void;
 }
 
-export function createMessages(options: GlobalOptions, stderr: NodeJS.WriteStream): Messages {
+export function createMessages(
+  options: GlobalOptions,
+  stderr: NodeJS.WriteStream,
+  redact: Redact,
+): Messages {
   const { quiet, format, logLevel } = options;
   const say = (name: string, text: string): void => {
-    const message = escapeText(text, MAX_WARNING_LENGTH);
+    const message = redact(escapeText(text, MAX_WARNING_LENGTH));
     const line =
       format === "json" ? JSON.stringify({ [name]: { message } }) : `stowage: ${name}: ${message}`;
     stderr.write(`${line}\n`);
   };
   return {
     tell(text) {
-      if (!quiet && format === "text") stderr.write(`${text}\n`);
+      if (!quiet && format === "text") stderr.write(`${redact(text)}\n`);
     },
     warn(text) {
       if (!quiet && logLevel !== "error") say("warning", text);

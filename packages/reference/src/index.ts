@@ -40,3 +40,4 @@ export {
 } from "./repository.ts";
 export { isShortName } from "./short-name.ts";
 export { parseTag, type Tag } from "./tag.ts";
+export { redactCredentials, typedCredentials } from "./typed-credentials.ts";

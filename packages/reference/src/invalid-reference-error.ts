@@ -1,5 +1,7 @@
 import { CodedError, type CodedErrorOptions, type ErrorKind, escapeText } from "@stowage/content";
 
+import { redactCredentials } from "./typed-credentials.ts";
+
 /** The codes of {@link InvalidReferenceError}; the package's README says when each is thrown. */
 export type ReferenceErrorCode =
   | "ERR_REFERENCE_AMBIGUOUS_ID"
@@ -29,13 +31,16 @@ const KINDS: Readonly<Record<ReferenceErrorCode, ErrorKind>> = {
 };
 
 const QUOTED_LENGTH = 160;
+const CREDENTIALS_HINT =
+  "Leave user and password out: `stowage login` keeps them for a registry, as does an auth file.";
 
 /** Thrown when text is not the name of an image, or of a part of one. */
 export class InvalidReferenceError extends CodedError<ReferenceErrorCode> {
   override readonly name = "InvalidReferenceError";
 
   /**
-   * @param text - What was refused; the message quotes it with unsafe characters escaped, and cut.
+   * @param text - What was refused; the message quotes it with unsafe characters escaped, without
+   *   what may be credentials, and cut. Where there were some, the hint is about them.
    * @param problem - What is wrong, as the end of a sentence that begins with the quoted text.
    */
   constructor(
@@ -44,6 +49,9 @@ export class InvalidReferenceError extends CodedError<ReferenceErrorCode> {
     problem: string,
     options?: CodedErrorOptions,
   ) {
-    super(code, KINDS[code], `"${escapeText(text, QUOTED_LENGTH)}" ${problem}`, options);
+    const shown = redactCredentials(text);
+    const quoted = escapeText(shown, QUOTED_LENGTH);
+    const more = shown === text ? {} : { hint: CREDENTIALS_HINT };
+    super(code, KINDS[code], `"${quoted}" ${problem}`, { ...options, ...more });
   }
 }
