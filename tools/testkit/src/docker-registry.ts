@@ -10,6 +10,8 @@ import type { TokenServer } from "./token-server.ts";
 
 /** How the registry is set up. */
 export interface DockerRegistryOptions {
+  /** A pattern of the URLs that layers may name, which are not pushed then; none unless told. */
+  readonly layerUrls?: string;
   /** The text of an htpasswd file, with bcrypt hashes: Basic authentication. */
   readonly htpasswd?: string;
   /** Bearer tokens of one issuer, as `startTokenServer` has it for its `trust`. */
@@ -49,6 +51,9 @@ export async function startDockerRegistry(
       auth: { htpasswd: { realm: "test", path: htpasswd } },
     }),
     ...(options.token && { auth: { token: tokenConfig(options.token) } }),
+    ...(options.layerUrls !== undefined && {
+      validation: { manifests: { urls: { allow: [options.layerUrls] } } },
+    }),
   };
   const configPath = join(folder.path, "config.yml");
   await writeFile(configPath, JSON.stringify(config));

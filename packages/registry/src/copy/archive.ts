@@ -17,6 +17,7 @@ import {
   verifyContent,
 } from "@stowage/content";
 
+import { RegistryError } from "../registry-error.ts";
 import type { TransportOptions } from "../transport.ts";
 import { type ArchiveKind, archiveSource, readArchive } from "./archive-source.ts";
 import type { CopyDestination, CopySource } from "./copy-place.ts";
@@ -69,7 +70,7 @@ export async function openArchive(
  * A place for one image in an archive, which takes the place of any that is there when it is
  * committed.
  *
- * @param kind - `docker-archive` takes a single image, not an index.
+ * @param kind - `docker-archive` takes a single image, not an index, and all its layers.
  */
 export function archiveDestination(
   kind: "docker-archive" | "oci-archive",
@@ -128,9 +129,7 @@ export function placeInArchive(
     writeBlob: (descriptor, provider, { signal, onProgress } = {}) =>
       take(descriptor, () => provider.openContent(descriptor, { signal }), onProgress),
     async writeManifest(manifest, { root = false, tag } = {}) {
-      if (root && kind === "docker-archive" && manifest.document.kind === "index") {
-        throw invalidLayout(where, "a Docker archive holds one image, not an index of several");
-      }
+      if (root && kind === "docker-archive") requireForDocker(manifest, taken, where);
       await take(manifest.descriptor, () => once(manifest.bytes));
       const entry = indexEntry(manifest);
       if (root) {
@@ -154,6 +153,23 @@ export function placeInArchive(
     },
     [Symbol.asyncDispose]: () => output[Symbol.asyncDispose](),
   };
+}
+
+/** Sees that an image is one that Docker's archives can hold. */
+function requireForDocker(
+  { document }: FetchedManifest,
+  taken: ReadonlySet<Digest>,
+  where: string,
+): void {
+  const what =
+    document.kind === "index"
+      ? "one image, not an index of several"
+      : "all layers of an image, and this one has some that only their maker gives";
+  const layers = document.kind === "manifest" ? document.manifest.layers : undefined;
+  if (layers?.every(({ digest }) => taken.has(digest)) === true) return;
+  throw new RegistryError("ERR_REGISTRY_INVALID_LAYOUT", `${where}: Docker holds ${what}`, {
+    hint: "Copy it to a registry, an OCI layout or an oci-archive.",
+  });
 }
 
 /** With the name by which containerd, and Docker where it keeps images in that, would store it. */
