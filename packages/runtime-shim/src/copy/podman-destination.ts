@@ -119,8 +119,8 @@ async function writeThrough(
       await requireStored(image, place, env, signal);
     },
     async [Symbol.asyncDispose]() {
+      await using _work = work;
       await files[Symbol.asyncDispose]();
-      await work[Symbol.asyncDispose]();
     },
   };
 }

@@ -194,6 +194,6 @@ function unquote(text: string): string {
 function failed({ name }: StoreProgram, what: string, options?: ErrorOptions): RuntimeError {
   return new RuntimeError("ERR_RUNTIME_PODMAN_FAILED", `${name} ${what}`, {
     ...options,
-    hint: "It says so of podman's store; nothing got a name there.",
+    hint: "See whether podman itself can use its store (podman images), and copy again.",
   });
 }
