@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -15,5 +15,6 @@ test("the first example of the README runs as it stands", async () => {
   const env = { ...process.env, TMPDIR: scratch.path };
   const { stdout } = await promisify(execFile)(process.execPath, node, { cwd: root, env });
   expect(stdout).toMatch(/^judged app\nexample\.com\/app@sha256:[0-9a-f]{64}\n/);
+  expect(await readdir(scratch.path)).toEqual([]);
   expect(stdout).toContain("[ 'example.com/app:1' ]");
 });
