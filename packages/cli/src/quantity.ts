@@ -27,8 +27,12 @@ const UNITS_BYTES: Readonly<Record<string, number>> = {
 };
 
 /** Milliseconds, from a number with `s`, `m`, `h`, `d` or `w`; `undefined` if there is no flag. */
-export function readDuration(value: unknown, flag: string): number | undefined {
-  return readQuantity(value, UNITS_MS, `${flag} takes a duration, as 90m, 12h or 30d`);
+export function readDuration(
+  value: unknown,
+  flag: string,
+  usage = `${flag} takes a duration, as 90m, 12h or 30d`,
+): number | undefined {
+  return readQuantity(value, UNITS_MS, usage);
 }
 
 /** Bytes, from a number with `kB`, `MB`, `GiB` …, or alone; `undefined` if there is no flag. */

@@ -12,8 +12,7 @@ export function readRateLimits(text: string | undefined): RateLimitPolicy | unde
   const [first, ...others] = text.split(",");
   const nextPlace = first === "next";
   const [duration, ...more] = nextPlace ? others : [first, ...others];
-  if (more.length > 0) {
-    throw new UsageError(`${FLAG} takes a duration as 15m, next, next,15m, or fail`);
-  }
-  return { nextPlace, wait: readDuration(duration, FLAG) };
+  const usage = `${FLAG} takes fail, a duration as 90s or 15m, next, or next,15m`;
+  if (more.length > 0) throw new UsageError(usage);
+  return { nextPlace, wait: readDuration(duration, FLAG, usage) };
 }

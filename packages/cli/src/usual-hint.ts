@@ -2,7 +2,8 @@ import { type ErrorKind, errorKind } from "@stowage/content";
 
 const HINTS: Readonly<Partial<Record<ErrorKind, string>>> = {
   AlreadyExists: "Choose another name, or remove what has this one first.",
-  AuthFailed: "Give credentials with --creds-stdin, or a file that has them with --authfile.",
+  AuthFailed:
+    "Log in with stowage login REGISTRY, or give credentials with --creds-stdin, or a file that has them with --authfile.",
   ContainerNotFound: "stowage ps lists the containers that are here.",
   DigestInvalid: "A digest is sha256: and 64 lower-case hex digits.",
   DigestMismatch: "Other bytes came than were promised; try again, and do not trust this source.",

@@ -5,7 +5,7 @@
  */
 import { jitter } from "./back-off.ts";
 import type { HostBudget } from "./host-budget.ts";
-import { parseRateLimit } from "./rate-limit.ts";
+import { limitHint, parseRateLimit } from "./rate-limit.ts";
 import { redactUrl } from "./redact.ts";
 import { RegistryError } from "./registry-error.ts";
 import type { TransportRequest, TransportResponse } from "./transport.ts";
@@ -106,11 +106,13 @@ export class RateLimitTurn {
   #limited(left: number): RegistryError {
     const { method } = this.#request;
     const url = redactUrl(this.#request.url);
+    const retryAfter = Math.ceil(left);
     const seconds = Math.ceil(left / 1000);
+    const { rateLimit } = this.#budget;
     return new RegistryError(
       "ERR_REGISTRY_RATE_LIMITED",
       `${method} ${url}: not asked, since the registry wants to be left alone for another ${seconds} s`,
-      { method, url, retryAfter: Math.ceil(left), rateLimit: this.#budget.rateLimit },
+      { method, url, retryAfter, rateLimit, hint: limitHint({ retryAfter, rateLimit }) },
     );
   }
 }

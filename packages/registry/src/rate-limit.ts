@@ -41,6 +41,34 @@ export function parseRateLimit(headers: ResponseHeaders, now: number): RateLimit
   return known.length === 0 ? undefined : Object.fromEntries(known);
 }
 
+/** What a registry said of when it may be asked again. */
+export interface LimitTold {
+  readonly rateLimit: RateLimit | undefined;
+  /** Milliseconds that it asked to be left alone for. */
+  readonly retryAfter: number | undefined;
+}
+
+/** What to do where a registry was asked too often. */
+export function limitHint({ rateLimit, retryAfter }: LimitTold): string {
+  const seconds = retryAfter === undefined ? undefined : Math.ceil(retryAfter / 1000);
+  const left = seconds === undefined ? "" : `It wants to be left alone for ${seconds} s. `;
+  return `${describeLimit(rateLimit)}${left}Wait, or have it waited for (--on-rate-limit ${enough(seconds)}; next asks another mirror), or log in (stowage login): most registries allow more to those they know.`;
+}
+
+/** A time to wait for, as people write it. */
+function enough(seconds = 900): string {
+  if (seconds < 600) return `${seconds + 5}s`;
+  return seconds < 36_000 ? `${Math.ceil(seconds / 60)}m` : `${Math.ceil(seconds / 3600)}h`;
+}
+
+function describeLimit({ limit, window, reset }: RateLimit = {}): string {
+  const count = limit === undefined ? "" : `The registry allows ${limit} requests`;
+  const per = count === "" || window === undefined ? "" : ` in ${window} s`;
+  const again =
+    reset === undefined ? "" : `${count === "" ? "There are" : ", and"} more in ${reset} s`;
+  return `${count}${per}${again}` === "" ? "" : `${count}${per}${again}. `;
+}
+
 function textOf(headers: ResponseHeaders, name: string): string {
   const value = headers[`ratelimit-${name}`] ?? headers[`x-ratelimit-${name}`];
   return typeof value === "string" ? value : "";

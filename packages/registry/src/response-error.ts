@@ -1,7 +1,7 @@
 import { escapeText, type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { readPrefix } from "./read-body.ts";
-import { parseRateLimit, type RateLimit } from "./rate-limit.ts";
+import { limitHint, type LimitTold, parseRateLimit } from "./rate-limit.ts";
 import { redactUrl } from "./redact.ts";
 import {
   type RegistryDiagnostic,
@@ -40,7 +40,7 @@ export async function responseError(
   const message = [`${method} ${url}: HTTP ${status}`, ...told].join("; ");
   const retryAfter = retryAfterOf(response);
   const rateLimit = parseRateLimit(response.headers, Date.now());
-  const hint = options.hint ?? hintOf(status, request, body, rateLimit);
+  const hint = options.hint ?? hintOf(status, request, body, { rateLimit, retryAfter });
   return new RegistryError(codeOf(status), message, {
     status,
     method,
@@ -68,7 +68,7 @@ function hintOf(
   status: number,
   request: TransportRequest,
   body: Uint8Array,
-  rateLimit: RateLimit | undefined,
+  limit: LimitTold,
 ): string | undefined {
   if (status === 403) {
     return "The registry knows who you are and says no: ask its owner for the right to pull, or log in as someone who has it (--creds-stdin or --authfile).";
@@ -78,20 +78,12 @@ function hintOf(
   }
   if (status === 404) return "Check the spelling of repository, tag and digest.";
   if (status === 429) {
-    return `${describeLimit(rateLimit)}Wait, or log in: most registries allow more to those they know (--creds-stdin or --authfile).`;
+    return limitHint(limit);
   }
   const speaksTls = Buffer.from(body).includes("HTTP request to an HTTPS server");
   return status === 400 && speaksTls && request.url.protocol === "http:"
     ? "The server speaks TLS on this port: do not ask for plain HTTP."
     : undefined;
-}
-
-function describeLimit({ limit, window, reset }: RateLimit = {}): string {
-  const count = limit === undefined ? "" : `The registry allows ${limit} requests`;
-  const per = count === "" || window === undefined ? "" : ` in ${window} s`;
-  const again =
-    reset === undefined ? "" : `${count === "" ? "There are" : ", and"} more in ${reset} s`;
-  return `${count}${per}${again}` === "" ? "" : `${count}${per}${again}. `;
 }
 
 function readDiagnostics(

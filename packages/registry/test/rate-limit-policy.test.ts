@@ -48,6 +48,7 @@ describe("a registry that was asked enough", () => {
       code: "ERR_REGISTRY_RATE_LIMITED",
       retryAfter: 7000,
       status: 429,
+      hint: expect.stringMatching(/for 7 s\. .*--on-rate-limit 12s.*stowage login/),
     });
     expect(world.own.requests).toHaveLength(1);
   });

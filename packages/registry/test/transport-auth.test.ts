@@ -80,7 +80,7 @@ describe("challenges", () => {
     });
     await expect(fetchFrom(server.host, { credentials: USER })).rejects.toMatchObject({
       kind: "AuthFailed",
-      hint: expect.stringContaining("--creds-stdin"),
+      hint: expect.stringMatching(/stowage login 127\.0\.0\.1:\d+,.*--creds-stdin/),
     });
     expect(server.requests).toHaveLength(1);
     expect(server.requests[0]?.headers.authorization).toBeUndefined();

@@ -57,8 +57,8 @@ export function explainCredentials(
     if (tokenServer !== undefined) {
       return `The token server ${tokenServer} took the credentials for ${host} that were ${source}, and ${host} refuses its token. Whose they are may lack the right to this repository, or a clock is wrong.`;
     }
-    return `The credentials for ${host} were those ${source}. Give others with --creds-stdin, or in the file named by --authfile.`;
+    return `The credentials for ${host} were those ${source}. Log in again with stowage login ${host}, or give others with --creds-stdin or in the file named by --authfile.`;
   }
   const looked = files === undefined || files.length === 0 ? "" : ` in ${files.join(", ")}`;
-  return `No credentials for ${host} were found${looked}. Give some with --creds-stdin, or in the file named by --authfile. Registries answer so, too, where there is no such repository.`;
+  return `No credentials for ${host} were found${looked}. Log in with stowage login ${host}, or give some with --creds-stdin or in the file named by --authfile. Registries answer so, too, where there is no such repository.`;
 }
