@@ -5,7 +5,11 @@
  * @packageDocumentation
  */
 export type { Credentials, CredentialsLookup } from "./auth/credentials.ts";
-export { loadCredentials, type LoadCredentialsOptions } from "./auth/docker-config.ts";
+export {
+  loadCredentials,
+  type LoadCredentialsOptions,
+  requireAuthFile,
+} from "./auth/docker-config.ts";
 export { logIn, type LogInOptions, type LoggedIn } from "./auth/log-in.ts";
 export { type LoggedOut, logOut } from "./auth/log-out.ts";
 export type { LoginPlaceOptions } from "./auth/login-target.ts";

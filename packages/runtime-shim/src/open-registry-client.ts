@@ -88,6 +88,9 @@ export async function openRegistryClient(
   options: RegistryAccess & RegistrySettings,
   registries: RegistriesSource,
 ): Promise<RegistryClient> {
-  const { createRegistryClient } = await import("@stowage/registry");
+  const { createRegistryClient, requireAuthFile } = await import("@stowage/registry");
+  const { authfile, credentials } = options;
+  // Found only when a registry asks for credentials, it would have been asked as somebody else.
+  if (authfile !== undefined && credentials === undefined) await requireAuthFile(authfile);
   return createRegistryClient(await registryClientOptions(options, await registries.current()));
 }

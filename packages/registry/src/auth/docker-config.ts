@@ -36,8 +36,8 @@ interface Found {
 /**
  * The credentials that the user has for other tools of the ecosystem. The first place that knows a
  * repository decides: `authfile`, or `$REGISTRY_AUTH_FILE`, alone if given; else the text of
- * `$DOCKER_AUTH_CONFIG`, `$XDG_RUNTIME_DIR/containers/auth.json`,
- * `$XDG_CONFIG_HOME/containers/auth.json`, `$DOCKER_CONFIG/config.json` and `~/.dockercfg`. What they
+ * `$DOCKER_AUTH_CONFIG`, `$XDG_RUNTIME_DIR/containers/auth.json` (without that variable, on Linux,
+ * `/run/containers/UID/auth.json`), `$XDG_CONFIG_HOME/containers/auth.json`, `$DOCKER_CONFIG/config.json` and `~/.dockercfg`. What they
  * leave to a credential helper (`credHelpers`, `credsStore`) is asked of it.
  *
  * The lookup reads the files anew each time, since someone may log in meanwhile.
@@ -78,6 +78,15 @@ export function loadCredentials(options: LoadCredentialsOptions = {}): Credentia
     helper === AUTH_FILES_HELPER ? places.map(({ path }) => path) : [`docker-credential-${helper}`],
   );
   return Object.assign(lookup, { files });
+}
+
+/**
+ * Sees that a file of credentials is there and can be read, before anybody is asked without them.
+ *
+ * @throws {@link RegistryError} `ERR_REGISTRY_INVALID_AUTH_FILE`
+ */
+export async function requireAuthFile(authfile: string): Promise<void> {
+  for (const place of authPlaces(authfile, {})) await readAuthFile(place);
 }
 
 async function askPlace(
