@@ -131,6 +131,7 @@ function createContext(
     options,
     env,
     stdin,
+    stdout,
     stderr,
     signal: signals.signal,
     at,

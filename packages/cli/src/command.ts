@@ -6,6 +6,8 @@ export interface CommandContext extends Messages {
   readonly options: GlobalOptions;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdin: NodeJS.ReadStream;
+  /** To ask what it is; results go there by `print`. */
+  readonly stdout: Pick<NodeJS.WriteStream, "isTTY">;
   readonly stderr: NodeJS.WriteStream;
   readonly signal: AbortSignal;
   /** Says what the command is at, for a failure that names nothing but a digest. */

@@ -68,6 +68,7 @@ describe.skipIf(!hasPeer("docker-registry"))("sync", () => {
     expect(tags[1]).toMatchObject({
       tag: "1.1",
       status: "failed",
+      digest: IMAGES.get("1.1")?.descriptor.digest,
       error: { code: "ERR_REGISTRY_NOT_FOUND", message: expect.stringContaining("sha256:") },
     });
     expect(await world.tagsThere()).toEqual(["1.0", "2.0"]);
@@ -75,6 +76,14 @@ describe.skipIf(!hasPeer("docker-registry"))("sync", () => {
     expect(all.code).toBe(3);
     const text = await world.cli.run(["sync", PLAIN, from, to]);
     expect([text.code, text.stdout]).toEqual([11, expect.stringContaining("1 failed, 2 present")]);
+    const digest = IMAGES.get("1.1")?.descriptor.digest.slice(7, 19);
+    expect(text.stdout).toMatch(
+      new RegExp(`^failed +1\\.1 +${digest} .*\\n {2}Check the spelling`, "m"),
+    );
+    const terminal = world.cli.startOnTerminal(["sync", PLAIN, from, to]);
+    const shown = (await terminal.outcome).stdout;
+    expect(shown.match(/^(?:failed|present) /gm)).toHaveLength(3);
+    expect(shown).toContain("1 failed, 2 present");
   });
 
   test("interrupted, tells what it has done; run again, goes on from there", async () => {

@@ -1,4 +1,5 @@
 import { exitCodeOf } from "stowage";
+import { startFaultyRegistry } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { type CliWorld, openCliWorld } from "./support/cli-world.ts";
@@ -20,6 +21,10 @@ const BAD: readonly (readonly [code: number, errorCode: string, args: readonly s
   [2, "ERR_STOWAGE_USAGE", ["pull", "dir:/etc"]],
   [2, "ERR_STOWAGE_USAGE", ["pull", "--", `sha256:${"a".repeat(64)}`]],
   [2, "ERR_REFERENCE_AMBIGUOUS_ID", ["pull", "a".repeat(64)]],
+  [2, "ERR_STOWAGE_USAGE", ["sync", "oci:/tmp/layout", "a.test/b"]],
+  [2, "ERR_STOWAGE_USAGE", ["sync", "a.test/b", "oci:layout"]],
+  [2, "ERR_STOWAGE_USAGE", ["push", "oci:layout", "a.test/b"]],
+  [2, "ERR_STOWAGE_USAGE", ["tags", "dir:/tmp/it"]],
   [2, "ERR_STOWAGE_USAGE", ["pull", "-x"]],
   [2, "ERR_REFERENCE_INVALID", ["pull", "--", "-x"]],
   [5, "ERR_REGISTRY_UNAVAILABLE", ["pull", "--tls-verify=false", "127.0.0.1:1/a"]],
@@ -125,6 +130,30 @@ describe("bad input", () => {
     expect(text.stderr).toMatch(/^stowage: \S/);
     expect(text.stderr).not.toMatch(/\n\s+at |node:internal/);
   });
+});
+
+test("a place on this machine where a registry is meant is told what takes it", async () => {
+  await using world = await openCliWorld();
+  for (const args of [
+    ["sync", "a.test/b", "oci:/tmp/layout"],
+    ["push", "oci:/tmp/layout", "a.test/b"],
+  ]) {
+    const { stderr } = await world.run(args);
+    expect(stderr).toContain("stowage copy is what takes oci:PATH");
+  }
+  const { stderr } = await world.run(["inspect", "oci:/tmp/layout"]);
+  expect(stderr).toContain("a place on this machine");
+});
+
+test("a file of credentials that is not there is told before any registry is asked", async () => {
+  await using world = await openCliWorld();
+  await using registry = await startFaultyRegistry();
+  const env = { STOWAGE_AUTHFILE: `${world.path}/none.json` };
+  const name = `${registry.host}/app:1`;
+  const { code, stderr } = await world.run(["pull", "--tls-verify=false", name], { env });
+  expect([code, stderr]).toEqual([expect.any(Number), expect.stringContaining("none.json")]);
+  expect(registry.requests).toEqual([]);
+  expect(await world.run(["images"], { env })).toMatchObject({ code: 0 });
 });
 
 test("the version is the same, and fails alike, whether or not a variable says how", async () => {

@@ -9,6 +9,10 @@ export interface Explanation {
 
 const EXAMPLE = "Write [registry/]repository[:tag][@digest], as in quay.io/podman/hello:latest.";
 
+// What other tools call a transport; a host of such a name with a port is none of the refused.
+const PLACE =
+  /^(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|store|tarball):(?=.*\/)/;
+
 /** Looks for the mistakes that people make; the text was refused already, so this may be shallow. */
 export function explainInvalid(text: string): Explanation {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]{0,31}):\/\//.exec(text);
@@ -16,6 +20,13 @@ export function explainInvalid(text: string): Explanation {
     return {
       problem: `is not an image reference: it begins with the scheme ${scheme[1]}://`,
       hint: "Leave the scheme out. Whether a registry is spoken to without TLS is an option.",
+    };
+  }
+  const place = PLACE.exec(text)?.[0];
+  if (place !== undefined) {
+    return {
+      problem: `is not an image reference: ${place} begins a place on this machine`,
+      hint: `What is wanted here is the name of an image in a registry: ${EXAMPLE.replace("Write ", "")}`,
     };
   }
   if (text.trim() === "") return { problem: "is not an image reference: it is blank" };

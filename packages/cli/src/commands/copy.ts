@@ -6,6 +6,7 @@ import { readBoolean } from "../boolean-flag.ts";
 import type { CommandContext, CommandInput, RunCommand } from "../command.ts";
 import { createCopyView } from "../copy-progress.ts";
 import { readCredentials } from "../credentials-input.ts";
+import { refuseTransport } from "../image-argument.ts";
 import { runtimeOptions } from "../open-runtime.ts";
 import { readSides } from "../side-flags.ts";
 import { readNamespaceFlag } from "../source-flags.ts";
@@ -27,6 +28,7 @@ export const copy: RunCommand = async (context, { args: [from = "", to = ""], fl
 
 export const push: RunCommand = async (context, { args: [image = "", given], flags }) => {
   const { isCopyLocation, parseCopyLocation } = await import("@stowage/runtime-shim");
+  refuseTransport(image, "push takes an image of the store");
   const destination = given ?? nameToPush(image);
   const to = isCopyLocation(destination) ? destination : `docker://${destination}`;
   const locations = [parseCopyLocation(`store:${image}`), parseCopyLocation(to)] as const;

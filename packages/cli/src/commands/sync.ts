@@ -6,6 +6,7 @@ import { readBoolean } from "../boolean-flag.ts";
 import type { CommandContext, CommandInput, RunCommand } from "../command.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { describeFailure } from "../failure.ts";
+import { refuseTransport } from "../image-argument.ts";
 import { runtimeOptions } from "../open-runtime.ts";
 import { readCount } from "../quantity.ts";
 import { readSides } from "../side-flags.ts";
@@ -27,7 +28,10 @@ export const sync: RunCommand = async (context, { args: [from = "", to = ""], fl
   const filter = readFilter(flags);
   const { syncRepositories } = await import("@stowage/runtime-shim");
   const done: SyncedTag[] = [];
-  const isTold = context.options.format === "text" && context.options.progress;
+  const { format, progress, quiet } = context.options;
+  const isTold = format === "text" && progress && !quiet;
+  // Whoever has seen each tag as it was done need not see them all again.
+  const isSeen = isTold && context.stdout.isTTY && context.stderr.isTTY;
   const tell = (line: string | undefined): void => {
     if (isTold && line !== undefined) context.tell(line);
   };
@@ -46,18 +50,19 @@ export const sync: RunCommand = async (context, { args: [from = "", to = ""], fl
   try {
     for await (const one of tags) {
       done.push(one);
-      tell(rowOf(one).join("  "));
+      tell(renderTags([one]));
     }
   } catch (error) {
     // What was done until then is done, and whoever interrupts a sync wants to know what.
-    if (context.signal.aborted) print(context, { ...names, dryRun, complete: false }, done);
+    if (context.signal.aborted) print(context, { ...names, dryRun, complete: false }, done, isSeen);
     throw error;
   }
-  print(context, { ...names, dryRun, complete: true }, done);
+  print(context, { ...names, dryRun, complete: true }, done, isSeen);
   return exitCode(done);
 };
 
 function readRepository(text: string): Repository {
+  refuseTransport(text, "sync takes repositories of registries");
   const { repository, tag, digest } = parseReference(text.replace(/^docker:\/\//u, ""));
   if (tag === undefined && digest === undefined) return repository;
   throw new UsageError("sync takes repositories, without a tag or digest", {
@@ -93,7 +98,12 @@ interface Head {
   readonly complete: boolean;
 }
 
-function print(context: CommandContext, head: Head, done: readonly SyncedTag[]): void {
+function print(
+  context: CommandContext,
+  head: Head,
+  done: readonly SyncedTag[],
+  isSeen: boolean,
+): void {
   const counts = { copied: 0, failed: 0, pending: 0, present: 0, bytes: 0 };
   for (const one of done) {
     counts[one.status] += 1;
@@ -108,13 +118,25 @@ function print(context: CommandContext, head: Head, done: readonly SyncedTag[]):
   const last = `${sum.join(", ") || "no tags"}; ${formatSize(bytes)}${head.complete ? "" : "; not all"}`;
   context.print(
     { ...head, ...counts, tags },
-    [...(rows.length > 0 ? [renderTable(rows.map(rowOf))] : []), last].join("\n"),
+    [...(rows.length > 0 && !isSeen ? [renderTags(rows)] : []), last].join("\n"),
   );
+}
+
+/** A line for each tag; what can be done about one that failed stands below it. */
+function renderTags(tags: readonly SyncedTag[]): string {
+  const lines = renderTable(tags.map(rowOf)).split("\n");
+  return tags
+    .flatMap((one, at) => {
+      const hint = one.status === "failed" ? describeFailure(one.error).hint : null;
+      return [lines[at] ?? "", ...(hint === null ? [] : [`  ${hint}`])];
+    })
+    .join("\n");
 }
 
 function rowOf(one: SyncedTag): readonly string[] {
   if (one.status === "failed") {
-    return [one.status, one.tag, describeFailure(one.error).message];
+    const digest = one.digest === undefined ? "-" : shortId(one.digest);
+    return [one.status, one.tag, digest, describeFailure(one.error).message];
   }
   return [one.status, one.tag, shortId(one.digest), formatSize(one.bytes)];
 }

@@ -49,7 +49,13 @@ export type SyncedTag =
       /** Bytes of the blobs that were transferred, or would be. */
       readonly bytes: number;
     }
-  | { readonly tag: Tag; readonly status: "failed"; readonly error: unknown };
+  | {
+      readonly tag: Tag;
+      readonly status: "failed";
+      /** What the tag names in the source, if that was learnt before. */
+      readonly digest?: Digest;
+      readonly error: unknown;
+    };
 
 const DEFAULT_CONCURRENCY = 4;
 // The lists of referrers, and cosign's signatures, bills of materials and attestations.
@@ -84,12 +90,13 @@ export async function* syncRepository(
   const tags = new Set([...all].filter((tag) => !DIGEST_TAG.test(tag) && filter(tag)));
   const target = new SyncTarget(destination, { forceRecursive, dryRun });
   yield* eachAtOnce(tags, { concurrency, signal }, async (tag, stop): Promise<SyncedTag> => {
+    let digest: Digest | undefined;
     try {
-      const sides = { source, all, target };
+      const sides = { source, all, target, onDigest: (found: Digest) => (digest = found) };
       return await syncTag(sides, tag, { ...options, signal: stop });
     } catch (error) {
       stop.throwIfAborted();
-      return { tag, status: "failed", error };
+      return { tag, status: "failed", ...(digest && { digest }), error };
     }
   });
 }
@@ -99,10 +106,12 @@ interface Sides {
   /** Every tag that the source has. */
   readonly all: ReadonlySet<Tag>;
   readonly target: SyncTarget;
+  /** Told what the tag names, as soon as that is known. */
+  readonly onDigest: (digest: Digest) => void;
 }
 
 async function syncTag(
-  { source, all, target }: Sides,
+  { source, all, target, onDigest }: Sides,
   tag: Tag,
   options: SyncRepositoryOptions & { readonly signal: AbortSignal },
 ): Promise<SyncedTag> {
@@ -110,11 +119,12 @@ async function syncTag(
   const there = await target.digestOf(tag, { signal });
   if (there !== undefined && platforms.length === 0 && !withReferrers && !forceRecursive) {
     const here = await source.peekDigest(tag, { signal });
+    if (here !== undefined) onDigest(here);
     if (here === there) return { tag, status: "present", digest: here, ...NOTHING };
   }
   const destination = target.place(tag, there);
   const { descriptor, referrers, blobs, bytes } = await copyImage(
-    sourceOf(source, tag, all),
+    sourceOf({ source, all, onDigest }, tag),
     destination,
     {
       platforms: platforms.length === 0 ? undefined : platforms,
@@ -137,10 +147,15 @@ async function syncTag(
   };
 }
 
-function sourceOf(repository: RepositoryClient, tag: Tag, all: ReadonlySet<Tag>): CopySource {
-  const place = registrySource(repository, tag);
+function sourceOf({ source, all, onDigest }: Omit<Sides, "target">, tag: Tag): CopySource {
+  const place = registrySource(source, tag);
   return {
     ...place,
+    async fetchRoot(how) {
+      const root = await place.fetchRoot(how);
+      onDigest(root.descriptor.digest);
+      return root;
+    },
     // Most images have none of cosign's tags, and the list has told.
     findTag: async (other, how) => (all.has(other) ? place.findTag(other, how) : undefined),
   };
