@@ -36,19 +36,12 @@ export function withShortNames(
       return await firstOf(name, candidates, onWarning, (full) => images.canPull(full, how));
     },
     async pull(name, how) {
-      const { choose } = options;
-      const { candidates, ask } = await resolve(registries, name, options);
-      if (!ask || choose === undefined) {
-        return await firstOf(name, candidates, onWarning, (full) => images.pull(full, how));
-      }
-      const { recordShortName } = await import("@stowage/registry");
-      const chosen = await choose(name, candidates, { signal: how?.signal });
-      const pulled = await images.pull(chosen, how);
-      const { env, shortNameAliases: aliasFile } = options;
-      // The image is here, whether or not the choice can be kept.
-      await recordShortName(name, chosen, { env, aliasFile }).catch((cause: unknown) =>
-        onWarning(`${name}: the choice of ${chosen} could not be recorded`, cause),
+      const meant = await askShortName(registries, name, options, how?.signal);
+      const pulled = await firstOf(name, meant.candidates, onWarning, (full) =>
+        images.pull(full, how),
       );
+      // The image is here, whether or not the choice can be kept.
+      await meant.keep();
       return pulled;
     },
     listImages: async (filter, how) =>
@@ -60,6 +53,36 @@ export function withShortNames(
     untagImage: async (name, how) => images.untagImage(await local(name), how),
     removeImage: async (name, how) => images.removeImage(await local(name), how),
     requireAllowed: async (name, how) => images.requireAllowed(await local(name), how),
+  };
+}
+
+/** What a short name means. */
+export interface MeantNames {
+  /** In full, in the order in which they are tried; the one that was chosen, if somebody was asked. */
+  readonly candidates: readonly string[];
+  /** Records what was chosen, once it has proved right. */
+  keep(): Promise<void>;
+}
+
+/** Resolves a name, and asks which registry it means where that is in doubt and there is somebody. */
+export async function askShortName(
+  registries: RegistriesSource,
+  name: string,
+  options: RuntimeOptions,
+  signal: AbortSignal | undefined,
+): Promise<MeantNames> {
+  const { choose, env, shortNameAliases: aliasFile, onWarning } = options;
+  const { candidates, ask } = await resolve(registries, name, options);
+  if (!ask || choose === undefined) return { candidates, async keep() {} };
+  const chosen = await choose(name, candidates, { signal });
+  return {
+    candidates: [chosen],
+    async keep() {
+      const { recordShortName } = await import("@stowage/registry");
+      await recordShortName(name, chosen, { env, aliasFile }).catch((cause: unknown) =>
+        onWarning?.(`${name}: the choice of ${chosen} could not be recorded`, cause),
+      );
+    },
   };
 }
 

@@ -2,7 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { RegistryEvent } from "@stowage/registry";
-import type { RuntimeOptions } from "@stowage/runtime-shim";
+import { copyBetween, parseCopyLocation, type RuntimeOptions } from "@stowage/runtime-shim";
+import { buildImage, writeOciLayout } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { openRuntimeWorld, type RuntimeWorld } from "./support/runtime-world.ts";
@@ -82,6 +83,30 @@ describe("short names", () => {
       ["shell:1", candidates],
     ]);
     expect(world.warnings).toEqual([]);
+  });
+
+  test("a copy into the store asks before it opens what is copied, and records what proved right", async () => {
+    await using world = await openWorld('unqualified-search-registries = ["a.test", "b.test"]\n');
+    const asked: string[] = [];
+    const options: RuntimeOptions = {
+      ...world.options,
+      choose: async (name, candidates) => {
+        asked.push(name);
+        return candidates[1] ?? "";
+      },
+    };
+    const to = parseCopyLocation("store:app:1");
+    const layout = join(world.path, "layout");
+    const from = parseCopyLocation(`oci:${layout}:it`);
+    await expect(copyBetween(from, to, options)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_NOT_FOUND",
+    });
+    expect(asked).toEqual(["app:1"]);
+    await writeOciLayout(layout, { it: buildImage({ layers: [] }) });
+    await copyBetween(from, to, options);
+    await copyBetween(from, to, options);
+    expect(asked).toEqual(["app:1", "app:1"]);
+    expect(await world.runtime.images.requireImage("b.test/app:1")).toMatchObject({});
   });
 
   test("enforcing, several candidates and nobody to ask: nothing is asked for", async () => {

@@ -27,7 +27,7 @@ import { type LocalSource, openLocalSource } from "./local-source.ts";
 import { openPodmanDestination } from "./podman-destination.ts";
 import { podmanPlace } from "./podman-location.ts";
 import { countPull, digestIn } from "./pull-counts.ts";
-import { pullFrom } from "./store-destination.ts";
+import { askPlace, pullFrom } from "./store-destination.ts";
 import { openStoreSource } from "./store-source.ts";
 
 /** What {@link copyBetween} tells of: the copy itself, and the registries on both sides. */
@@ -86,6 +86,8 @@ export async function copyBetween(
 ): Promise<CopyResult> {
   checkCopy(from, to, given);
   const options = await withSharedRate(given);
+  // Whoever is asked is asked at once, and not when all of a daemon's image has been saved.
+  const meant = to.transport === "store" ? await askPlace(to.image, options) : undefined;
   const usesStore = from.transport === "store" || to.transport === "store";
   await using runtime = usesStore ? await createRuntime(options) : undefined;
   const [reading, writing] = [from, to].map(({ transport }) => transport === "docker");
@@ -105,8 +107,10 @@ export async function copyBetween(
   if (to.transport === "store") {
     const signatures = ({ repository: name }: Reference): SignatureRegistry =>
       repository ? signatureRegistry(repository) : placeSignatures(source, name);
-    const place = { runtime: required(runtime), name: to.image, signatures };
+    const name = meant?.name ?? to.image;
+    const place = { runtime: required(runtime), name, signatures };
     const copied = await copyToStore(source, place, options);
+    await meant?.keep();
     return { ...names, ...copied };
   }
   await using destination = await openDestination(to, target, options);

@@ -4,8 +4,10 @@ import type { SignatureRegistry } from "@stowage/policy";
 import type { Reference } from "@stowage/reference";
 import type { CopySource } from "@stowage/registry";
 
+import { registriesSource } from "../open-registry-client.ts";
 import type { Runtime } from "../runtime.ts";
 import type { RuntimeOptions } from "../runtime-options.ts";
+import { askShortName } from "../short-names.ts";
 import { wireImageService } from "../wire-image-service.ts";
 
 /** What {@link pullFrom} needs of a place. */
@@ -22,6 +24,22 @@ export interface PullFromOptions {
    * image that has to be signed is refused.
    */
   readonly signatures?: ((name: Reference) => SignatureRegistry) | undefined;
+}
+
+/** The name in the store that a short one means, if that could be asked. */
+export async function askPlace(
+  image: string,
+  options: RuntimeOptions,
+): Promise<{ readonly name: string; keep(): Promise<void> }> {
+  const { candidates, keep } = await askShortName(
+    registriesSource(options),
+    image,
+    options,
+    options.signal,
+  );
+  const [only = image] = candidates;
+  // Where nobody was asked, several are tried in their order, as by a pull.
+  return { name: candidates.length === 1 ? only : image, keep };
 }
 
 /**
