@@ -1,12 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import {
-  acceptedAmong,
-  base64,
-  everyFlip,
-  pemOf,
-  withAnnotation,
-} from "./support/changed-signature.ts";
+import { acceptedAmong, base64, pemOf, withAnnotation } from "./support/changed-signature.ts";
+import { certified, EMAIL, withFlippedCertificate } from "./support/certified-signature.ts";
 import { judgeOne } from "./support/judged-image.ts";
 import {
   CERTIFICATE,
@@ -18,7 +13,6 @@ import {
 } from "./support/sigstore-signer.ts";
 
 const ALICE = makeSigner();
-const EMAIL = "alice@example.com";
 
 describe("sigstoreSigned with one's own authority", () => {
   test("allows whom it vouches for: by address, by host, or both", async () => {
@@ -57,7 +51,7 @@ describe("sigstoreSigned with one's own authority", () => {
       [{ usages: [] }, false],
     ] as const) {
       const leaf = await issue(root, { emails: [EMAIL], ...change });
-      const signature = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+      const signature = certified(leaf);
       expect((await judgeOne(requirement, signature)).allowed).toBe(allowed);
     }
   });
@@ -74,7 +68,7 @@ describe("sigstoreSigned with one's own authority", () => {
     const root = await issue(undefined, { authority: {} });
     const middle = await issue(root, { authority: {} });
     const leaf = await issue(middle, { emails: [EMAIL] });
-    const signature = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+    const signature = certified(leaf);
     const pki = { caRootsData: base64(root.pem), subjectEmail: EMAIL };
     const without = { type: "sigstoreSigned", pki };
     expect((await judgeOne(without, signature)).allowed).toBe(false);
@@ -85,10 +79,7 @@ describe("sigstoreSigned with one's own authority", () => {
 
   test("no flipped bit of a good certificate is accepted", async () => {
     const { signature, requirement, leaf } = await ownAuthority();
-    const der = Buffer.from(leaf.certificate.rawData);
-    const changed = everyFlip(der, (flipped) =>
-      withAnnotation(signature, CERTIFICATE, pemOf(flipped)),
-    );
+    const changed = withFlippedCertificate(signature, leaf);
     expect(await acceptedAmong(requirement({ subjectEmail: EMAIL }), changed)).toEqual([]);
   });
 
@@ -103,7 +94,7 @@ describe("sigstoreSigned with one's own authority", () => {
       const root = await issue(undefined, { authority: {}, rsaBits: bitsOf("root") });
       const middle = await issue(root, { authority: {}, rsaBits: bitsOf("middle") });
       const leaf = await issue(middle, { emails: [EMAIL], rsaBits: bitsOf("leaf") });
-      const signature = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+      const signature = certified(leaf);
       const chained = withAnnotation(signature, CHAIN, middle.pem + root.pem);
       const pki = { caRootsData: base64(root.pem), subjectEmail: EMAIL };
       const { allowed } = await judgeOne({ type: "sigstoreSigned", pki }, chained);
@@ -117,7 +108,7 @@ describe("sigstoreSigned with one's own authority", () => {
     // Of a signature that ends with a bit of 0, leaving it out changes nothing but how it is written.
     while ((Buffer.from(leaf.certificate.rawData).at(-1) ?? 0) % 2 === 1)
       leaf = await world.issueLeaf();
-    const whole = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+    const whole = certified(leaf);
     const requirement = world.requirement({ subjectEmail: EMAIL });
     expect((await judgeOne(requirement, whole)).allowed).toBe(true);
     const der = Buffer.from(leaf.certificate.rawData);
@@ -154,7 +145,7 @@ async function ownAuthority() {
   return {
     leaf,
     issueLeaf,
-    signature: withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem),
+    signature: certified(leaf),
     requirement: (who: object) => ({
       type: "sigstoreSigned",
       pki: { caRootsData: base64(root.pem), ...who },

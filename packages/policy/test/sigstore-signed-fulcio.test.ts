@@ -1,20 +1,14 @@
 import type { SigstoreSignature } from "@stowage/policy";
 import { describe, expect, test } from "vitest";
 
-import {
-  acceptedAmong,
-  base64,
-  everyFlip,
-  pemOf,
-  withAnnotation,
-} from "./support/changed-signature.ts";
+import { acceptedAmong, base64, withAnnotation } from "./support/changed-signature.ts";
+import { certified, EMAIL, withFlippedCertificate } from "./support/certified-signature.ts";
 import { judgeOne } from "./support/judged-image.ts";
 import {
   bare,
   BUNDLE,
   CERTIFICATE,
   CHAIN,
-  cosignSign,
   issue,
   type Issued,
   type IssueOptions,
@@ -25,7 +19,6 @@ import {
 } from "./support/sigstore-signer.ts";
 
 const LOG = makeSigner();
-const EMAIL = "alice@example.com";
 const ISSUER = "https://issuer.example.com";
 
 describe("sigstoreSigned with Fulcio", () => {
@@ -237,10 +230,7 @@ describe("sigstoreSigned with Fulcio", () => {
   test("no flipped bit of a good certificate is accepted", async () => {
     const world = await fulcio();
     const { requirement, signature, leaf } = await world.signed();
-    const der = Buffer.from(leaf.certificate.rawData);
-    const changed = everyFlip(der, (flipped) =>
-      withAnnotation(signature, CERTIFICATE, pemOf(flipped)),
-    );
+    const changed = withFlippedCertificate(signature, leaf);
     expect(await acceptedAmong(requirement, changed)).toEqual([]);
   });
 });
@@ -266,7 +256,7 @@ async function fulcio(rootOptions: IssueOptions = {}) {
     rekorPublicKeyData: LOG.data,
   };
   const sign = async (leaf: Issued, time = new Date()): Promise<SigstoreSignature> => {
-    const good = withAnnotation(cosignSign(leaf.signer), CERTIFICATE, leaf.pem);
+    const good = certified(leaf);
     const signature = good.annotations[SIGNATURE] ?? "";
     return withAnnotation(good, BUNDLE, logEntry(LOG, { signature, verifier: leaf.pem, time }));
   };

@@ -2,7 +2,6 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { formatVerdict } from "@stowage/runtime-shim";
-import { hasPeer } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
@@ -12,14 +11,16 @@ import {
   makeImageSigner,
 } from "./support/sigstore-attach.ts";
 import {
+  CAN_SIGN,
+  mirrorConf,
   openSigningSite,
   openSigningWorld,
+  repositoryOf,
   type SigningSite,
   type SigningWorld,
+  WHY_NOT,
 } from "./support/signing-world.ts";
 
-const PRESENT = ["docker-registry", "gpg", "skopeo"].every((name) => hasPeer(name));
-const WHY_NOT = PRESENT ? "" : " (needs docker-registry, gpg and skopeo)";
 const ANY_TAG = { signedIdentity: { type: "matchRepository" } };
 
 /** What is written where, and which image is asked for. */
@@ -29,7 +30,7 @@ interface Setting {
   readonly registriesD?: Readonly<Record<string, unknown>>;
 }
 
-describe.runIf(PRESENT)(`what is said of a mistake is enough to mend it${WHY_NOT}`, () => {
+describe.runIf(CAN_SIGN)(`what is said of a mistake is enough to mend it${WHY_NOT}`, () => {
   let site: SigningSite;
   let world: SigningWorld;
   let cosign: ImageSigner;
@@ -169,10 +170,7 @@ describe.runIf(PRESENT)(`what is said of a mistake is enough to mend it${WHY_NOT
   test("a policy for the mirror's name", async () => {
     const name = "vendor.invalid/team/app:1";
     const folder = signed.slice(0, -"/team/app:1".length);
-    await writeFile(
-      conf,
-      `[[registry]]\nprefix = "vendor.invalid"\nlocation = "vendor.invalid"\n[[registry.mirror]]\nlocation = "${folder}"\ninsecure = true\n`,
-    );
+    await writeFile(conf, mirrorConf(folder));
     const signedIdentity = {
       type: "remapIdentity",
       prefix: "vendor.invalid",
@@ -260,7 +258,3 @@ describe.runIf(PRESENT)(`what is said of a mistake is enough to mend it${WHY_NOT
     await expect(runtime.images.pull(signed)).rejects.toMatchObject(told);
   });
 });
-
-function repositoryOf(name: string): string {
-  return name.slice(0, name.lastIndexOf(":"));
-}

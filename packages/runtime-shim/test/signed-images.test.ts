@@ -2,21 +2,21 @@ import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { copyBetween } from "@stowage/runtime-shim";
-import { hasPeer } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
+  CAN_SIGN,
   openSigningSite,
   openSigningWorld,
+  repositoryOf,
   type SigningSite,
   type SigningWorld,
+  WHY_NOT,
 } from "./support/signing-world.ts";
 
 const ACCEPT = { type: "insecureAcceptAnything" };
-const PRESENT = ["docker-registry", "gpg", "skopeo"].every((name) => hasPeer(name));
-const WHY_NOT = PRESENT ? "" : " (needs docker-registry, gpg and skopeo)";
 
-describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
+describe.runIf(CAN_SIGN)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
   let site: SigningSite;
 
   beforeAll(async () => {
@@ -30,7 +30,7 @@ describe.runIf(PRESENT)(`images that skopeo signed with gpg${WHY_NOT}`, () => {
     const name = await world.push("team/app:1", "--sign-by", world.signer);
     const { images } = world.runtime.runtime;
     const { canonical } = await images.pull(name);
-    expect(canonical).toBe(`${name.slice(0, -":1".length)}@${world.image.descriptor.digest}`);
+    expect(canonical).toBe(`${repositoryOf(name)}@${world.image.descriptor.digest}`);
     expect((await images.pull(canonical)).canonical).toBe(canonical);
   });
 

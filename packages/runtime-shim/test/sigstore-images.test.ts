@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { copyBetween, type CopyLocation, parseCopyLocation } from "@stowage/runtime-shim";
-import { buildIndex, hasPeer, writeOciLayout } from "@stowage/testkit";
+import { buildIndex, writeOciLayout } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import {
@@ -12,16 +12,17 @@ import {
   makeImageSigner,
 } from "./support/sigstore-attach.ts";
 import {
+  CAN_SIGN,
+  mirrorConf,
   openSigningSite,
   openSigningWorld,
+  repositoryOf,
   type SigningSite,
   type SigningWorld,
+  WHY_NOT,
 } from "./support/signing-world.ts";
 
-const PRESENT = ["docker-registry", "gpg", "skopeo"].every((name) => hasPeer(name));
-const WHY_NOT = PRESENT ? "" : " (needs docker-registry, gpg and skopeo)";
-
-describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry${WHY_NOT}`, () => {
+describe.runIf(CAN_SIGN)(`images that are signed beside them, in docker-registry${WHY_NOT}`, () => {
   let site: SigningSite;
   let key: ImageSigner;
 
@@ -77,10 +78,7 @@ describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry$
       const name = "vendor.invalid/team/app:1";
       const mirrored = await world.push("team/app:1");
       const location = mirrored.slice(0, -"/team/app:1".length);
-      await writeFile(
-        conf,
-        `[[registry]]\nprefix = "vendor.invalid"\nlocation = "vendor.invalid"\n[[registry.mirror]]\nlocation = "${location}"\ninsecure = true\n`,
-      );
+      await writeFile(conf, mirrorConf(location));
       await expect(images.pull(name)).rejects.toMatchObject({ code: "ERR_POLICY_REJECTED" });
       const { descriptor } = site.image;
       if (kind === "bundle") await attachBundle(mirrored, descriptor, key);
@@ -145,7 +143,7 @@ describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry$
     const layout = join(world.path, "index-layout");
     await writeOciLayout(layout, { app: index });
     const name = await pushSigned(world, "team/app:1");
-    const repository = name.slice(0, -":1".length);
+    const repository = repositoryOf(name);
     const to = `docker://${repository}:all`;
     const copy = ["--insecure-policy", "copy", "-q", "--all", "--dest-tls-verify=false"];
     await site.skopeo(...copy, `oci:${layout}:app`, to);
@@ -175,7 +173,7 @@ describe.runIf(PRESENT)(`images that are signed beside them, in docker-registry$
   test("POL-X07, POL-X08 signed with cosign's bare name need matchRepository", async () => {
     await using world = await openWorld();
     const name = await world.push("team/app:1");
-    await attachSignature(name, site.image.descriptor, key, name.slice(0, -":1".length));
+    await attachSignature(name, site.image.descriptor, key, repositoryOf(name));
     const { images } = world.runtime.runtime;
     await expect(images.pull(name)).rejects.toMatchObject({
       code: "ERR_POLICY_REJECTED",

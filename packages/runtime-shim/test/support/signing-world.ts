@@ -11,6 +11,7 @@ import {
   buildImage,
   type BuiltImage,
   type GpgKeyring,
+  hasPeer,
   makeGpgKeyring,
   startDockerRegistry,
   tempDir,
@@ -18,6 +19,13 @@ import {
 } from "@stowage/testkit";
 
 import { openRuntimeWorld, type RuntimeWorld } from "./runtime-world.ts";
+
+/** Whether all programs that sign here are installed. */
+export const CAN_SIGN: boolean = ["docker-registry", "gpg", "skopeo"].every((name) =>
+  hasPeer(name),
+);
+/** Behind the name of what cannot be tested without them. */
+export const WHY_NOT: string = CAN_SIGN ? "" : " (needs docker-registry, gpg and skopeo)";
 
 /** A registry, and somebody who signs with real tools. */
 export interface SigningSite extends AsyncDisposable {
@@ -48,6 +56,16 @@ export interface SigningWorld extends SigningSite {
   setPolicy(...requirements: readonly object[]): Promise<void>;
   /** Writes `registries.d` of the runtime. */
   setRegistriesD(section: Readonly<Record<string, unknown>>): Promise<void>;
+}
+
+/** The name of an image without its tag. */
+export function repositoryOf(name: string): string {
+  return name.slice(0, name.lastIndexOf(":"));
+}
+
+/** A `registries.conf` that has a folder of a registry for a mirror of `vendor.invalid`. */
+export function mirrorConf(location: string): string {
+  return `[[registry]]\nprefix = "vendor.invalid"\nlocation = "vendor.invalid"\n[[registry.mirror]]\nlocation = "${location}"\ninsecure = true\n`;
 }
 
 /** Opens what worlds share; it goes when its scope ends. */
