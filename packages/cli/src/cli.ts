@@ -59,7 +59,8 @@ export async function runCli(argv: readonly string[], streams: CliStreams): Prom
     }
     const failure = error instanceof CommanderError ? asUsageError(error) : error;
     const format = formatOf(argv, streams.env);
-    streams.stderr.write(renderFailure(failure, format, { options, subject, redact }));
+    if (format === "json" || !isToldAlready(failure))
+      streams.stderr.write(renderFailure(failure, format, { options, subject, redact }));
     return exitCodeFrom(failure);
   }
 }
@@ -112,7 +113,10 @@ function addOption(command: Command, option: Option): void {
 function groupOf(program: Command, groups: Map<string, Command>, name: string): Command {
   const known = groups.get(name);
   if (known) return known;
-  const group = program.command(name).description(`commands about a ${name}`).exitOverride();
+  const group = program
+    .command(name)
+    .description(`commands about ${/^[aeiou]/.test(name) ? "an" : "a"} ${name}`)
+    .exitOverride();
   group.configureOutput(program.configureOutput());
   groups.set(name, group);
   return group;
@@ -158,6 +162,11 @@ function asUsageError(error: CommanderError): UsageError {
     cause: undefined,
     hint: isOption ? `${usual} ${more}` : usual,
   });
+}
+
+// By an OCI runtime, on the standard error that it was given.
+function isToldAlready(error: unknown): boolean {
+  return (error as { isTold?: unknown } | undefined)?.isTold === true;
 }
 
 function exitCodeFrom(error: unknown): number {

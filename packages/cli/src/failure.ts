@@ -1,4 +1,4 @@
-import { errorKind, escapeText } from "@stowage/content";
+import { errorKind, escapeText, hasErrorCode } from "@stowage/content";
 
 import type { Format, GlobalOptions } from "./global-options.ts";
 import type { Redact } from "./typed-secrets.ts";
@@ -28,7 +28,7 @@ export function renderFailure(
   const isBare = subject !== undefined && /^(?:\w+ )?sha\d+:[0-9a-f]/.test(text);
   const told = isBare ? `${escapeText(subject, 500)}: ${text}` : text;
   const message = redact(told);
-  const ownHint = hintOf(code, options) ?? described.hint ?? usualHint(error);
+  const ownHint = hintOf(error, options) ?? described.hint ?? usualHint(error);
   const hint = message === told ? ownHint && redact(ownHint) : CREDENTIALS_HINT;
   const causes = causesOf(error).map((cause) => ({ ...cause, message: redact(cause.message) }));
   if (format === "json") {
@@ -66,9 +66,11 @@ function describe(error: unknown): Description {
 }
 
 // Whoever names a policy file means that file, also to the command that writes it.
-function hintOf(code: string, options: GlobalOptions | undefined): string | undefined {
-  if (code !== "ERR_POLICY_NOT_FOUND" || options?.policy === undefined) return undefined;
-  const file = options.policy;
+function hintOf(error: unknown, options: GlobalOptions | undefined): string | undefined {
+  if (!hasErrorCode(error, "ERR_POLICY_NOT_FOUND")) return undefined;
+  const { policyFile } = error as { policyFile?: unknown };
+  const file = typeof policyFile === "string" ? policyFile : options?.policy;
+  if (file === undefined) return undefined;
   const word = /^[\w@%+=:,./-]+$/.test(file) ? file : `'${file.replaceAll("'", String.raw`'\''`)}'`;
   return `Run \`stowage policy init --policy ${escapeText(word, 4096)}\` to write one that trusts what you name.`;
 }

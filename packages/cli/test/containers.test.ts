@@ -138,8 +138,12 @@ describe.runIf(CAN_MOUNT && hasPeer("runc"))("run (takes root and runc)", () => 
     await using world = await openCliWorld();
     await world.ok("pull", "--tls-verify=false", world.image);
     const runc = findPeer("runc") ?? "";
-    expect(await world.run(["run", "--runtime", runc, world.image, "/none"])).toMatchObject({
-      code: 127,
+    const { code, stderr } = await world.run(["run", "--runtime", runc, world.image, "/none"]);
+    expect(code).toBe(127);
+    expect(stderr.match(/no such file|not found/g)).toHaveLength(1);
+    const json = await world.run(["--format=json", "run", "--runtime", runc, world.image, "/none"]);
+    expect(JSON.parse(json.stderr.trim().split("\n").at(-1) ?? "")).toMatchObject({
+      error: { code: "ERR_RUNTIME_COMMAND_NOT_FOUND" },
     });
     expect(await world.run(["run", "--runtime", "none", world.image])).toMatchObject({ code: 125 });
     expect(await mountsBelow(world.path)).toEqual([]);

@@ -172,6 +172,15 @@ describe("policy check", () => {
     await writePolicy(world, { default: [] });
     expect(await world.run(["policy", "check"])).toMatchObject({ code: 7, stdout: "" });
   });
+
+  test("of a file that is missing, says how to write that one", async () => {
+    await using world = await openCliWorld();
+    const file = join(world.path, "other.json");
+    const { code, stderr } = await world.run(["policy", "check", file]);
+    expect(code).toBe(7);
+    expect(stderr).toContain(`stowage policy init --policy ${file}`);
+    expect(stderr).not.toContain(join(world.path, "policy.json"));
+  });
 });
 
 async function writePolicy(world: CliWorld, policy: object): Promise<void> {

@@ -20,7 +20,9 @@ describe("fsck", () => {
       damages: [{ kind: "blob", id: digest, fault: "wrong size", outcome: "found" }],
       checked: { images: 1, names: 1 },
     });
+    expect((await world.run(["fsck"])).stdout).toContain("stowage fsck --repair");
     const repaired = await world.ok("fsck", "--repair", "--tls-verify=false");
+    expect(repaired).not.toContain("stowage fsck --repair");
     expect(repaired).toContain(`repaired: blob ${digest}`);
     const clean = JSON.parse(await world.ok("--format=json", "fsck", "--deep"));
     expect(clean).toMatchObject({ damages: [], unverified: [] });
@@ -111,6 +113,28 @@ describe("df", () => {
     const text = await world.ok("df");
     expect(text).toMatch(/^layers +1 +/m);
     expect(text).toContain("gc would free 0 B");
+  });
+
+  test("lists all names of an image, and what an export keeps of one that is gone", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const id = await world.ok("tag", world.image, "localhost/other:1").then(async () => {
+      const [image] = JSON.parse(await world.ok("--format=json", "images"));
+      return String(image.id).slice("sha256:".length, "sha256:".length + 12);
+    });
+    const lines = (await world.ok("df")).split("\n").filter((line) => line.includes(id));
+    expect(lines.map((line) => line.split(" ")[0] ?? "").toSorted()).toEqual(
+      [world.image, "localhost/other:1"].toSorted(),
+    );
+    expect(lines.filter((line) => /MB|KB|kB/.test(line))).toHaveLength(1);
+    const directory = join(world.path, "exported");
+    await world.ok("export", "podman", directory);
+    await world.ok("rmi", world.image);
+    const usage = JSON.parse(await world.ok("--format=json", "df"));
+    const purpose = `the export to podman at ${directory}`;
+    expect(usage).toMatchObject({ images: [], kept: [{ purpose }] });
+    expect(usage.kept[0].ownBytes).toBeGreaterThan(usage.layers.bytes / 2);
+    expect(await world.ok("df")).toMatch(new RegExp(`^${purpose} +[\\d.]+ .?B +[\\d.]+ .?B`, "m"));
   });
 });
 

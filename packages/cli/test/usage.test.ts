@@ -198,7 +198,10 @@ test("what OpenSSL says of its source code is left out", async () => {
 test("version and help are results", async () => {
   await using world = await openCliWorld();
   expect(await world.ok("version")).toMatch(/^\d+\.\d+\.\d+$/);
-  expect(await world.ok("--help")).toContain("pull");
+  const help = await world.ok("--help");
+  expect(help).toContain("pull");
+  expect(help).toContain("commands about an export");
+  expect(help).toContain("commands about a pod");
   expect(await world.ok("pull", "--help")).toContain("--tls-verify");
 });
 

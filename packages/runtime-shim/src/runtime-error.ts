@@ -50,9 +50,20 @@ const KINDS: Readonly<Record<RuntimeErrorCode, ErrorKind>> = {
  */
 export class RuntimeError extends CodedError<RuntimeErrorCode> {
   override readonly name = "RuntimeError";
+  /**
+   * Whether the OCI runtime has said the same already, on the standard error that it shares with its
+   * container.
+   */
+  declare readonly isTold?: true;
 
-  constructor(code: RuntimeErrorCode, message: string, options?: CodedErrorOptions) {
-    super(code, KINDS[code], message, options);
+  constructor(
+    code: RuntimeErrorCode,
+    message: string,
+    options: CodedErrorOptions & { readonly isTold?: boolean | undefined } = {},
+  ) {
+    const { isTold, ...rest } = options;
+    super(code, KINDS[code], message, rest);
+    if (isTold === true) this.isTold = true;
   }
 }
 

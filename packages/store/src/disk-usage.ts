@@ -14,7 +14,8 @@ import type { ImageID, ImageRecord } from "./image-record.ts";
 import { listImages } from "./image-records.ts";
 import { lastUseOf } from "./image-use.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
-import { contentOfImage, findNeeds } from "./needs.ts";
+import { liveLeases } from "./lease.ts";
+import { contentOfImage, contentOfLease, findNeeds, type Needs } from "./needs.ts";
 import type { StoreContext } from "./store-context.ts";
 import { LINKS_DIRECTORY } from "./store-layout.ts";
 
@@ -35,6 +36,15 @@ export interface ImageUsage {
   readonly lastUse: number;
 }
 
+/** What a lease keeps on the disk that outlives its process, such as that of an export. */
+export interface KeptUsage {
+  /** What it is kept for. */
+  readonly purpose: string;
+  readonly bytes: number;
+  /** What no image has as well. */
+  readonly ownBytes: number;
+}
+
 /** What `df` shows. */
 export interface DiskUsage {
   /** All of the root: the sum of the kinds, and what `du` says. */
@@ -51,6 +61,7 @@ export interface DiskUsage {
   /** What nothing needs, and a collection would remove: blobs and layers. */
   readonly reclaimableBytes: number;
   readonly images: readonly ImageUsage[];
+  readonly kept: readonly KeptUsage[];
 }
 
 type Kind = "blobs" | "containers" | "ingest" | "layers" | "staging" | "trash";
@@ -109,6 +120,7 @@ export async function measureUsage(
     reclaimableBytes:
       needs.veto === undefined ? unneeded.reduce((sum, [, bytes]) => sum + bytes, 0) : 0,
     images: await measureImages(context, blobs, sizes),
+    kept: await measureKept(context, needs.byImages, sizes),
   };
 }
 
@@ -182,4 +194,26 @@ async function measureImages(
     const lastUse = lastUseOf(context.layout, image.id, image.created);
     return { id: image.id, bytes, sharedBytes, lastUse };
   });
+}
+
+/** Leases that name nothing keep all that there is, and say so where it is collected. */
+async function measureKept(
+  context: StoreContext,
+  byImages: Needs,
+  sizes: ContentSizes,
+): Promise<readonly KeptUsage[]> {
+  const kept: KeptUsage[] = [];
+  for (const lease of await liveLeases(context)) {
+    if (lease.purpose === undefined || lease.isEverything) continue;
+    const { blobs, layers } = await contentOfLease(context, lease);
+    const parts = [
+      ...[...blobs.keys()].map((id) => [sizes.blobs.get(id), byImages.blobs.has(id)] as const),
+      ...[...layers.keys()].map((id) => [sizes.layers.get(id), byImages.layers.has(id)] as const),
+    ];
+    const sum = (counts: (isOfImage: boolean) => boolean): number =>
+      parts.reduce((bytes, [own = 0, isOfImage]) => bytes + (counts(isOfImage) ? own : 0), 0);
+    const { purpose } = lease;
+    kept.push({ purpose, bytes: sum(() => true), ownBytes: sum((isOfImage) => !isOfImage) });
+  }
+  return kept;
 }

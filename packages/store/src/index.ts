@@ -22,7 +22,7 @@ export type {
   ContainerStore,
   NewContainer,
 } from "./container-store.ts";
-export type { DiskUsage, ImageUsage, KindUsage } from "./disk-usage.ts";
+export type { DiskUsage, ImageUsage, KeptUsage, KindUsage } from "./disk-usage.ts";
 export type { HighWaterMarks } from "./high-water-marks.ts";
 export type { IdMap, IdRange } from "./id-map.ts";
 export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";

@@ -81,6 +81,13 @@ export async function contentOfImage(
   return marks.copy();
 }
 
+/** What a lease keeps, with all that this needs. */
+export async function contentOfLease(context: StoreContext, lease: LeaseScope): Promise<Needs> {
+  const marks = createMarks((await listLayers(context)).records, context);
+  markLease(marks, lease);
+  return marks.copy();
+}
+
 interface Marks {
   blob(digest: Digest, holder: string): void;
   /** A layer with all below it, and their blobs. */

@@ -37,7 +37,8 @@ const OCI_LAYOUT = '{"imageLayoutVersion":"1.0.0"}\n';
 /**
  * Answers where a store lies, having made it where there is none.
  *
- * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT`, `ERR_STORE_UNSUPPORTED_VERSION`
+ * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT`, `ERR_STORE_UNSUPPORTED_VERSION`;
+ *   `ERR_STORE_CORRUPT` where the version can not be told.
  */
 export async function openRoot(root: string, runRoot: string): Promise<StoreLayout> {
   requirePlace(root, "root");
@@ -156,13 +157,23 @@ async function requireVersion(layout: StoreLayout): Promise<void> {
   );
 }
 
-/** A file that can not be read is written anew: the version is all that is in it. */
-async function readVersion(layout: StoreLayout): Promise<number | undefined> {
+/** An empty file is what a crash may leave, and is written anew; anything else may be a later version's. */
+async function readVersion({ root }: StoreLayout): Promise<number | undefined> {
+  const path = join(root, VERSION_FILE);
   try {
-    return await readRecord(join(layout.root, VERSION_FILE), parseVersion);
+    return await readRecord(path, parseVersion);
   } catch (error) {
-    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
-    throw error;
+    if (!hasErrorCode(error, "ERR_STORE_CORRUPT")) throw error;
+    const stat = lstatSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() && stat.size === 0) return undefined;
+    throw new StoreError(
+      "ERR_STORE_CORRUPT",
+      `${escapeText(path)} is damaged, and so it is not known which version has made the store`,
+      {
+        cause: error,
+        hint: "If it was this one, remove that file alone: it is written anew. If it was a later one, use that.",
+      },
+    );
   }
 }
 

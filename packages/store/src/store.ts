@@ -138,7 +138,8 @@ export interface Store extends AsyncDisposable {
  * Opens a store, and makes it where there is none. What a crash left is cleared away.
  *
  * @throws {@link StoreError} `ERR_STORE_INVALID_ROOT` for a place where no store should be;
- *   `ERR_STORE_UNSUPPORTED_VERSION` for a layout of a later version; `ERR_STORE_BUSY` while another
+ *   `ERR_STORE_UNSUPPORTED_VERSION` for a layout of a later version, `ERR_STORE_CORRUPT` where the
+ *   version can not be told; `ERR_STORE_BUSY` while another
  *   process changes the layout; `ERR_STORE_INVALID_ARGUMENT` for limits that are none;
  *   `ERR_STORE_NO_SPACE`, `ERR_STORE_READ_ONLY`, `ERR_STORE_IO`.
  */

@@ -62,6 +62,29 @@ describe("usage", () => {
     expect((await store.usage()).bytes).toBe(du(root));
   });
 
+  test("tells what a lease keeps for a purpose, also when its image has gone", async () => {
+    await using world = await openWorld();
+    const { store, root } = world;
+    const image = makeImage(BASE, [{ name: "one", body: "1".repeat(40_000) }]);
+    await storeImage(store, image, "one:1");
+    const blobs = [image.config.digest, image.manifest.digest];
+    const purpose = "somebody who reads it";
+    const lease = await store.createLease({ blobs, layers: image.layerIDs, purpose });
+    const [own] = (await store.usage()).images;
+    expect((await store.usage()).kept).toEqual([{ purpose, bytes: own?.bytes, ownBytes: 0 }]);
+    await store.images.remove(image.id);
+    const { images, kept, reclaimableBytes } = await store.usage();
+    expect({ images, kept, reclaimableBytes }).toEqual({
+      images: [],
+      kept: [{ purpose, bytes: own?.bytes, ownBytes: own?.bytes }],
+      reclaimableBytes: 0,
+    });
+    const before = du(join(root, "blobs")) + du(join(root, "layers"));
+    await store.releaseLease(lease.id);
+    expect(before - du(join(root, "blobs")) - du(join(root, "layers"))).toBe(own?.bytes);
+    expect((await store.usage()).kept).toEqual([]);
+  });
+
   test("says before what a collection then frees", async () => {
     await using world = await openWorld();
     const { store, root } = world;

@@ -77,6 +77,26 @@ describe("openStore", () => {
     expect(readFileSync(file, "utf8")).toBe('{"version":2,"unheardOf":true}');
   });
 
+  test.each(["{", "{}", "[]", "\0\0\0\0", '{"version":"2"}', '{"version":1} and more', "v2"])(
+    "K13: refuses a root whose version can not be told (%j), and changes nothing",
+    async (text) => {
+      await using world = await openWorld();
+      await storeImage(world.store, makeImage([{ name: "file", body: "x" }]), "app:1");
+      const file = join(world.root, "version.json");
+      writeFileSync(file, text);
+      await expect(openStore(world)).rejects.toMatchObject({
+        code: "ERR_STORE_CORRUPT",
+        message: expect.stringContaining(file),
+        hint: expect.stringContaining("remove that file"),
+      });
+      expect(readFileSync(file, "utf8")).toBe(text);
+      rmSync(file);
+      await using store = await openStore(world);
+      expect((await store.images.list()).images).toHaveLength(1);
+      expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ version: 1 });
+    },
+  );
+
   test("R20, K06, K10: never fails because of what a crash left", async () => {
     await using world = await openWorld();
     const image = makeImage([{ name: "file", body: "x" }]);

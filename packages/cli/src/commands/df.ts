@@ -19,13 +19,22 @@ export const df: RunCommand = async (context) => {
     String(usage[kind].count),
     formatSize(usage[kind].bytes),
   ]);
-  const rows = images.map(({ id, bytes, sharedBytes, lastUse, names: own }) => [
-    own[0] ?? "<none>",
-    shortId(id),
+  const rows = images.flatMap(({ id, bytes, sharedBytes, lastUse, names: [name, ...more] }) => [
+    [
+      name ?? "<none>",
+      shortId(id),
+      formatSize(bytes),
+      formatSize(sharedBytes),
+      formatSize(bytes - sharedBytes),
+      lastUse.slice(0, 10),
+    ],
+    // The room is taken once.
+    ...more.map((other) => [other, shortId(id), "", "", "", ""]),
+  ]);
+  const kept = usage.kept.map(({ purpose, bytes, ownBytes }) => [
+    purpose,
     formatSize(bytes),
-    formatSize(sharedBytes),
-    formatSize(bytes - sharedBytes),
-    lastUse.slice(0, 10),
+    formatSize(ownBytes),
   ]);
   const heads = ["IMAGE", "ID", "SIZE", "SHARED", "UNIQUE", "LAST USE"];
   context.print(
@@ -34,6 +43,9 @@ export const df: RunCommand = async (context) => {
       renderTable([["KIND", "COUNT", "SIZE"], ...kinds, ["total", "", formatSize(usage.bytes)]]),
       `gc would free ${formatSize(usage.reclaimableBytes)}`,
       ...(rows.length === 0 ? [] : ["", renderTable([heads, ...rows])]),
+      ...(kept.length === 0
+        ? []
+        : ["", renderTable([["KEPT FOR", "SIZE", "IN NO IMAGE"], ...kept])]),
     ].join("\n"),
   );
 };

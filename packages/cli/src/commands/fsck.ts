@@ -19,18 +19,22 @@ export const fsck: RunCommand = async (context, { flags }) => {
     signal: context.signal,
   });
   context.print(report, renderReport(report, deep === true));
-  const isLeft = ({ outcome }: Damage): boolean => outcome === "found" || outcome === "left";
   return report.damages.some(isLeft) || report.unverified.length > 0 ? DAMAGED : 0;
 };
 
+const isLeft = ({ outcome }: Damage): boolean => outcome === "found" || outcome === "left";
+
 function renderReport({ damages, checked, unverified }: CheckReport, isDeep: boolean): string {
   const { blobs, layers, images, names, containers } = checked;
+  const isFound = damages.some(({ outcome }) => outcome === "found");
+  const were = damages.length === 1 ? "1 was" : `${damages.length} were`;
   return [
     ...damages.flatMap(({ message, outcome, remark, usedBy }) => [
       `${outcome}: ${message}${remark === undefined ? "" : ` (${remark})`}`,
       ...(usedBy.length > 0 ? [`  used by ${usedBy.join(", ")}`] : []),
     ]),
     ...unverified.map(({ id, reason }) => `not compared: layer ${id}: ${reason}`),
-    `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length === 0 ? "nothing is" : `${damages.length} were`} damaged`,
+    `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length === 0 ? "nothing is" : were} damaged`,
+    ...(isFound ? ["`stowage fsck --repair` mends what can be, and fetches only what is bad"] : []),
   ].join("\n");
 }

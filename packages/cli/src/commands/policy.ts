@@ -54,6 +54,8 @@ export const policyCheck: RunCommand = async (context, { args }) => {
     registriesDPath: options.registriesD,
     env,
     signal,
+  }).catch((error: unknown) => {
+    throw args[0] === undefined ? error : Object.assign(error as Error, { policyFile: args[0] });
   });
   const lines = problems.flatMap(({ severity, path, problem, remedy }) => [
     `${severity}: ${path} ${problem}`,

@@ -35,6 +35,8 @@ export interface RunBundleOptions {
   readonly onSpawn?: ((runtime: ChildProcess) => void) | undefined;
 }
 
+/** Runtimes that write what goes wrong to standard error beside their log. */
+const TALKATIVE: ReadonlySet<string> = new Set(["runc"]);
 const LOG_FILE = "runtime.log";
 const KILL_TIMEOUT_MS = 10_000;
 
@@ -156,13 +158,14 @@ function parseLine(line: string): Readonly<Record<string, unknown>> | undefined 
 // Runtimes say what went wrong in words only. These are those of runc 1.1 and crun 1.8.
 function failureOf(runtime: OciRuntime, complaint: string): RuntimeError {
   const message = `${runtime.name}: ${escapeText(complaint, 1024)}`;
+  const told = { isTold: TALKATIVE.has(runtime.name) };
   if (/executable file .*not found|exec: .*no such file or directory/i.test(complaint)) {
-    return new RuntimeError("ERR_RUNTIME_COMMAND_NOT_FOUND", message);
+    return new RuntimeError("ERR_RUNTIME_COMMAND_NOT_FOUND", message, told);
   }
   if (
     /exec: .*(permission denied|is a directory)|open executable|exec format error/i.test(complaint)
   ) {
-    return new RuntimeError("ERR_RUNTIME_COMMAND_NOT_EXECUTABLE", message);
+    return new RuntimeError("ERR_RUNTIME_COMMAND_NOT_EXECUTABLE", message, told);
   }
-  return new RuntimeError("ERR_RUNTIME_FAILED", message);
+  return new RuntimeError("ERR_RUNTIME_FAILED", message, told);
 }
