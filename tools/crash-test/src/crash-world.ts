@@ -16,7 +16,7 @@ import { createRuntime } from "@stowage/runtime-shim";
 import { createTar, putImage, tempDir } from "@stowage/testkit";
 
 import { APP, type CrashImage, OTHER } from "./crash-images.ts";
-import { damageStore } from "./damage-store.ts";
+import { changeDamagedFile, damageStore } from "./damage-store.ts";
 import { mustRunHere, type StowagePlace } from "./stowage.ts";
 
 const run = promisify(execFile);
@@ -119,6 +119,7 @@ export async function openCrashWorld(): Promise<CrashWorld> {
     await making;
     await copyTree(join(stateAt(state), "root"), to.root);
     await copyTree(join(stateAt(state), "run"), to.runRoot);
+    if (state === "damaged") changeDamagedFile(to.root);
   }
 
   return {
