@@ -13,6 +13,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   realpathSync,
 } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
@@ -157,15 +158,22 @@ async function requireVersion(layout: StoreLayout): Promise<void> {
   );
 }
 
-/** An empty file is what a crash may leave, and is written anew; anything else may be a later version's. */
+function isBlank(path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isFile() !== true || stat.size > MAX_BLANK_BYTES) return false;
+  return readFileSync(path).every((byte) => byte === 0);
+}
+
+const MAX_BLANK_BYTES = 4096;
+
+/** Nothing, or zeros, is what a crash may leave, and is written anew; anything else may be a later version's. */
 async function readVersion({ root }: StoreLayout): Promise<number | undefined> {
   const path = join(root, VERSION_FILE);
   try {
     return await readRecord(path, parseVersion);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_STORE_CORRUPT")) throw error;
-    const stat = lstatSync(path, { throwIfNoEntry: false });
-    if (stat?.isFile() && stat.size === 0) return undefined;
+    if (isBlank(path)) return undefined;
     throw new StoreError(
       "ERR_STORE_CORRUPT",
       `${escapeText(path)} is damaged, and so it is not known which version has made the store`,
