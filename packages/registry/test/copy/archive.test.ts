@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -6,6 +8,7 @@ import {
   type ByteSource,
   type ContentProvider,
   type Descriptor,
+  digestOf,
   MEDIA_TYPE,
 } from "@stowage/content";
 import { parseRepository } from "@stowage/reference";
@@ -16,7 +19,7 @@ import {
   openArchive,
   openLayoutFolder,
 } from "@stowage/registry";
-import { buildImage, hasPeer, tempDir, writeOciLayout } from "@stowage/testkit";
+import { buildImage, createTar, hasPeer, tempDir, writeOciLayout } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
@@ -70,6 +73,79 @@ describe("docker-archive:", () => {
       expect([...IMAGE.blobs.keys()]).toContain(config);
     },
   );
+});
+
+describe("an archive", () => {
+  test.for([
+    ["is no tar", randomBytes(4096), "oci-archive"],
+    ["is empty", Buffer.alloc(0), "oci-archive"],
+    ["is gzip'd", Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(1024)]), "docker-archive"],
+    [
+      "ends within a file",
+      createTar([{ name: "index.json", content: "x".repeat(2000) }]).subarray(0, 1024),
+      "oci-archive",
+    ],
+    [
+      "has an index.json that is none",
+      createTar([{ name: "index.json", content: "[]" }]),
+      "oci-archive",
+    ],
+    [
+      "has a manifest.json that is none",
+      createTar([{ name: "manifest.json", content: "[{}]" }]),
+      "docker-archive",
+    ],
+    [
+      "lacks a layer",
+      createTar([{ name: "manifest.json", content: '[{"Config":"c","Layers":[]}]' }]),
+      "docker-archive",
+    ],
+    [
+      "has links in a circle",
+      createTar([{ name: "index.json", type: "symlink", linkName: "index.json" }]),
+      "oci-archive",
+    ],
+  ] as const)("that %s is refused by name", async ([, bytes, kind]) => {
+    await using folder = await tempDir();
+    const path = join(folder.path, "it.tar");
+    await writeFile(path, bytes);
+    await expect(openArchive(kind, path)).rejects.toMatchObject({
+      code: "ERR_REGISTRY_INVALID_LAYOUT",
+    });
+  });
+
+  test("that docker saved with links to equal layers is read", async () => {
+    await using folder = await tempDir();
+    const layer = createTar([{ name: "f", content: "x" }]);
+    const config = JSON.stringify({
+      architecture: "amd64",
+      os: "linux",
+      rootfs: { type: "layers", diff_ids: [digestOf(layer), digestOf(layer)] },
+    });
+    const manifest = [
+      { Config: "c.json", RepoTags: ["a:1", "b:2"], Layers: ["1/layer.tar", "2/layer.tar"] },
+    ];
+    const path = join(folder.path, "it.tar");
+    await writeFile(
+      path,
+      createTar([
+        { name: "1/layer.tar", content: layer },
+        { name: "2/layer.tar", type: "symlink", linkName: "../1/layer.tar" },
+        { name: "c.json", content: config },
+        { name: "manifest.json", content: JSON.stringify(manifest) },
+      ]),
+    );
+    await using source = await openArchive("docker-archive", path, "b:2");
+    const { document } = await source.fetchRoot();
+    if (document.kind !== "manifest") throw new Error("an index");
+    expect(document.manifest.config.digest).toBe(digestOf(Buffer.from(config)));
+    expect(document.manifest.layers.map(({ digest }) => digest)).toEqual([
+      digestOf(layer),
+      digestOf(layer),
+    ]);
+    await using other = await openArchive("docker-archive", path, "c:3");
+    await expect(other.fetchRoot()).rejects.toMatchObject({ code: "ERR_REGISTRY_NOT_FOUND" });
+  });
 });
 
 test("a blob that came altered and then whole is in the archive", async () => {

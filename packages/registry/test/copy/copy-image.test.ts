@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Digest, digestOf, parseManifest, parsePlatform } from "@stowage/content";
+import { type Digest, parsePlatform } from "@stowage/content";
 import { parseReference, parseTag } from "@stowage/reference";
 import {
   archiveDestination,
@@ -19,18 +19,12 @@ import {
   registrySource,
   type RepositoryClient,
 } from "@stowage/registry";
-import {
-  buildImage,
-  buildIndex,
-  type BuiltImage,
-  createTar,
-  hasPeer,
-  startDockerRegistry,
-  tempDir,
-} from "@stowage/testkit";
+import { buildIndex, hasPeer, startDockerRegistry, tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { buildArtifact } from "../support/artifact.ts";
+import { indexNames } from "../support/index-names.ts";
+import { contentOf, imageFor } from "../support/platform-image.ts";
 import { pushBuilt } from "../support/push-built.ts";
 
 const ONE = parseTag("one");
@@ -102,7 +96,7 @@ describe.skipIf(!hasPeer("docker-registry"))("copyImage", () => {
     await fillRegistry(first);
     const layout = join(folder, "layout");
     await copy(registrySource(first, ONE), layoutFolderDestination(layout));
-    const [layer] = layersOf(imageFor("linux/amd64"));
+    const [layer] = contentOf(imageFor("linux/amd64"));
     const file = join(layout, "blobs/sha256", layer?.digest.slice(7) ?? "");
     const sound = await readFile(file);
     await writeFile(file, randomBytes(sound.length));
@@ -244,166 +238,6 @@ describe.skipIf(!hasPeer("skopeo") || !hasPeer("docker-registry"))("with skopeo"
   });
 });
 
-describe("an archive", () => {
-  test.for([
-    ["is no tar", randomBytes(4096), "oci-archive"],
-    ["is empty", Buffer.alloc(0), "oci-archive"],
-    ["is gzip'd", Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(1024)]), "docker-archive"],
-    [
-      "ends within a file",
-      createTar([{ name: "index.json", content: "x".repeat(2000) }]).subarray(0, 1024),
-      "oci-archive",
-    ],
-    [
-      "has an index.json that is none",
-      createTar([{ name: "index.json", content: "[]" }]),
-      "oci-archive",
-    ],
-    [
-      "has a manifest.json that is none",
-      createTar([{ name: "manifest.json", content: "[{}]" }]),
-      "docker-archive",
-    ],
-    [
-      "lacks a layer",
-      createTar([{ name: "manifest.json", content: '[{"Config":"c","Layers":[]}]' }]),
-      "docker-archive",
-    ],
-    [
-      "has links in a circle",
-      createTar([{ name: "index.json", type: "symlink", linkName: "index.json" }]),
-      "oci-archive",
-    ],
-  ] as const)("that %s is refused by name", async ([, bytes, kind]) => {
-    await using folder = await tempDir();
-    const path = join(folder.path, "it.tar");
-    await writeFile(path, bytes);
-    await expect(openArchive(kind, path)).rejects.toMatchObject({
-      code: "ERR_REGISTRY_INVALID_LAYOUT",
-    });
-  });
-
-  test("that docker saved with links to equal layers is read", async () => {
-    await using folder = await tempDir();
-    const layer = createTar([{ name: "f", content: "x" }]);
-    const config = JSON.stringify({
-      architecture: "amd64",
-      os: "linux",
-      rootfs: { type: "layers", diff_ids: [digestOf(layer), digestOf(layer)] },
-    });
-    const manifest = [
-      { Config: "c.json", RepoTags: ["a:1", "b:2"], Layers: ["1/layer.tar", "2/layer.tar"] },
-    ];
-    const path = join(folder.path, "it.tar");
-    await writeFile(
-      path,
-      createTar([
-        { name: "1/layer.tar", content: layer },
-        { name: "2/layer.tar", type: "symlink", linkName: "../1/layer.tar" },
-        { name: "c.json", content: config },
-        { name: "manifest.json", content: JSON.stringify(manifest) },
-      ]),
-    );
-    await using source = await openArchive("docker-archive", path, "b:2");
-    const { document } = await source.fetchRoot();
-    if (document.kind !== "manifest") throw new Error("an index");
-    expect(document.manifest.config.digest).toBe(digestOf(Buffer.from(config)));
-    expect(document.manifest.layers.map(({ digest }) => digest)).toEqual([
-      digestOf(layer),
-      digestOf(layer),
-    ]);
-    await using other = await openArchive("docker-archive", path, "c:3");
-    await expect(other.fetchRoot()).rejects.toMatchObject({ code: "ERR_REGISTRY_NOT_FOUND" });
-  });
-});
-
-describe("a layout", () => {
-  test("keeps what others wrote into its index, and gives a name to one image only", async () => {
-    await using folder = await tempDir();
-    const index = { schemaVersion: 2, manifests: [], annotations: { kept: "yes" } };
-    await writeFile(join(folder.path, "index.json"), JSON.stringify(index));
-    for (const text of ["linux/amd64", "linux/arm64"]) {
-      await using destination = layoutFolderDestination(folder.path, "it");
-      await put(destination, imageFor(text));
-    }
-    const read = JSON.parse(await readFile(join(folder.path, "index.json"), "utf8"));
-    expect(read).toMatchObject({
-      annotations: { kept: "yes" },
-      manifests: [{ digest: imageFor("linux/arm64").descriptor.digest }],
-    });
-    expect(read.manifests).toHaveLength(1);
-  });
-
-  test("takes images from many writers at once", async () => {
-    await using folder = await tempDir();
-    const names = Array.from({ length: 12 }, (_, at) => `n${at}`);
-    await Promise.all(
-      names.map(async (name) => {
-        await using destination = layoutFolderDestination(folder.path, name);
-        await put(destination, imageFor(`linux/${name}`));
-      }),
-    );
-    expect((await indexNames(folder.path)).toSorted()).toEqual(names.toSorted());
-  });
-
-  test("whose writer died with the lock is written again", async () => {
-    await using folder = await tempDir();
-    await writeFile(join(folder.path, ".index.json.lock"), "4194303 1\n");
-    await using destination = layoutFolderDestination(folder.path, "it");
-    await put(destination, imageFor("linux/amd64"));
-    expect(await indexNames(folder.path)).toEqual(["it"]);
-  });
-
-  test("that is a folder of something else is refused", async () => {
-    await using folder = await tempDir();
-    await expect(openLayoutFolder(folder.path)).rejects.toMatchObject({
-      code: "ERR_REGISTRY_INVALID_LAYOUT",
-    });
-  });
-
-  test("tells what it has where a name is wrong", async () => {
-    await using folder = await tempDir();
-    await using destination = layoutFolderDestination(folder.path, "it");
-    await put(destination, imageFor("linux/amd64"));
-    await using source = await openLayoutFolder(folder.path, "at");
-    await expect(source.fetchRoot()).rejects.toMatchObject({
-      code: "ERR_REGISTRY_NOT_FOUND",
-      hint: "It has it.",
-    });
-  });
-
-  test.skipIf(process.getuid?.() !== 0)("on a full disk says so", async () => {
-    await using folder = await tempDir();
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", folder.path]);
-    try {
-      await using destination = layoutFolderDestination(folder.path, "it");
-      const layers = [{ tar: randomBytes(200_000), compression: "none" as const }];
-      await expect(put(destination, buildImage({ layers }))).rejects.toMatchObject({
-        code: "ERR_REGISTRY_NO_SPACE",
-      });
-    } finally {
-      execFileSync("umount", [folder.path]);
-    }
-  });
-
-  test("whose lock another process keeps is not written", async () => {
-    await using folder = await tempDir();
-    await writeFile(join(folder.path, ".index.json.lock"), `${process.pid}\n`);
-    await using destination = layoutFolderDestination(folder.path, "it");
-    const waiting = put(destination, imageFor("linux/amd64"), AbortSignal.timeout(200));
-    await expect(waiting).rejects.toMatchObject({ name: "TimeoutError" });
-  });
-
-  test("in a place that cannot be written says where", async () => {
-    await using folder = await tempDir();
-    await writeFile(join(folder.path, "file"), "");
-    await using destination = layoutFolderDestination(join(folder.path, "file"), "it");
-    await expect(put(destination, imageFor("linux/amd64"))).rejects.toMatchObject({
-      code: "ERR_REGISTRY_FILE",
-    });
-  });
-});
-
 interface World extends AsyncDisposable {
   readonly client: ReturnType<typeof createRegistryClient>;
   readonly first: RepositoryClient;
@@ -440,7 +274,7 @@ async function expectAll(repository: RepositoryClient, tag: typeof ONE): Promise
   expect((await repository.fetchManifest(tag)).descriptor.digest).toBe(digest);
   for (const image of PLATFORMS.map(imageFor)) {
     await repository.fetchManifest(image.descriptor.digest);
-    for (const layer of layersOf(image)) expect(await repository.hasContent(layer)).toBe(true);
+    for (const layer of contentOf(image)) expect(await repository.hasContent(layer)).toBe(true);
   }
   const found = async (subject: Digest): Promise<readonly Digest[]> =>
     (await Array.fromAsync(repository.referrers(subject))).map((one) => one.digest).toSorted();
@@ -455,40 +289,6 @@ async function copy(source: CopySource, destination: CopyDestination) {
   await using _source = source;
   await using to = destination;
   return await copyImage(source, to);
-}
-
-async function put(
-  destination: CopyDestination,
-  image: BuiltImage,
-  signal?: AbortSignal,
-): Promise<void> {
-  const content = {
-    openContent: async function* ({ digest }: { readonly digest: Digest }) {
-      yield image.blobs.get(digest)?.bytes ?? expect.fail("unknown");
-    },
-  };
-  const { descriptor, manifest } = image;
-  for (const layer of layersOf(image)) await destination.writeBlob(layer, content);
-  await destination.writeManifest(parseManifest(manifest, descriptor.mediaType), { root: true });
-  await destination.commit({ signal });
-}
-
-async function indexNames(layout: string): Promise<readonly string[]> {
-  const { manifests } = JSON.parse(await readFile(join(layout, "index.json"), "utf8")) as {
-    readonly manifests: readonly { readonly annotations?: Readonly<Record<string, string>> }[];
-  };
-  return manifests.flatMap((one) => one.annotations?.["org.opencontainers.image.ref.name"] ?? []);
-}
-
-function imageFor(platform: string): BuiltImage {
-  const layers = [{ entries: [{ name: "which", content: platform }] }];
-  return buildImage({ layers, platform: parsePlatform(platform) });
-}
-
-function layersOf({ manifest }: BuiltImage) {
-  const { document } = parseManifest(manifest);
-  if (document.kind !== "manifest") return [];
-  return [document.manifest.config, ...document.manifest.layers];
 }
 
 function skopeo(...args: readonly string[]): void {
