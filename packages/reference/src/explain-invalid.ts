@@ -11,7 +11,7 @@ const EXAMPLE = "Write [registry/]repository[:tag][@digest], as in quay.io/podma
 
 // What other tools call a transport; a host of such a name with a port is none of the refused.
 const PLACE =
-  /^(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|store|tarball):(?=.*\/)/;
+  /^(?:containers-storage|dir|docker-archive|docker-daemon|oci|oci-archive|store|tarball):(?![0-9]{1,5}\/)(?=.*\/)/;
 
 /** Looks for the mistakes that people make; the text was refused already, so this may be shallow. */
 export function explainInvalid(text: string): Explanation {

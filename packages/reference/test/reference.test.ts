@@ -159,6 +159,9 @@ describe("messages", () => {
     ["Foo/bar", /lower case/],
     ["foo_bar.com/baz", /no host name/],
     ["dir:x", /transport to local files/],
+    ["oci:/tmp/layout", /oci: begins a place on this machine/],
+    ["docker-archive:it/x.tar:a", /a place on this machine/],
+    ["oci:5000/a:-x", /its tag is none/],
   ] as const)("of %s say what is wrong", ([text, pattern]) => {
     expect(messageOf(() => parseReference(text))).toMatch(pattern);
   });
