@@ -205,9 +205,11 @@ class JsonReader {
   }
 
   #fail(what: string): never {
+    const before = this.#text.slice(0, this.#position).split("\n");
+    const column = (before.at(-1) ?? "").length + 1;
     throw new ContentError(
       "ERR_CONTENT_INVALID_JSON",
-      `JSON document: ${what} at character ${this.#position}`,
+      `JSON document: ${what} at character ${this.#position} (line ${before.length}, column ${column})`,
     );
   }
 

@@ -186,6 +186,19 @@ function checkRequirement(requirement: PolicyRequirement, path: string): readonl
             'For images signed with cosign, set "signedIdentity": {"type": "matchRepository"}.',
         },
       ];
+    case "sigstoreBundle": {
+      if (!("identity" in requirement) || !("subject" in requirement.identity)) return [];
+      if (!requirement.identity.subject.includes("*")) return [];
+      return [
+        {
+          severity: "warning",
+          path: `${path}.identity.subject`,
+          problem: "has a *, which stands for itself there",
+          remedy:
+            "Write subjectPattern instead of subject: there, * is anything but a slash, and ** anything.",
+        },
+      ];
+    }
     case "anyOf":
     case "audit":
       return requirement.requirements.flatMap((inner, index) =>

@@ -85,7 +85,7 @@ function checkPorts(
     const meant = escapeText(other + scope.slice(host.length), 160);
     return problem("warning", section.file, {
       problem: `has ${showSection(scope, section)}, which covers nothing of ${escapeText(other, 160)}, as the policy calls the registry`,
-      remedy: `The port is part of a registry's name: write docker["${meant}"] if that is meant.`,
+      remedy: `The port is part of a registry's name: write docker["${meant}"] here if images are asked for as ${escapeText(other, 160)}/…, or ${escapeText(host, 160)} in the policy if they are asked for as ${escapeText(host, 160)}/….`,
     });
   });
 }

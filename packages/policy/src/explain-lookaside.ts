@@ -90,11 +90,16 @@ function nearMisses(
       return `${escapeText(file)}, line ${line ?? "?"}, has docker["${escapeText(scope, 160)}"], which does not cover it: write docker["${meant}"] if it is to.`;
     }),
     ...unknown
-      .filter(({ path }) => own.some((scope) => path.startsWith(`docker["${scope}"].`)))
+      .filter(
+        ({ path }) =>
+          path.startsWith("default-docker.") ||
+          own.some((scope) => path.startsWith(`docker["${scope}"].`)) ||
+          [identity, ...namespaces].includes(path),
+      )
       .slice(0, MAX_MISSES)
       .map(
         ({ file, path, line }) =>
-          `${escapeText(file)}, line ${line ?? "?"}, has ${path}, which means nothing: the key is lookaside.`,
+          `${escapeText(file)}, line ${line ?? "?"}, has ${path}, which means nothing there: below docker: stand scopes, and below a scope lookaside.`,
       ),
     ...unread
       .slice(0, MAX_MISSES)

@@ -1,6 +1,7 @@
 import { escapeText, type Digest } from "@stowage/content";
 import type { Reference } from "@stowage/reference";
 
+import { identityRemedy } from "./identity-remedy.ts";
 import { missingSignature } from "./missing-signature.ts";
 import type { PolicyRequirement } from "./policy.ts";
 import { matchesIdentity } from "./reference-match.ts";
@@ -145,27 +146,9 @@ export function requireClaims(
     );
   }
   if (matchesIdentity(identity, context.reference, dockerReference)) return;
-  const isNameless = context.reference === undefined && !identity.type.startsWith("exact");
   throw new SignatureRejection(
     "mismatch",
     `it is for the name ${escapeText(dockerReference)}, which ${identity.type} does not accept for this image`,
-    {
-      remedy: isNameless
-        ? namelessRemedy(dockerReference)
-        : identityRemedy(identity, dockerReference),
-    },
+    { remedy: identityRemedy(identity, context.reference, dockerReference) },
   );
-}
-
-function namelessRemedy(claimed: string): string {
-  return `An image in files has no name that a signature could be for: set "signedIdentity" to exactReference or exactRepository of ${escapeText(claimed)}.`;
-}
-
-function identityRemedy(identity: SignedIdentity, claimed: string): string {
-  const name = escapeText(claimed);
-  const isBare = !/[:@][^/]*$/.test(claimed);
-  if (isBare && identity.type !== "matchRepository" && identity.type !== "exactRepository") {
-    return 'It names the repository only, as cosign does: set "signedIdentity": {"type": "matchRepository"}.';
-  }
-  return `Ask for the image as ${name}, or set "signedIdentity" to what is right for it: matchRepository for any tag of the repository, remapIdentity or exactRepository for a copy of ${name} elsewhere.`;
 }

@@ -5,6 +5,7 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { isAbsolute } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
@@ -69,11 +70,17 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_KEY")) throw cause;
     throw invalidKey(
       path,
-      hasErrorCode(cause, "ENOENT") ? "is not there" : "cannot be read",
+      hasErrorCode(cause, "ENOENT") ? notThere(path) : "cannot be read",
       cause,
     );
   }
 };
+
+function notThere(path: string): string {
+  return isAbsolute(path)
+    ? "is not there"
+    : "is not there: it is no absolute path, and ~ stands for nothing";
+}
 
 const MAX_LISTED = 5;
 

@@ -56,15 +56,24 @@ export async function readOpenPgpKeys(
       if (armored.length === 0) found.push(...(await readKeys({ binaryKeys: bytes })));
       for (const armoredKeys of armored) found.push(...(await readKeys({ armoredKeys })));
     } catch (cause) {
-      throw invalidKey(name, "holds no OpenPGP public key", cause);
+      throw invalidKey(name, noKey(text), cause);
     }
-    if (found.length === 0) throw invalidKey(name, "holds no OpenPGP public key");
+    if (found.length === 0) throw invalidKey(name, noKey(text));
     if (found.some((key) => key.isPrivate())) {
-      throw invalidKey(name, "holds a private key, which must not be here");
+      throw invalidKey(
+        name,
+        "holds a private key, which must not be here: put its public half there, as gpg --armor --export has it",
+      );
     }
     keys.push(...found.map((key) => ({ key, name })));
   }
   return keys;
+}
+
+function noKey(text: string): string {
+  return /-----BEGIN [A-Z ]*PUBLIC KEY-----/.test(text.replaceAll("PGP PUBLIC", ""))
+    ? "holds no OpenPGP public key, but one in PEM: that is for sigstoreSigned and sigstoreBundle"
+    : "holds no OpenPGP public key";
 }
 
 /**

@@ -112,13 +112,16 @@ function readPolicy(shape: PolicyShape): Policy {
   if (shape.has("transports")) {
     const named = new PolicyShape(shape.value("transports"), shape.pathOf("transports"));
     for (const transport of named.keys) {
-      const scopes = new PolicyShape(named.value(transport), named.pathOf(transport));
+      const scopes = new PolicyShape(named.value(transport), named.pathOf(transport), OF_SCOPES);
       transports[transport] = readScopes(transport, scopes);
     }
   }
   if (!shape.has("default")) shape.fail("is missing", "default");
   return { default: readRequirements(shape, "default"), transports };
 }
+
+const OF_SCOPES =
+  ' of scopes: scopes stand below their transport, as in "transports": {"docker": {"quay.io": […]}}';
 
 function readScopes(transport: string, shape: PolicyShape): PolicyScopes {
   const scopes: Record<string, readonly PolicyRequirement[]> = Object.create(null);
@@ -132,7 +135,8 @@ function readScopes(transport: string, shape: PolicyShape): PolicyScopes {
 
 function readRequirements(shape: PolicyShape, key: string): readonly PolicyRequirement[] {
   const list = shape.value(key);
-  if (!Array.isArray(list)) shape.fail("is not a list of requirements", key);
+  if (!Array.isArray(list))
+    shape.fail("is not a list of requirements: write [ and ] around them", key);
   const items = list as readonly JsonValue[];
   if (items.length === 0) shape.fail("is a list of no requirements", key);
   return items.map((item, index) =>

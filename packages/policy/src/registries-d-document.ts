@@ -55,7 +55,10 @@ export async function readDocument(file: string): Promise<YamlDocument> {
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
     const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    throw invalidRegistriesD(file, `is no YAML that can be read: ${escapeText(what, 160)}`, cause);
+    const problem = `is no YAML that can be read: ${escapeText(what.replace(/:$/, ""), 160)}`;
+    // What else a mistake in the text says is a drawing of the line.
+    const isMistake = cause instanceof Error && "linePos" in cause;
+    throw invalidRegistriesD(file, problem, isMistake ? undefined : cause);
   }
 }
 
@@ -97,7 +100,9 @@ export function entriesOf(
   if (value === null || value === undefined) return [];
   if (typeof value !== "object" || Array.isArray(value)) {
     const where = place.keys.length === 0 ? "the document" : showPlace(place);
-    throw invalidRegistriesD(place.file, `${where} is no mapping`);
+    const isSection = place.keys.length === 2;
+    const why = isSection ? ": a section has lookaside and the like, indented further" : "";
+    throw invalidRegistriesD(place.file, `${where} is no mapping${why}`);
   }
   return Object.entries(value);
 }

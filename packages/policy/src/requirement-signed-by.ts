@@ -35,6 +35,7 @@ const KEY_TYPES: readonly string[] = [
 
 export function parseSignedBy(shape: PolicyShape): SignedByRequirement {
   shape.allow("type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity");
+  if (!shape.has("keyType")) shape.fail('is missing: write "keyType": "GPGKeys"', "keyType");
   const keyType = shape.string("keyType");
   if (!KEY_TYPES.includes(keyType)) {
     shape.fail(`is none of ${KEY_TYPES.join(", ")}`, "keyType");

@@ -32,10 +32,21 @@ export function readSigstoreKeys(materials: readonly KeyMaterial[]): readonly Si
   return materials.map(({ name, bytes }) => {
     const text = Buffer.from(bytes).toString("latin1");
     if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text)) {
-      throw invalidKey(name, "holds a private key, which must not be here");
+      throw invalidKey(
+        name,
+        "holds a private key, which must not be here: put its public half there, as cosign public-key and openssl pkey -pubout have it",
+      );
     }
     const [block, more] = [...text.matchAll(PEM)].map(([found]) => found);
-    if (block === undefined) throw invalidKey(name, "holds no public key in PEM");
+    if (block === undefined) {
+      const isOpenPgp = text.includes("-----BEGIN PGP PUBLIC KEY BLOCK-----");
+      throw invalidKey(
+        name,
+        isOpenPgp
+          ? "holds no public key in PEM, but one of OpenPGP: that is for signedBy"
+          : "holds no public key in PEM",
+      );
+    }
     if (more !== undefined) throw invalidKey(name, "holds more than one key");
     return readKey(name, block);
   });

@@ -67,7 +67,7 @@ function plainForms(scope: string): readonly string[] {
   const bare = scope
     .toLowerCase()
     .replace(/^[a-z]+:\/\//, "")
-    .replace(/\/+$/, "")
+    .replace(/\/+\**$/, "")
     .replace(/^([^/]+):\d+(?=\/|$)/, "$1");
   const [host = "", ...path] = bare.split("/");
   // What has neither dot nor port is no host, but a name of Docker Hub.

@@ -39,6 +39,9 @@ describe("checkPolicy", () => {
     ["quay.io/", "quay.io"],
     ["*example.com", "*.example.com"],
     ["a.*.com", "*.example.com"],
+    ["q.io/a/*", "Write q.io/a:"],
+    ["q.io/a*", "Write q.io:"],
+    ["q.io/a/B", "Write q.io/a/b:"],
   ] as const)("P07, P08 %s matches nothing; %s may be meant", async ([scope, meant]) => {
     expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toMatchObject([
       {
@@ -105,6 +108,24 @@ describe("checkPolicy", () => {
       'transports.docker["q.io/a"][0]',
       'transports.docker["q.io/a"][1].requirements[0].keyType',
     ]);
+  });
+
+  test("tells of a subject that is written as a pattern", async () => {
+    const rule = (identity: object): object => ({
+      type: "sigstoreBundle",
+      identity: { issuer: "https://i", ...identity },
+      trustedRootPath: "/root.json",
+    });
+    const check = async (identity: object) =>
+      (await checkPolicy(docker({ "q.io/a": [rule(identity)] }))).filter(
+        ({ severity }) => severity === "warning",
+      );
+    expect(await check({ subject: "https://github.com/o/*" })).toMatchObject(
+      [{ path: expect.stringContaining("identity.subject"), remedy: /subjectPattern/ }].map(
+        (one) => ({ ...one, remedy: expect.stringMatching(one.remedy) }),
+      ),
+    );
+    expect(await check({ subjectPattern: "https://github.com/o/*" })).toEqual([]);
   });
 
   test("POL-X07 tells that cosign's signatures do not fit the identity that is the default", async () => {

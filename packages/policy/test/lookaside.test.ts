@@ -187,6 +187,12 @@ describe("of a lookaside that has nothing, what is told", () => {
       ['DIR/a.yaml, line 3, has docker["q.io:5000"].look-aside, which means nothing', NEW],
     ],
     [
+      "the scope that is not below docker:",
+      { "a.yaml": "# ours\n'q.io:5000': {lookaside: 'BASE'}" },
+      "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",
+      ["DIR/a.yaml, line 2, has q.io:5000, which means nothing there: below docker:", NEW],
+    ],
+    [
       "the file that nobody reads",
       { "a.conf": "docker: {q.io:5000: {lookaside: 'BASE'}}" },
       "the built-in default, since no file of DIR has a lookaside for q.io:5000/a/b",

@@ -58,6 +58,32 @@ describe("parsePolicy refuses, and says where:", () => {
     ["P03 a wrong type", '{"default":{}}', "default is not a list"],
     ["P03 a requirement of a wrong type", '{"default":[1]}', "default[0] is not an object"],
     ["P03 a trailing comma", '{"default":[{"type":"reject"},]}', "at character"],
+    ["P03 a trailing comma in another line", '{"default":\n [{},]}', "(line 2, column 6)"],
+    [
+      "P03 a key of another case",
+      requirement({ type: "signedBy", keyType: "GPGKeys", keypath: "/k" }),
+      "keypath is a key that the grammar does not have: write keyPath",
+    ],
+    [
+      "P03 a transport beside the transports",
+      '{"default":[{"type":"reject"}],"docker":{}}',
+      "docker is a key that the grammar does not have: there are default, transports",
+    ],
+    [
+      "a scope where a transport belongs",
+      '{"default":[{"type":"reject"}],"transports":{"q.io":[]}}',
+      "is not an object of scopes: scopes stand below their transport",
+    ],
+    [
+      "a requirement without a list",
+      '{"default":{"type":"reject"}}',
+      "default is not a list of requirements: write [ and ]",
+    ],
+    [
+      "no keyType",
+      requirement({ type: "signedBy", keyPath: "/k" }),
+      'keyType is missing: write "keyType": "GPGKeys"',
+    ],
     ["P03 a comment", '/* */{"default":[]}', "at character"],
     ["P03 text after it", '{"default":[{"type":"reject"}]}{}', "after the document"],
     ["P03 nothing", "", "at character"],

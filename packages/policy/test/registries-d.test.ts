@@ -124,7 +124,7 @@ describe("loadRegistriesD", () => {
       "docker:\n  a.io:\n    use-sigstore-attachments:\n      'yes'",
       'line 3, docker["a.io"].use-sigstore-attachments is neither',
     ],
-    ["\ndocker:\n  a.io: [1]", 'line 3, docker["a.io"] is no mapping'],
+    ["\ndocker:\n  a.io: [1]", 'line 3, docker["a.io"] is no mapping: a section has lookaside'],
     ["\ndocker: text", "line 2, docker is no mapping"],
   ] as const)("says in which line %j is wrong", async ([text, words]) => {
     await using world = await write({ "a.yaml": text });

@@ -1,4 +1,4 @@
-import { rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { formatVerdict } from "@stowage/runtime-shim";
@@ -126,11 +126,86 @@ describe.runIf(CAN_SIGN)(`what is said of a mistake is enough to mend it${WHY_NO
     await expectEnough(wrong, "/nowhere/key.asc is not there", gpgSigned());
   });
 
+  test("the private key in place of the public one", async () => {
+    const keyPath = join(world.path, "secret.asc");
+    const unlocked = ["--batch", "--pinentry-mode", "loopback", "--passphrase", ""];
+    const secret = [...unlocked, "--armor", "--export-secret-keys", world.signer];
+    await writeFile(keyPath, await world.keyring.run(secret));
+    const wrong = gpgSigned(undefined, { ...gpg, keyPath });
+    await expectEnough(wrong, "put its public half there, as gpg --armor --export", gpgSigned());
+    const path = join(world.path, "cosign.key");
+    await writeFile(path, cosign.privateKey.export({ format: "pem", type: "pkcs8" }));
+    const requirement = { type: "sigstoreSigned", keyPath: path, ...ANY_TAG };
+    await expectEnough(
+      sigstore(beside, requirement),
+      "put its public half there, as cosign public-key",
+      sigstore(beside, { ...requirement, keyPath: cosign.path }),
+    );
+  });
+
+  test("a key of the other kind", async () => {
+    const wrong = gpgSigned(undefined, { ...gpg, keyPath: cosign.path });
+    await expectEnough(wrong, "one in PEM: that is for sigstoreSigned", gpgSigned());
+    const requirement = { type: "sigstoreSigned", keyPath: world.keyPath, ...ANY_TAG };
+    await expectEnough(
+      sigstore(beside, requirement),
+      "one of OpenPGP: that is for signedBy",
+      sigstore(beside, { ...requirement, keyPath: cosign.path }),
+    );
+  });
+
+  test("a key file whose path begins at home", async () => {
+    const wrong = gpgSigned(undefined, { ...gpg, keyPath: "~/key.asc" });
+    await expectEnough(wrong, "it is no absolute path, and ~ stands for nothing", gpgSigned());
+  });
+
+  test("a digest that is asked for where only the tag that was signed counts", async () => {
+    const name = `${repositoryOf(signed)}@${site.image.descriptor.digest}`;
+    const signedIdentity = { type: "matchExact" };
+    await expectEnough(
+      { ...gpgSigned(undefined, { ...gpg, signedIdentity }), name },
+      'set "signedIdentity": {"type": "matchRepoDigestOrExact"}',
+      { ...gpgSigned(), name },
+    );
+  });
+
+  test("a scope with a star for what is below it", async () => {
+    const folder = signed.slice(0, -"/app:1".length);
+    await expectEnough(gpgSigned(`${folder}/*`), `write "${folder}"`, gpgSigned(folder));
+  });
+
+  test.for([
+    ["a comma too many", (text: string) => text.replace("]}}}", "],}}}"), "(line 1, column "],
+    [
+      "a field of another case",
+      (text: string) => text.replace("keyPath", "keypath"),
+      "write keyPath",
+    ],
+    [
+      "a field that there is none of",
+      (text: string) => text.replace("keyPath", "keyFile"),
+      "keyPaths,",
+    ],
+  ] as const)("%s in the policy", async ([, spoil, words]) => {
+    const { runtime } = world.runtime;
+    await write(gpgSigned());
+    const file = join(world.path, "policy.json");
+    await writeFile(file, spoil(await readFile(file, "utf8")));
+    const told = {
+      code: "ERR_POLICY_INVALID_CONFIG",
+      message: expect.stringContaining(words),
+    };
+    await expect(runtime.explainPolicy(signed)).rejects.toMatchObject(told);
+    await expect(runtime.images.pull(signed)).rejects.toMatchObject(told);
+    await write(gpgSigned());
+    await runtime.images.pull(signed);
+  });
+
   test("a tag that another was signed for", async () => {
     const wrong = { ...gpgSigned(), name: moved };
     const right = { ...gpgSigned(undefined, { ...gpg, ...ANY_TAG }), name: moved };
     await expectEnough(wrong, `it is for the name ${signed}`, right);
-    await expectEnough(wrong, "matchRepository for any tag", right);
+    await expectEnough(wrong, 'set "signedIdentity": {"type": "matchRepository"}', right);
   });
 
   test("cosign's name without a tag", async () => {
@@ -182,7 +257,7 @@ describe.runIf(CAN_SIGN)(`what is said of a mistake is enough to mend it${WHY_NO
     });
     await expectEnough(
       { name, scopes: { "vendor.invalid/team/app": [gpg] } },
-      "remapIdentity or exactRepository",
+      `set "signedIdentity": ${JSON.stringify(signedIdentity).replaceAll(/([:,])"/g, '$1 "')}`,
       { name, scopes: { "vendor.invalid/team/app": [{ ...gpg, signedIdentity }] } },
     );
     await writeFile(conf, "");

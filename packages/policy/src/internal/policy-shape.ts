@@ -13,10 +13,11 @@ export class PolicyShape {
   readonly path: string;
   readonly #object: JsonObject;
 
-  constructor(value: JsonValue | undefined, path: string) {
+  /** @param what - what the object has, where that is worth saying. */
+  constructor(value: JsonValue | undefined, path: string, what = "") {
     this.path = path;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      this.fail("is not an object");
+      this.fail(`is not an object${what}`);
     }
     this.#object = value as JsonObject;
   }
@@ -36,7 +37,11 @@ export class PolicyShape {
   /** Fails if there is a key that is none of `known`. Case counts. */
   allow(...known: readonly string[]): this {
     const unknown = this.keys.find((key) => !known.includes(key));
-    if (unknown !== undefined) this.fail("is a key that the grammar does not have", unknown);
+    if (unknown !== undefined) {
+      const meant = known.find((key) => key.toLowerCase() === unknown.toLowerCase());
+      const which = meant === undefined ? `there are ${known.join(", ")}` : `write ${meant}`;
+      this.fail(`is a key that the grammar does not have: ${which}`, unknown);
+    }
     return this;
   }
 
