@@ -7,6 +7,7 @@ import {
   type Repository,
   scopeIdentity,
   scopeNamespaces,
+  withoutTagIfDigested,
 } from "@stowage/reference";
 
 import type { RegistriesD } from "./registries-d.ts";
@@ -76,7 +77,7 @@ function nearMisses(
   { docker, unknown = [], unread = [] }: RegistriesD,
   reference: Reference,
 ): readonly string[] {
-  const identity = scopeIdentity(reference);
+  const identity = scopeIdentity(withoutTagIfDigested(reference));
   const namespaces = scopeNamespaces(reference.repository);
   const own = [identity, ...namespaces].filter((scope) => Object.hasOwn(docker, scope));
   const similar = findSimilarScopes(Object.keys(docker), {

@@ -218,6 +218,14 @@ describe("of a lookaside that has nothing, what is told", () => {
       expect(places[0]?.remedy).toContain(words.replaceAll("DIR", directory));
   });
 
+  test("is the same for a name with a tag and a digest", async () => {
+    await using folder = await tempDir();
+    await using world = await openPlaces();
+    const registriesD = await loadRegistriesD({ directory: folder.path });
+    const tagged = await world.find({ registriesD });
+    expect(await world.find({ registriesD, isPinned: true })).toEqual(tagged);
+  });
+
   test("is that the directory is not there, and that the name is a mirror's", async () => {
     await using folder = await tempDir();
     await using world = await openPlaces();

@@ -46,6 +46,8 @@ interface FindOptions {
   readonly from?: string;
   /** The host of the name that the user gave. */
   readonly asked?: string;
+  /** Whether the user gave the digest, too. */
+  readonly isPinned?: boolean;
   readonly attachments?: boolean;
   /** Instead of one that says `base` and `attachments` of all images. */
   readonly registriesD?: RegistriesD;
@@ -98,7 +100,9 @@ export async function openPlaces() {
     },
     async find(options: FindOptions = {}): Promise<FoundSignatures> {
       const { base = world.base, from = "q.io/a/b", attachments, files, signal } = options;
-      const image = parseReference(`${options.asked ?? "q.io"}/a/b:1`);
+      const image = parseReference(
+        `${options.asked ?? "q.io"}/a/b:1${options.isPinned === true ? `@${MANIFEST}` : ""}`,
+      );
       const registry: SignatureRegistry = {
         repository: parseRepository(from),
         async findManifest(target) {
