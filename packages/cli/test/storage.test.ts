@@ -129,7 +129,7 @@ describe("df", () => {
     expect(lines.filter((line) => /MB|KB|kB/.test(line))).toHaveLength(1);
     const directory = join(world.path, "exported");
     await world.ok("export", "podman", directory);
-    await world.ok("rmi", world.image);
+    await world.ok("rmi", id);
     const usage = JSON.parse(await world.ok("--format=json", "df"));
     const purpose = `the export to podman at ${directory}`;
     expect(usage).toMatchObject({ images: [], kept: [{ purpose }] });
