@@ -37,6 +37,8 @@ export interface VerifyLayerOptions {
    * it can not be put in order.
    */
   readonly isBelowSound: boolean;
+  /** Whether the blob is. If not, the layer stays suspect. @defaultValue true */
+  readonly isBlobSound?: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -111,7 +113,8 @@ export async function verifyLayer(
     : { path: "", aspect: "missing" as const };
   const isRecorded = (await soundRecord(layers, id)) !== undefined;
   if (difference === undefined && isRecorded) {
-    if (!(await isChangedSince(layout, id, plan, began, signal))) {
+    const { isBlobSound = true } = options;
+    if (isBlobSound && !(await isChangedSince(layout, id, plan, began, signal))) {
       utimesSync(recordPath(layout, id), new Date(), new Date());
     }
     return {};

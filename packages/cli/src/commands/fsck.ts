@@ -34,7 +34,7 @@ function renderReport({ damages, checked, unverified }: CheckReport, isDeep: boo
       ...(usedBy.length > 0 ? [`  used by ${usedBy.join(", ")}`] : []),
     ]),
     ...unverified.map(({ id, reason }) => `not compared: layer ${id}: ${reason}`),
-    `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length === 0 ? "nothing is" : were} damaged`,
+    `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length > 0 ? were : unverified.length > 0 ? "nothing that could be compared is" : "nothing is"} damaged`,
     ...(isFound ? ["`stowage fsck --repair` mends what can be, and fetches only what is bad"] : []),
   ].join("\n");
 }

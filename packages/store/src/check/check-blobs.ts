@@ -70,15 +70,33 @@ async function checkBlob(
   }
 }
 
-/** A blob that is not needed is no damage when it vanishes, and is removed when it is wrong. */
+/**
+ * Looks at each byte of a blob that something is to be made of, unless that has been done.
+ *
+ * @returns Whether it is what it should be, now.
+ */
+export async function isBlobSound(run: CheckRun, digest: Digest): Promise<boolean> {
+  const known = run.damages.findLast(({ kind, id }) => kind === "blob" && id === digest);
+  if (known !== undefined) return known.outcome === "repaired";
+  const fault = run.deep ? undefined : await hashBlob(run, digest);
+  if (fault === undefined) return true;
+  const { blobs: expected } = await readExpectedContent(run.context, run.blobs);
+  return await reportBlob(run, digest, expected.get(digest), fault);
+}
+
+/**
+ * A blob that is not needed is no damage when it vanishes, and is removed when it is wrong.
+ *
+ * @returns Whether it is repaired.
+ */
 async function reportBlob(
   run: CheckRun,
   digest: Digest,
   wanted: WantedBlob | undefined,
   fault: DamageFault,
-): Promise<void> {
-  if (fault === "missing" && !(await isStillMissing(run, digest))) return;
-  await run.report(describe(digest, wanted, fault), async () => {
+): Promise<boolean> {
+  if (fault === "missing" && !(await isStillMissing(run, digest))) return false;
+  return await run.report(describe(digest, wanted, fault), async () => {
     if (wanted === undefined) return await removeBlob(run, digest);
     return await fetchBlob(run, wanted);
   });

@@ -11,7 +11,7 @@ import { isLayerID, type LayerID } from "../layer-id.ts";
 import type { LayerPlan } from "../stage-layer.ts";
 import { diffPath, layerPath } from "../store-layout.ts";
 import { isLayerEmpty, isLayerSuspect, verifyLayer } from "../verify-layer.ts";
-import { fetchBlob } from "./check-blobs.ts";
+import { fetchBlob, isBlobSound } from "./check-blobs.ts";
 import type { CheckRun, FoundDamage, Mended } from "./check-run.ts";
 import type { TreeDifference } from "../layer/compare-trees.ts";
 import { type ExpectedLayer, readExpectedContent } from "./expected-content.ts";
@@ -86,7 +86,7 @@ async function findBroken(run: CheckRun, id: LayerID): Promise<FoundDamage["faul
   }
 }
 
-/** Says what differs. Where the blob is damaged itself, nothing can be said. */
+/** Says what differs. Where the blob is damaged itself and is not repaired, nothing can be said. */
 async function compare(
   run: CheckRun,
   id: LayerID,
@@ -99,6 +99,7 @@ async function compare(
     const { difference } = await verifyLayer(context, layers, comparer, plan, {
       repair: false,
       isBelowSound,
+      isBlobSound: await isBlobSound(run, plan.blob.digest),
       signal,
     });
     run.counts.comparedLayers += 1;
