@@ -17,7 +17,7 @@ export interface SyncTargetOptions {
 
 /** A {@link CopyDestination} that knows whether it had to change anything. */
 export interface SyncPlace extends CopyDestination {
-  /** Whether a manifest was written, or would have been. */
+  /** Whether a manifest of it was written, also for another tag, or would have been. */
   readonly changed: boolean;
 }
 
@@ -32,6 +32,8 @@ export class SyncTarget {
   readonly #blobs = new Set<Digest>();
   /** Whether manifests are there with all that they name. */
   readonly #manifests = new Map<Digest, boolean>();
+  /** Those that were not, for whatever tag. */
+  readonly #written = new Set<Digest>();
   readonly #referrers = new Map<Digest, ReadonlySet<Digest>>();
 
   constructor(repository: RepositoryClient, options: SyncTargetOptions) {
@@ -55,8 +57,11 @@ export class SyncTarget {
         return changed;
       },
       ...(!forceRecursive && {
-        hasManifest: ({ digest }, { subject, signal } = {}) =>
-          this.#hasManifest(digest, subject, signal),
+        hasManifest: async ({ digest }, { subject, signal } = {}) => {
+          const isHere = await this.#hasManifest(digest, subject, signal);
+          changed ||= this.#written.has(digest);
+          return isHere;
+        },
       }),
       // Who comes second finds what the first has brought, or brings it if the first has failed.
       writeBlob: (descriptor, provider, how = {}) =>
@@ -69,16 +74,23 @@ export class SyncTarget {
           this.#blobs.add(descriptor.digest);
           return brought;
         }),
-      writeManifest: async (manifest, { root = false, tag: other, signal } = {}) => {
+      // A registry may take a manifest for missing while it is written a second time, and then
+      // refuses the list of referrers that has it.
+      writeManifest: (manifest, { root = false, tag: other, signal } = {}) => {
         const { descriptor, document } = manifest;
         const { digest } = descriptor;
         const { subject } = document.kind === "index" ? document.index : document.manifest;
-        const named = root ? current : other && (await this.digestOf(other, { signal }));
-        const isNamed = named === digest || (!root && other === undefined);
-        if (isNamed && (await this.#hasManifest(digest, subject?.digest, signal))) return;
-        changed = true;
-        if (!dryRun) await real.writeManifest(manifest, { root, tag: other, signal });
-        this.#manifests.set(digest, true);
+        return this.#turns.run(subject?.digest ?? digest, async () => {
+          signal?.throwIfAborted();
+          const named = root ? current : other && (await this.digestOf(other, { signal }));
+          const isNamed = named === digest || (!root && other === undefined);
+          const isHere = isNamed && (await this.#hasManifest(digest, subject?.digest, signal));
+          changed ||= !isHere || this.#written.has(digest);
+          if (isHere) return;
+          this.#written.add(digest);
+          if (!dryRun) await real.writeManifest(manifest, { root, tag: other, signal });
+          this.#manifests.set(digest, true);
+        });
       },
       commit: (how) => real.commit(how),
       [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
