@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -39,6 +39,34 @@ describe("fsck", () => {
     expect(stdout).toContain(`found: layer ${id}: bin/${entry}: missing`);
     await world.ok("fsck", "--repair");
     await world.ok("fsck", "--deep");
+  });
+
+  test("writes the record of an image anew that is gone, of which gc took nothing meanwhile", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const listed = await world.ok("images");
+    const images = join(world.path, "root/images");
+    await rm(images, { recursive: true });
+    await mkdir(images);
+    const shown = await world.run(["images"]);
+    expect(shown.stderr).toContain("fsck --repair");
+    expect(shown.stderr).toContain(world.image);
+    const inspected = await world.run(["inspect", world.image]);
+    expect(inspected.code).toBe(8);
+    expect(inspected.stderr).toContain("fsck --repair");
+    for (const command of ["gc", "prune"]) {
+      expect(await world.ok(command, "--dry-run")).not.toMatch(/^remove/m);
+      await world.ok(command);
+    }
+    expect((await world.run(["fsck"])).code).toBe(8);
+    expect(await world.ok("fsck", "--repair")).toContain("repaired: image sha256:");
+    await world.ok("fsck", "--deep");
+    expect(await world.ok("images")).toBe(listed);
+    await rm(images, { recursive: true });
+    await mkdir(images);
+    await world.ok("pull", "--tls-verify=false", world.image);
+    await world.ok("fsck", "--deep");
+    expect(await world.ok("images")).toBe(listed);
   });
 });
 

@@ -6,50 +6,38 @@
  *
  * @module
  */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-
-import { type Digest, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
 import type { ImageID } from "./image-record.ts";
 import type { LayerID } from "./layer-id.ts";
 import { dropNames, listNames } from "./name-index.ts";
 import { findNeeds, type FoundNeeds, type Needs } from "./needs.ts";
-import { publishFile, randomName, syncDirectory } from "./publish-file.ts";
-import { formatRecord, readRecord } from "./record-file.ts";
-import { RecordShape } from "./record-shape.ts";
+import { syncDirectory } from "./publish-file.ts";
 import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath, imagePath, layerPath } from "./store-layout.ts";
+import { listWasteNotes, readWasteNotes, type Waste, writeWasteNote } from "./waste-notes.ts";
 
-/** Content that nothing may need any more. */
-export interface Waste {
-  readonly blobs: ReadonlySet<Digest>;
-  readonly layers: ReadonlySet<LayerID>;
-}
-
-interface Note extends Waste {
-  /** Images that were to be removed with it. */
-  readonly images: ReadonlySet<ImageID>;
-}
-
-const WASTE_FILE = /^[0-9a-f]{32}\.json$/;
-
-/** Writes down what is to be removed once its image is. Under the lock `gc`. */
+/**
+ * Writes down what is to be removed once its image is. Under the lock `gc`.
+ *
+ * @returns What that is, and whether it is noted, for which a disk may be too full.
+ */
 export async function noteWaste(
   context: StoreContext,
   image: ImageID,
   content: Needs | undefined,
-): Promise<Waste> {
+): Promise<Waste & { readonly isNoted: boolean }> {
   const waste = { blobs: new Set(content?.blobs.keys()), layers: new Set(content?.layers.keys()) };
-  await writeNote(context, { ...waste, images: new Set([image]) });
-  return waste;
+  const isNoted = await writeWasteNote(context, { ...waste, images: new Set([image]) });
+  return { ...waste, isNoted };
 }
 
 /** Whether something noted waits to be removed. */
 export function hasWaste(context: StoreContext): boolean {
-  return readdirSync(context.layout.trash).some((entry) => WASTE_FILE.test(entry));
+  return listWasteNotes(context).length > 0;
 }
 
 /**
@@ -64,12 +52,18 @@ export async function sweepWaste(
   blobs: BlobStore,
   more: Waste = { blobs: new Set(), layers: new Set() },
 ): Promise<readonly (string | undefined)[]> {
-  const notes = readdirSync(context.layout.trash).filter((entry) => WASTE_FILE.test(entry));
+  const notes = listWasteNotes(context);
   if (notes.length === 0 && more.blobs.size + more.layers.size === 0) return [];
-  const noted = await readNotes(context, notes);
+  const noted = await readWasteNotes(notes);
   const names = await dropNamesOf(context, noted.images);
   const needs = await findNeeds(context, blobs);
-  if (needs.veto !== undefined) return names;
+  if (needs.veto !== undefined) {
+    // An image that is stored again while the rest has to wait is none that is to be removed.
+    if (noted.images.size > 0 && (await writeWasteNote(context, { ...noted, images: new Set() }))) {
+      for (const note of notes) tryRemoveFile(note);
+    }
+    return names;
+  }
   const waste = { blobs: noted.blobs.union(more.blobs), layers: noted.layers.union(more.layers) };
   const trashed = [
     ...names,
@@ -83,12 +77,12 @@ export async function sweepWaste(
   const isHeld = <ID>(id: ID, by: ReadonlyMap<ID, string>, images: ReadonlyMap<ID, string>) =>
     by.has(id) && !images.has(id);
   // What a container or a lease keeps is waste again once that is gone.
-  await writeNote(context, {
+  await writeWasteNote(context, {
     blobs: new Set([...waste.blobs].filter((id) => isHeld(id, all.blobs, byImages.blobs))),
     layers: new Set([...waste.layers].filter((id) => isHeld(id, all.layers, byImages.layers))),
     images: new Set(),
   });
-  for (const note of notes) tryRemoveFile(join(context.layout.trash, note));
+  for (const note of notes) tryRemoveFile(note);
   return trashed;
 }
 
@@ -113,25 +107,6 @@ async function dropNamesOf(
   );
 }
 
-async function writeNote(context: StoreContext, { blobs, layers, images }: Note): Promise<void> {
-  if (blobs.size + layers.size + images.size === 0) return;
-  try {
-    await publishFile({
-      path: join(context.layout.trash, `${randomName()}.json`),
-      bytes: formatRecord({
-        version: 1,
-        blobs: [...blobs],
-        layers: [...layers],
-        images: [...images],
-      }),
-      stagingDir: context.stagingDir(),
-    });
-  } catch (error) {
-    // On a full disk, removing is what makes room. A collection finds what a note would have told.
-    if (!hasErrorCode(error, "ENOSPC", "EDQUOT")) throw error;
-  }
-}
-
 function sweepLayers(
   context: StoreContext,
   waste: ReadonlySet<LayerID>,
@@ -147,31 +122,4 @@ function sweepLayers(
     }
   }
   return [...going].map((id) => context.moveToTrash(layerPath(context.layout, id)));
-}
-
-async function readNotes(context: StoreContext, notes: readonly string[]): Promise<Note> {
-  const blobs = new Set<Digest>();
-  const layers = new Set<LayerID>();
-  const images = new Set<ImageID>();
-  for (const note of notes) {
-    try {
-      const waste = await readRecord(join(context.layout.trash, note), parseNote);
-      for (const digest of waste?.blobs ?? []) blobs.add(digest);
-      for (const id of waste?.layers ?? []) layers.add(id);
-      for (const id of waste?.images ?? []) images.add(id);
-    } catch (error) {
-      if (!hasErrorCode(error, "ERR_STORE_CORRUPT")) throw error;
-    }
-  }
-  return { blobs, layers, images };
-}
-
-function parseNote(value: JsonValue): Note {
-  const shape = new RecordShape(value, "waste", ["version", "blobs", "layers", "images"]);
-  shape.version(1);
-  return {
-    blobs: new Set(shape.digests("blobs")),
-    layers: new Set(shape.layerIDs("layers")),
-    images: new Set(shape.has("images") ? shape.digests("images") : []),
-  };
 }

@@ -21,6 +21,7 @@ import {
 import type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 import { listImages } from "./image-records.ts";
 import { encodeName, type ImageName, listNames } from "./name-index.ts";
+import { findMissingImages } from "./missing-images.ts";
 import { publishFile } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { blobPath, imagePath, type StoreLayout } from "./store-layout.ts";
@@ -126,9 +127,11 @@ async function formatIndex(context: StoreContext): Promise<string> {
     };
     manifests.push({ ...manifest, annotations });
   }
-  if (names.damaged.length + images.damaged.length > 0) {
+  const missing = await findMissingImages(context);
+  if (names.damaged.length + images.damaged.length + missing.size > 0) {
     const isKnown = ({ imageId }: ImageName): boolean =>
-      byId.has(imageId) || !existsSync(imagePath(context.layout, imageId));
+      byId.has(imageId) ||
+      (!missing.has(imageId) && !existsSync(imagePath(context.layout, imageId)));
     const known = new Set(names.records.filter(isKnown).map(({ name }) => name));
     await keepUnreadable(context, manifests, known);
   }

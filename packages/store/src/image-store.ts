@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 
 import { encodedOf, escapeText, hasErrorCode } from "@stowage/content";
 
@@ -12,6 +11,7 @@ import { findImage, listImages, mergeImages, requireImageID, writeImage } from "
 import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { isImageMounted } from "./find-mounts.ts";
+import { findMissingImages, hasRecord, missingImage } from "./missing-images.ts";
 import { contentOfImage } from "./needs.ts";
 import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
 import { syncDirectory } from "./publish-file.ts";
@@ -31,7 +31,7 @@ export interface ImageList {
   readonly images: readonly ImageRecord[];
   /** Their names, the newest first. */
   readonly names: readonly ImageName[];
-  /** One error for each record of an image, or of a name, that is damaged. */
+  /** One error for each record of an image, or of a name, that is damaged or missing. */
   readonly damaged: readonly StoreError[];
 }
 
@@ -71,7 +71,11 @@ export interface ImageStore {
    *   that is empty, too long, or has control characters.
    */
   setName(name: string, id: ImageID, options?: ImageOptions): Promise<void>;
-  /** The image of a name. */
+  /**
+   * The image of a name.
+   *
+   * @throws {@link StoreError} `ERR_STORE_CORRUPT` when its record is missing.
+   */
   resolveName(name: string): Promise<ImageID | undefined>;
   /** Resolves to whether there was such a name. */
   removeName(name: string, options?: ImageOptions): Promise<boolean>;
@@ -94,7 +98,7 @@ export function createImageStore(
   layers: LayerStore,
 ): ImageStore {
   const { layout } = context;
-  const exists = (id: ImageID): boolean => existsSync(join(imagePath(layout, id), "image.json"));
+  const exists = (id: ImageID): boolean => hasRecord(layout, id);
   const store: ImageStore = {
     async put(record, options) {
       requireImageID(record.id);
@@ -118,11 +122,12 @@ export function createImageStore(
     async list() {
       const images = await listImages(context);
       const names = await listNames(context);
+      const missing = [...(await findMissingImages(context))].map((it) => missingImage(...it));
       const ids = new Set(images.records.map(({ id }) => id));
       return {
         images: images.records,
         names: names.records.filter(({ imageId }) => ids.has(imageId)),
-        damaged: [...images.damaged, ...names.damaged],
+        damaged: [...images.damaged, ...missing, ...names.damaged],
       };
     },
     async findByPrefix(prefix) {
@@ -156,7 +161,10 @@ export function createImageStore(
     },
     async resolveName(name) {
       const found = await readNameOf(context, name);
-      return found !== undefined && exists(found.imageId) ? found.imageId : undefined;
+      if (found === undefined || exists(found.imageId)) return found?.imageId;
+      const holder = (await findMissingImages(context)).get(found.imageId);
+      if (holder !== undefined) throw missingImage(found.imageId, holder);
+      return undefined;
     },
     async removeName(name, options) {
       const wasThere = await reportFailures(
@@ -202,16 +210,14 @@ async function removeImage(
     const waste = await noteWaste(context, id, content);
     {
       using _names = await context.lock("names", "exclusive", options);
-      const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+      const records = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+      const names = records.map(({ name }) => name);
+      // A name without an image that no note tells about would be taken for damage.
+      if (!waste.isNoted) trashed.push(...(await dropNames(context, names)));
       // Without it none of its names means anything: they all go in one step.
       trashed.push(context.moveToTrash(imagePath(layout, id)));
       await syncDirectory(layout.images);
-      trashed.push(
-        ...(await dropNames(
-          context,
-          names.map(({ name }) => name),
-        )),
-      );
+      if (waste.isNoted) trashed.push(...(await dropNames(context, names)));
     }
     trashed.push(...(await sweepWaste(context, blobs, waste)));
   }

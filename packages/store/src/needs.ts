@@ -21,6 +21,7 @@ import { isLayerID, type LayerID } from "./layer-id.ts";
 import type { LayerRecord } from "./layer-record.ts";
 import { listLayers } from "./layer-store.ts";
 import { type LeaseScope, liveLeases } from "./lease.ts";
+import { findMissingImages, missingImage } from "./missing-images.ts";
 import type { StoreContext } from "./store-context.ts";
 
 /** Content, and for each piece of it one of those who need it. */
@@ -36,8 +37,8 @@ export interface FoundNeeds {
   /** What images alone need. */
   readonly byImages: Needs;
   /**
-   * Why nothing may be given up, if that is so: a record that can not be read may need anything, and
-   * so may the holder of a lease that names nothing.
+   * Why nothing may be given up, if that is so: a record that can not be read, or is missing, may need
+   * anything, and so may the holder of a lease that names nothing.
    */
   readonly veto: string | undefined;
   /** The layers whose records can be read. */
@@ -58,7 +59,8 @@ export async function findNeeds(context: StoreContext, blobs: BlobStore): Promis
   }
   for (const lease of leases) markLease(marks, lease);
   const everything = leases.find((lease) => lease.isEverything);
-  const [damaged] = [...images.damaged, ...containers.damaged];
+  const missing = [...(await findMissingImages(context))].map((it) => missingImage(...it));
+  const [damaged] = [...images.damaged, ...containers.damaged, ...missing];
   return {
     all: marks.copy(),
     byImages,

@@ -86,8 +86,10 @@ describe("a check of records", () => {
     expect(damages).toMatchObject([{ kind: "name", id: file, outcome: "repaired" }]);
     expect(await world.store.images.resolveName("app:1")).toBe(image.id);
     rmSync(join(imageFile(world.root, image.id), ".."), { recursive: true });
+    rmSync(world.store.blobs.path(image.manifest.digest));
     const dangling = await world.store.check({ repair: {} });
     expect(dangling.damages).toMatchObject([
+      { kind: "image", fault: "no record", outcome: "left" },
       { kind: "name", fault: "no image", outcome: "set aside" },
       { kind: "index", fault: "stale", outcome: "repaired" },
     ]);

@@ -7,8 +7,8 @@ import { readSourceFlags } from "../source-flags.ts";
 const DAMAGED = 8;
 
 /**
- * Ends with 8 while something is damaged or could not be looked at, and with 0 when all of it was
- * repaired or set aside.
+ * Ends with 8 while something is damaged or could not be looked at, and when an image is lost of which
+ * nothing is left to set aside; with 0 when all of it was repaired or set aside.
  */
 export const fsck: RunCommand = async (context, { flags }) => {
   const { deep, repair } = flags;

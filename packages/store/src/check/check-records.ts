@@ -12,8 +12,10 @@ import { hasErrorCode, parseDigest } from "@stowage/content";
 import { isContainerID } from "../container-record.ts";
 import { readContainerOf } from "../container-records.ts";
 import { indexedNames } from "../image-layout-index.ts";
+import type { ImageID } from "../image-record.ts";
 import { findImage, listImages, writeImage } from "../image-records.ts";
 import { encodeName, readNameEntry, writeName } from "../name-index.ts";
+import { findMissingImages, hasRecord } from "../missing-images.ts";
 import { syncDirectory } from "../publish-file.ts";
 import { containerPath, imagePath } from "../store-layout.ts";
 import type { CheckRun, FoundDamage, Mended } from "./check-run.ts";
@@ -22,30 +24,51 @@ import { setAside } from "./set-aside.ts";
 
 type Readable = "absent" | "damaged" | "sound";
 
-export async function checkImages(run: CheckRun): Promise<void> {
+/** @returns The images whose records can not be had again. */
+export async function checkImages(run: CheckRun): Promise<ReadonlySet<ImageID>> {
   const { context } = run;
-  for (const entry of readdirSync(context.layout.images)) {
+  const missing = await findMissingImages(context);
+  const lost = new Set<ImageID>();
+  const entries = readdirSync(context.layout.images).filter((it) => /^[0-9a-f]{64}$/.test(it));
+  run.counts.images += entries.length;
+  const ids = entries.map((entry) => parseDigest(`sha256:${entry}`));
+  for (const id of new Set([...ids, ...missing.keys()])) {
     run.signal?.throwIfAborted();
-    if (!/^[0-9a-f]{64}$/.test(entry)) continue;
-    run.counts.images += 1;
-    const id = parseDigest(`sha256:${entry}`);
-    const path = imagePath(context.layout, id);
     const state = await tryRead(() => findImage(context, id));
-    if (state === "sound" || !existsSync(path)) continue;
+    if (state === "sound" || (state === "absent" && !missing.has(id))) continue;
+    const holder = missing.get(id);
     const found = damaged("image", id, state);
-    await run.report(found, async () => {
-      const record = await rebuildImage(run, id);
-      if (record === undefined) return await setAside(context, path, "image");
-      using _gc = await context.lock("gc", "shared", run);
-      using _images = await context.lock("images", "exclusive", run);
-      await writeImage(context, record);
-      return { outcome: "repaired", remark: "written anew from the manifests that are here" };
-    });
+    const message = holder === undefined ? found.message : `${found.message}, though ${holder}`;
+    await run.report({ ...found, message }, () => mendImage(run, id, lost));
   }
+  return lost;
 }
 
-export async function checkNames(run: CheckRun): Promise<void> {
+async function mendImage(run: CheckRun, id: ImageID, lost: Set<ImageID>): Promise<Mended> {
   const { context } = run;
+  const record = await rebuildImage(run, id);
+  if (record === undefined) {
+    lost.add(id);
+    const path = imagePath(context.layout, id);
+    if (hasRecord(context.layout, id)) return await setAside(context, path, "image");
+    if (existsSync(path)) await setAside(context, path, "image");
+    return { outcome: "left", remark: "it is lost, with its manifests or config: pull it again" };
+  }
+  using _gc = await context.lock("gc", "shared", run);
+  using _images = await context.lock("images", "exclusive", run);
+  const state = await tryRead(() => findImage(context, id));
+  if (state === "sound") return { outcome: "repaired", remark: "somebody has stored it again" };
+  if (state === "absent" && !(await findMissingImages(context)).has(id)) {
+    return { outcome: "repaired", remark: "somebody has removed it" };
+  }
+  await writeImage(context, record);
+  return { outcome: "repaired", remark: "written anew from the manifests that are here" };
+}
+
+/** @param lost - Images whose names mean nothing any more. */
+export async function checkNames(run: CheckRun, lost: ReadonlySet<ImageID>): Promise<void> {
+  const { context } = run;
+  const missing = await findMissingImages(context);
   const indexed = new Map((await indexedNames(context)).map((it) => [encodeName(it.name), it]));
   const areAllImagesReadable = (await listImages(context)).damaged.length === 0;
   for (const entry of readdirSync(context.layout.names)) {
@@ -53,17 +76,21 @@ export async function checkNames(run: CheckRun): Promise<void> {
     if (!/^[0-9a-f]{64}\.json$/.test(entry)) continue;
     run.counts.names += 1;
     const path = join(context.layout.names, entry);
-    let target: string | undefined;
+    let target: ImageID | undefined;
     const state = await tryRead(async () => {
       const name = await readNameEntry(context, entry);
-      target = name && imagePath(context.layout, name.imageId);
+      target = name?.imageId;
       return name;
     });
     if (!existsSync(path)) continue;
-    if (state === "sound" && target !== undefined && !existsSync(target)) {
+    if (state === "sound" && target !== undefined && missing.has(target)) {
       using _gc = await context.lock("gc", "shared", run);
-      if (!existsSync(path) || existsSync(target)) continue;
-      await run.report(damaged("name", entry, "no image"), () => setAside(context, path, "name"));
+      if (!existsSync(path) || hasRecord(context.layout, target)) continue;
+      const isLost = lost.has(target);
+      await run.report(damaged("name", entry, "no image"), async () => {
+        if (isLost) return await setAside(context, path, "name");
+        return { outcome: "left", remark: "it is a name again once the image has its record" };
+      });
     }
     if (state === "sound") continue;
     await run.report(damaged("name", entry, state), async () => {
@@ -71,7 +98,7 @@ export async function checkNames(run: CheckRun): Promise<void> {
       if (known === undefined && !areAllImagesReadable) {
         return { outcome: "left", remark: "it may be a name of an image that can not be read yet" };
       }
-      if (known === undefined || !existsSync(imagePath(context.layout, known.imageId))) {
+      if (known === undefined || !hasRecord(context.layout, known.imageId)) {
         return await setAside(context, path, "name");
       }
       using _names = await context.lock("names", "exclusive", run);
@@ -88,10 +115,10 @@ export async function checkContainers(run: CheckRun): Promise<void> {
     if (!isContainerID(entry)) continue;
     run.counts.containers += 1;
     const path = containerPath(context.layout, entry);
-    let imageId: string | undefined;
+    let imageId: ImageID | undefined;
     const state = await tryRead(async () => {
       const record = await readContainerOf(context, entry);
-      imageId = record?.imageId && imagePath(context.layout, record.imageId);
+      imageId = record?.imageId;
       return record;
     });
     if (!existsSync(path)) continue;
@@ -101,7 +128,7 @@ export async function checkContainers(run: CheckRun): Promise<void> {
       );
       continue;
     }
-    if (imageId !== undefined && !existsSync(imageId) && existsSync(path)) {
+    if (imageId !== undefined && !hasRecord(context.layout, imageId) && existsSync(path)) {
       await run.report(damaged("container", entry, "no image"), async () => ({
         outcome: "left",
         remark: "pull its image again; until then it can not be made to differ from it",

@@ -31,8 +31,8 @@ export async function checkStore(
   await using comparer = createTreeComparer();
   const run = createCheckRun({ ...parts, comparer }, options);
   run.signal?.throwIfAborted();
-  await checkImages(run);
-  await checkNames(run);
+  const lost = await checkImages(run);
+  await checkNames(run, lost);
   await checkContainers(run);
   await checkBlobs(run);
   await checkLayers(run);
