@@ -1,5 +1,6 @@
 import {
   type Digest,
+  hasErrorCode,
   type ImageConfig,
   MAX_CONFIG_BYTES,
   parseImageConfig,
@@ -107,7 +108,7 @@ export async function statusOf(
     tags: tagNames(names),
     digests: repoDigests(names, record),
     ...canonicalNames(names, record, asked),
-    size: await sizeOf(store, record, known?.layers),
+    size: await sizeOf(context, record, known?.layers),
     ...(created && TIME.test(created) && !Number.isNaN(Date.parse(created)) && { created }),
     user: imageUser(config?.config?.User),
     labels: config?.config?.Labels ?? {},
@@ -129,7 +130,7 @@ async function readConfig(
 }
 
 async function sizeOf(
-  store: Store,
+  { store, onWarning }: StatusContext,
   record: ImageRecord,
   known = new Map<LayerID, LayerRecord>(),
 ): Promise<number> {
@@ -141,8 +142,25 @@ async function sizeOf(
   const own = new Set(record.layers);
   const missing = [...own].filter((id) => !known.has(id));
   for (const [id, layer] of await findLayers(store, missing)) known.set(id, layer);
+  const unknown = [...own].filter((id) => !known.has(id));
+  if (unknown.length > 0 && (await isStored(store, record.id))) {
+    const what = unknown.length === 1 ? `layer ${unknown[0]}` : `${unknown.length} layers`;
+    onWarning({
+      message: `${record.id}: is larger than is shown: the record of ${what} is damaged or missing; pull the image again`,
+    });
+  }
   const sizes = [...blobs.values(), ...[...own].map((id) => known.get(id)?.diffSize ?? 0)];
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** An image that is removed meanwhile has lost its layers, and no harm was done. */
+async function isStored(store: Store, id: Digest): Promise<boolean> {
+  try {
+    return (await store.images.find(id)) !== undefined;
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return true;
+    throw error;
+  }
 }
 
 function platformOf(config: ImageConfig | undefined): Platform {

@@ -1,4 +1,4 @@
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { encodedOf } from "@stowage/content";
@@ -77,6 +77,39 @@ describe("listImages", () => {
     expect(await world.images.listImages()).toHaveLength(2);
     expect((await world.images.pull(`${APP}:1`)).transferred.blobs).toBe(1);
     expect(await world.images.imageStatus(`${APP}:1`)).toMatchObject({ labels: { color: "blue" } });
+  });
+
+  test.each(["damaged", "missing"])(
+    "Q5 a size without a layer whose record is %s is told to be too small, and mended by a pull",
+    async (way) => {
+      await using world = await openListed();
+      const [before] = await world.images.listImages(`${APP}:1`);
+      const { layers } = await world.store.images.get(ONE.id);
+      const path = join(world.store.root, "layers", layers[0] ?? "", "layer.json");
+      await (way === "damaged" ? damage(path) : rm(path));
+      for (const filter of [undefined, `${APP}:1`]) {
+        const listed = await world.images.listImages(filter);
+        expect(listed.find(({ id }) => id === ONE.id)?.size).toBeLessThan(before?.size ?? 0);
+        expect(world.warnings).toMatchObject([
+          { message: expect.stringContaining(`${ONE.id}: is larger than is shown`) },
+        ]);
+        world.warnings.length = 0;
+      }
+      await world.images.pull(`${APP}:1`);
+      expect(await world.images.listImages(`${APP}:1`)).toEqual([before]);
+      expect(world.warnings).toEqual([]);
+    },
+  );
+
+  test("Q5 an image whose record is gone hides only itself, is told, and mended by a pull", async () => {
+    await using world = await openListed();
+    await rm(join(world.store.root, "images", encodedOf(ONE.id)), { recursive: true });
+    expect((await world.images.listImages()).map(({ id }) => id)).toEqual([TWO.id]);
+    expect(world.warnings).toMatchObject([{ message: expect.stringContaining(`${APP}:1`) }]);
+    const status = world.images.imageStatus(`${APP}:1`);
+    await expect(status).rejects.toMatchObject({ kind: "StoreCorrupt" });
+    await world.images.pull(`${APP}:1`);
+    expect(await world.images.listImages()).toHaveLength(2);
   });
 });
 
