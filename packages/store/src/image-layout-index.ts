@@ -127,7 +127,8 @@ async function formatIndex(context: StoreContext): Promise<string> {
     };
     manifests.push({ ...manifest, annotations });
   }
-  const missing = await findMissingImages(context);
+  const areAllHere = names.records.every(({ imageId }) => byId.has(imageId));
+  const missing = areAllHere ? new Map<ImageID, string>() : await findMissingImages(context);
   if (names.damaged.length + images.damaged.length + missing.size > 0) {
     const isKnown = ({ imageId }: ImageName): boolean =>
       byId.has(imageId) ||

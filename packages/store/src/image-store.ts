@@ -122,12 +122,18 @@ export function createImageStore(
     async list() {
       const images = await listImages(context);
       const names = await listNames(context);
-      const missing = [...(await findMissingImages(context))].map((it) => missingImage(...it));
       const ids = new Set(images.records.map(({ id }) => id));
+      const areAllHere = names.records.every(({ imageId }) => ids.has(imageId));
+      // To look for more takes as long as the list itself.
+      const missing = areAllHere ? [] : [...(await findMissingImages(context))];
       return {
         images: images.records,
         names: names.records.filter(({ imageId }) => ids.has(imageId)),
-        damaged: [...images.damaged, ...missing, ...names.damaged],
+        damaged: [
+          ...images.damaged,
+          ...missing.map(([id, holder]) => missingImage(id, holder)),
+          ...names.damaged,
+        ],
       };
     },
     async findByPrefix(prefix) {
