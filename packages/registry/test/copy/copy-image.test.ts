@@ -3,12 +3,13 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Digest, parsePlatform } from "@stowage/content";
+import { type Digest, digestOf, parsePlatform } from "@stowage/content";
 import { parseReference, parseTag } from "@stowage/reference";
 import {
   archiveDestination,
   copyImage,
   type CopyDestination,
+  type CopyImageOptions,
   type CopyProgress,
   type CopySource,
   createRegistryClient,
@@ -60,6 +61,26 @@ describe.skipIf(!hasPeer("docker-registry"))("copyImage", () => {
     const names = await indexNames(layout);
     expect(names).toContain("it");
   });
+
+  test.skipIf(!hasPeer("skopeo"))(
+    "R17 what refers to a copied image, and to that, skopeo finds from the image's digest on",
+    async () => {
+      await using world = await startWorld();
+      const { first, second, folder } = world;
+      await fillRegistry(first);
+      const archive = join(folder, "archive.tar");
+      const way = [registrySource(first, ONE), archiveDestination("oci-archive", archive)] as const;
+      await copy(...way, { withReferrers: true });
+      const back = await openArchive("oci-archive", archive);
+      await copy(back, registryDestination(second, ONE), { withReferrers: true });
+      const { host } = second.repository;
+      const about = (digest: Digest) => referrersBySkopeo(host, digest);
+      const { digest } = INDEX.descriptor;
+      const direct = [SBOM, SIGNATURE, COSIGN].map((built) => built.descriptor.digest);
+      expect(about(digest)).toEqual(direct.toSorted());
+      expect(about(SBOM.descriptor.digest)).toEqual([OF_SBOM.descriptor.digest]);
+    },
+  );
 
   test("every blob that is copied back is found there already", async () => {
     await using world = await startWorld();
@@ -285,10 +306,31 @@ async function expectAll(repository: RepositoryClient, tag: typeof ONE): Promise
   expect((await repository.fetchManifest(old)).descriptor.digest).toBe(COSIGN.descriptor.digest);
 }
 
-async function copy(source: CopySource, destination: CopyDestination) {
+async function copy(
+  source: CopySource,
+  destination: CopyDestination,
+  options: CopyImageOptions = {},
+) {
   await using _source = source;
   await using to = destination;
-  return await copyImage(source, to);
+  return await copyImage(source, to, options);
+}
+
+/** By the specification's tag, each of them read and held to its digest. */
+function referrersBySkopeo(host: string, subject: Digest): readonly string[] {
+  const read = (target: string): Buffer =>
+    execFileSync("skopeo", [
+      "inspect",
+      "--tls-verify=false",
+      "--raw",
+      `docker://${host}/team/app${target}`,
+    ]);
+  const list = JSON.parse(read(`:${subject.replace(":", "-")}`).toString());
+  const digests: readonly string[] = list.manifests.map(
+    (entry: { digest: string }) => entry.digest,
+  );
+  for (const digest of digests) expect(digestOf(read(`@${digest}`))).toBe(digest);
+  return digests.toSorted();
 }
 
 function skopeo(...args: readonly string[]): void {
