@@ -57,6 +57,13 @@ export async function readKeyMaterial(
 /** Reads a plain file, links followed. */
 export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => {
   signal?.throwIfAborted();
+  // Whoever pastes a key where its path belongs may have pasted a private one.
+  if (path.includes("-----BEGIN")) {
+    throw invalidKey(
+      "the path",
+      "is a key itself: keep it in a file, or give it as data in base64",
+    );
+  }
   try {
     // Without O_NONBLOCK, opening a FIFO waits for a writer, who may never come.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
