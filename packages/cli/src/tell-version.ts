@@ -1,6 +1,4 @@
-import { writeSync } from "node:fs";
-
-import { VERSION } from "./version.ts";
+import { ownVersion } from "./version.ts";
 
 const STDOUT = 1;
 
@@ -16,9 +14,9 @@ export function tellVersion(
 ): boolean {
   if (argv.length !== 1 || argv[0] !== "version") return false;
   if (Object.keys(env).some((name) => name.startsWith("STOWAGE_"))) return false;
-  const line = Buffer.from(`${VERSION}\n`);
+  const line = Buffer.from(`${ownVersion()}\n`);
   try {
-    return writeSync(STDOUT, line) === line.length;
+    return process.getBuiltinModule("node:fs").writeSync(STDOUT, line) === line.length;
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { build } from "rolldown";
+import { build, type Plugin } from "rolldown";
 
 import { formatLicences } from "./licences.ts";
 
@@ -27,18 +27,49 @@ const LAUNCHER = `#!/usr/bin/env sh
 ":" //; exec node --max-semi-space-size=1 "$0" "$@"
 `;
 
+// `main.ts` finds it beside itself, where `cli.ts` has been joined.
+const COMMANDS_APART: Plugin = {
+  name: "commands-apart",
+  resolveId: (source) => (source === "./cli.ts" ? { id: "./cli.js", external: true } : null),
+};
+
 /**
  * Joins the command line, all that it uses and its worker threads into a few files in a folder, which
  * has to be right below the package's own: Node takes a third of a millisecond to find and read each
- * of 400 modules. What only some commands need is in files of its own.
+ * of 400 modules. What only some commands need is in files of its own; what is read before it is
+ * known which command it is, stands in one file that waits for no other.
  */
 export async function bundleCli(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   const workers = Object.entries(WORKERS).map(([name, path]) => [name, join(PACKAGES, path)]);
+  const commands = await joinModules(folder, {
+    cli: join(CLI_PACKAGE, "src/cli.ts"),
+    ...Object.fromEntries(workers),
+  });
+  const start = await joinModules(folder, { main: join(CLI_PACKAGE, "src/main.ts") });
+  await writeFile(
+    join(folder, "THIRD-PARTY-LICENCES.txt"),
+    await formatLicences([...commands, ...start]),
+  );
+  const main = join(folder, "main.js");
+  const code = await readFile(main, "utf8");
+  await writeFile(
+    main,
+    code.replace(/^#!.*\n/u, () => LAUNCHER),
+  );
+  await chmod(main, 0o755);
+}
+
+/** @returns the modules that the files were made from. */
+async function joinModules(
+  folder: string,
+  input: Readonly<Record<string, string>>,
+): Promise<readonly string[]> {
   const { output } = await build({
-    input: { main: join(CLI_PACKAGE, "src/main.ts"), ...Object.fromEntries(workers) },
+    input,
     platform: "node",
     external: [/^node:/, ...KEPT_APART],
+    plugins: [COMMANDS_APART],
     // As the packages are compiled: the oldest Node that may run it knows no newer syntax.
     transform: { target: "es2024" },
     resolve: { conditionNames: ["@stowage/source", "import", "node", "default"] },
@@ -50,13 +81,5 @@ export async function bundleCli(folder: string): Promise<void> {
       chunkFileNames: "[name]-[hash].js",
     },
   });
-  const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
-  await writeFile(join(folder, "THIRD-PARTY-LICENCES.txt"), await formatLicences(modules));
-  const main = join(folder, "main.js");
-  const code = await readFile(main, "utf8");
-  await writeFile(
-    main,
-    code.replace(/^#!.*\n/u, () => LAUNCHER),
-  );
-  await chmod(main, 0o755);
+  return output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
 }

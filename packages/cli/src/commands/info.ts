@@ -2,7 +2,7 @@ import { formatPlatform, hostPlatform } from "@stowage/content";
 
 import type { RunCommand } from "../command.ts";
 import { openRuntime } from "../open-runtime.ts";
-import { VERSION } from "../version.ts";
+import { ownVersion } from "../version.ts";
 
 export const info: RunCommand = async (context) => {
   await using runtime = await openRuntime(context);
@@ -15,7 +15,7 @@ export const info: RunCommand = async (context) => {
     (error: unknown) => ({ ociRuntime: `none: ${error instanceof Error ? error.message : error}` }),
   );
   const value = {
-    version: VERSION,
+    version: ownVersion(),
     platform: formatPlatform(hostPlatform()),
     node: process.version,
     root: context.options.root,

@@ -1,6 +1,6 @@
 import type { RunCommand } from "../command.ts";
-import { VERSION } from "../version.ts";
+import { ownVersion } from "../version.ts";
 
 export const version: RunCommand = async (context) => {
-  context.print({ version: VERSION }, VERSION);
+  context.print({ version: ownVersion() }, ownVersion());
 };
