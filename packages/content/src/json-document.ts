@@ -57,9 +57,11 @@ export function parseJsonDocument(bytes: Uint8Array, options: JsonDocumentOption
   return new JsonReader(decode(bytes), options).readDocument();
 }
 
+const UTF_8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 function decode(bytes: Uint8Array): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF_8.decode(bytes);
   } catch (cause) {
     throw new ContentError("ERR_CONTENT_INVALID_JSON", "JSON document: not UTF-8", { cause });
   }

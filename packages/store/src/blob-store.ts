@@ -108,10 +108,8 @@ export function createBlobStore(context: StoreContext): BlobStore {
         yield* walkDirectory(join(layout.blobs, algorithm), algorithm, options?.signal);
       }
     },
-    async *openContent(descriptor, options) {
-      const { signal, offset = 0 } = options ?? {};
-      signal?.throwIfAborted();
-      yield* readBlob(blobPath(layout, descriptor.digest), descriptor.digest, offset, signal);
+    openContent({ digest }, { signal, offset = 0 } = {}) {
+      return readBlob(blobPath(layout, digest), digest, offset, signal);
     },
   };
   return store;
@@ -260,20 +258,41 @@ async function* readBlob(
   offset: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  signal?.throwIfAborted();
   using file = openBlob(path, digest);
   const { fd, size } = file;
   for (let position = offset; position < size;) {
     signal?.throwIfAborted();
     const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, size - position));
-    const bytesRead = await reportFailures(`blob ${digest} can not be read`, async () =>
-      // To hand a small file to another thread takes longer than to read it.
+    // To hand a small file to another thread takes longer than to read it.
+    const bytesRead =
       size <= SMALL_BYTES
-        ? readSync(fd, buffer, 0, buffer.length, position)
-        : (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead,
-    );
+        ? readNow(fd, buffer, position, digest)
+        : await readLater(fd, buffer, position, digest);
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);
+  }
+}
+
+function readNow(fd: number, buffer: Buffer, position: number, digest: Digest): number {
+  try {
+    return readSync(fd, buffer, 0, buffer.length, position);
+  } catch (error) {
+    throw asStoreError(error, `blob ${digest} can not be read`);
+  }
+}
+
+async function readLater(
+  fd: number,
+  buffer: Buffer,
+  position: number,
+  digest: Digest,
+): Promise<number> {
+  try {
+    return (await readAt(fd, buffer, 0, buffer.length, position)).bytesRead;
+  } catch (error) {
+    throw asStoreError(error, `blob ${digest} can not be read`);
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { isUtf8 } from "node:buffer";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -27,6 +28,7 @@ export interface RecordList<Record> {
 const MAX_RECORD_BYTES = 8 * 1024 * 1024;
 /** How many records are read before others have their turn. */
 const RECORDS_AT_A_TIME = 64;
+const LINE_FEED = 0x0a;
 
 /** The bytes of a record's file. */
 export function formatRecord(record: object): string {
@@ -46,7 +48,7 @@ export async function readRecord<Record>(
   try {
     const bytes = readRegularFile(path);
     if (bytes === undefined) return undefined;
-    return parse(parseJsonDocument(bytes, { maxBytes: MAX_RECORD_BYTES }));
+    return parse(readOwnFormat(bytes) ?? parseJsonDocument(bytes, { maxBytes: MAX_RECORD_BYTES }));
   } catch (error) {
     const shown = escapeText(join(basename(dirname(path)), basename(path)));
     const failure = asStoreError(error, shown);
@@ -55,6 +57,23 @@ export async function readRecord<Record>(
     throw new StoreError("ERR_STORE_CORRUPT", `record ${shown} is damaged: ${reason}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * What {@link formatRecord} wrote, which the engine reads several times as fast: a text that comes
+ * out again to the letter has no second key, and no number that this one would not have.
+ */
+function readOwnFormat(bytes: Buffer): JsonValue | undefined {
+  if (!isUtf8(bytes)) return undefined;
+  const text = bytes.toString("utf8");
+  try {
+    const value = JSON.parse(text) as JsonValue;
+    return typeof value === "object" && value !== null && formatRecord(value) === text
+      ? value
+      : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -90,7 +109,7 @@ export async function readRecords<Record>(
 }
 
 /** At once: to hand so small a file to another thread takes several times as long as to read it. */
-function readRegularFile(path: string): Uint8Array | undefined {
+function readRegularFile(path: string): Buffer | undefined {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   let fd: number;
   try {
@@ -100,7 +119,7 @@ function readRegularFile(path: string): Uint8Array | undefined {
     throw error;
   }
   try {
-    const length = readFully(fd, shared, 0);
+    const length = readRecordBytes(fd);
     // Nobody waits between here and where it is parsed, so the next cannot write over it.
     if (length < shared.length && length > 0) return shared.subarray(0, length);
     const stat = fstatSync(fd);
@@ -113,6 +132,13 @@ function readRegularFile(path: string): Uint8Array | undefined {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Into what is shared; a record ends with a line, after which nobody has to ask for more. */
+function readRecordBytes(fd: number): number {
+  const length = readSync(fd, shared, 0, shared.length, 0);
+  if (length < shared.length && shared[length - 1] === LINE_FEED) return length;
+  return length + readFully(fd, shared.subarray(length), length);
 }
 
 /** What one record is read into; most are far shorter. */

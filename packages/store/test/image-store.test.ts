@@ -216,6 +216,11 @@ describe("K05: damaged records", () => {
     ["of a later version", (text) => text.replace('"version": 1', '"version": 2')],
     ["with an unknown field", (text) => text.replace('"version"', '"extra": 1, "version"')],
     ["with a field twice", (text) => text.replace('"version"', '"version": 1, "version"')],
+    ["with a line twice", (text) => text.replace(/ {2}"version".*\n/, "$&$&")],
+    [
+      "with a byte that is no UTF-8",
+      (text) => Buffer.from(text.replace(/"repository": "/, "$&\xff"), "latin1"),
+    ],
     ["of another image", (text) => text.replaceAll(encodedOf(ONE.id), "0".repeat(64))],
     ["not UTF-8", () => Buffer.from([0x7b, 0xff, 0x7d])],
     ["of 10 MiB", () => Buffer.alloc(10 * 1024 * 1024, 0x20)],

@@ -24,11 +24,16 @@ export async function multiplyImages(root: string, count: number): Promise<void>
     if (own.config.size !== size) throw new Error(`the record of ${id} has another size`);
     own.config.size = bytes.length;
     await mkdir(join(images, hex));
-    await writeFile(join(images, hex, "image.json"), JSON.stringify(own));
+    await writeFile(join(images, hex, "image.json"), formatRecord(own));
     const text = `registry.example/many/image:${at}`;
     const fields = { ...name, name: text, imageId: `sha256:${hex}`, generation: at + 1 };
-    await writeFile(join(names, `${sha256(text)}.json`), JSON.stringify(fields));
+    await writeFile(join(names, `${sha256(text)}.json`), formatRecord(fields));
   }
+}
+
+/** As the store writes its records. */
+function formatRecord(record: object): string {
+  return `${JSON.stringify(record, undefined, 2)}\n`;
 }
 
 async function readJson(path: string): Promise<Record<string, unknown>> {
