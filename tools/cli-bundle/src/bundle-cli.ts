@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { build, type Plugin } from "rolldown";
 
+import { httpClientPart } from "./http-client-part.ts";
 import { formatLicences } from "./licences.ts";
 
 const PACKAGES = join(import.meta.dirname, "../../../packages");
@@ -69,7 +70,7 @@ async function joinModules(
     input,
     platform: "node",
     external: [/^node:/, ...KEPT_APART],
-    plugins: [COMMANDS_APART],
+    plugins: [COMMANDS_APART, httpClientPart(PACKAGES)],
     // As the packages are compiled: the oldest Node that may run it knows no newer syntax.
     transform: { target: "es2024" },
     resolve: { conditionNames: ["@stowage/source", "import", "node", "default"] },
