@@ -4,7 +4,7 @@ import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hasErrorCode } from "@stowage/content";
 
 import { pause } from "./back-off.ts";
-import { isAlive, startTimeOf } from "./living-process.ts";
+import { isAlive, ownRealm, startTimeOf } from "./living-process.ts";
 import { RegistryError } from "./registry-error.ts";
 
 /** How {@link acquireFileLock} waits. */
@@ -26,7 +26,7 @@ export async function acquireFileLock(
   path: string,
   { signal, timeout = 30_000 }: FileLockOptions = {},
 ): Promise<AsyncDisposable> {
-  const mine = `${process.pid} ${await startTimeOf(process.pid)}\n`;
+  const mine = `${await describeSelf()}\n`;
   const deadline = performance.now() + timeout;
   for (;;) {
     signal?.throwIfAborted();
@@ -46,7 +46,7 @@ export async function acquireFileLock(
       continue;
     }
     if (performance.now() > deadline) {
-      throw new RegistryError("ERR_REGISTRY_BUSY", `${path}: held by process ${holder ?? "?"}`, {
+      throw new RegistryError("ERR_REGISTRY_BUSY", `${path}: held by process ${pidOf(holder)}`, {
         hint: "Wait for that process; if there is none, remove the file.",
       });
     }
@@ -65,9 +65,22 @@ async function readHolder(path: string): Promise<string | undefined> {
   }
 }
 
+async function describeSelf(): Promise<string> {
+  const { boot, realm } = await ownRealm();
+  return `${process.pid} ${await startTimeOf(process.pid)} ${realm} ${boot}`;
+}
+
+function pidOf(holder: string | undefined): string {
+  return /^[0-9]{1,10}(?= |$)/u.exec(holder ?? "")?.[0] ?? "?";
+}
+
+/** Whoever has its number in another container cannot be seen from here, until the machine restarts. */
 async function isHeld(holder: string): Promise<boolean> {
-  const [pid = "", started = ""] = holder.split(" ");
-  return /^[0-9]{1,10}$/u.test(pid) && (await isAlive(Number(pid), started));
+  const [pid = "", started = "", realm, boot] = holder.split(" ");
+  if (!/^[0-9]{1,10}$/u.test(pid)) return false;
+  const own = await ownRealm();
+  if (realm !== undefined && realm !== own.realm) return boot === own.boot;
+  return await isAlive(Number(pid), started);
 }
 
 /** Of several who find the same dead holder, one moves its lock away; it must still be that one. */

@@ -1,9 +1,42 @@
-import { readFile } from "node:fs/promises";
+/**
+ * Which processes are which, and whether they live.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { readFile, readlink } from "node:fs/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
 /** Neither runs any more, though its parent has not taken notice yet. */
 const ENDED = /^[ZXx]$/;
+
+/** Where and when a process has its number. */
+export interface ProcessRealm {
+  /** Of the machine; empty where the system does not say. */
+  readonly boot: string;
+  /** The same for processes that see each other by their numbers; 16 hex digits. */
+  readonly realm: string;
+}
+
+let own: Promise<ProcessRealm> | undefined;
+
+/** That of this process. */
+export function ownRealm(): Promise<ProcessRealm> {
+  return (own ??= (async () => {
+    const [boot = "", ...spaces] = await Promise.all(
+      [
+        readFile("/proc/sys/kernel/random/boot_id", "utf8"),
+        readlink("/proc/self/ns/pid"),
+        // The same process began at another time where the clock is another.
+        readlink("/proc/self/ns/time"),
+      ].map((part) => part.catch(() => "")),
+    );
+    const text = [boot, ...spaces].join(" ");
+    const realm = createHash("sha256").update(text).digest("hex").slice(0, 16);
+    return { boot: boot.trim(), realm };
+  })());
+}
 
 /**
  * When a process began, in ticks since boot: tells a number that is in use again. Empty where the

@@ -7,11 +7,11 @@
  *
  * @module
  */
-import { createHash, randomBytes } from "node:crypto";
-import { lstat, readdir, readFile, readlink, unlink } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
-import { isAlive, startTimeOf } from "./living-process.ts";
+import { isAlive, ownRealm, startTimeOf } from "./living-process.ts";
 
 const NAME = /^\.stowage-([0-9a-f]{16})-(\d{1,10})-(\d{1,20})-[0-9a-f]{16}\.partial$/;
 
@@ -20,8 +20,6 @@ const NAME = /^\.stowage-([0-9a-f]{16})-(\d{1,10})-(\d{1,20})-[0-9a-f]{16}\.part
  * has not touched for so long, though whoever copies writes all the time, is nobody's any more.
  */
 const MAX_AGE_MS = 24 * 60 * 60 * 1000;
-
-let known: Promise<{ readonly realm: string; readonly start: string }> | undefined;
 
 /** A name in `directory` for a file of this process that no other has. */
 export async function partialPath(directory: string): Promise<string> {
@@ -65,16 +63,7 @@ async function isDead(path: string, { realm, pid, start }: Owner): Promise<boole
   return Date.now() - (await lstat(path)).mtimeMs > MAX_AGE_MS;
 }
 
-function whoIsThis(): Promise<{ readonly realm: string; readonly start: string }> {
-  return (known ??= (async () => {
-    const parts = [
-      readFile("/proc/sys/kernel/random/boot_id", "utf8"),
-      readlink("/proc/self/ns/pid"),
-      // The same process began at another time where the clock is another.
-      readlink("/proc/self/ns/time"),
-    ].map((part) => part.catch(() => ""));
-    const text = (await Promise.all(parts)).join(" ");
-    const realm = createHash("sha256").update(text).digest("hex").slice(0, 16);
-    return { realm, start: await startTimeOf(process.pid) };
-  })());
+async function whoIsThis(): Promise<{ readonly realm: string; readonly start: string }> {
+  const { realm } = await ownRealm();
+  return { realm, start: await startTimeOf(process.pid) };
 }
