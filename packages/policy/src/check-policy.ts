@@ -8,7 +8,7 @@ import type { KeyFileReader } from "./ports.ts";
 import { readKeyFile } from "./key-material.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 import { suggestScope } from "./suggest-scope.ts";
-import { findUnreachableScopes } from "./transport-scope.ts";
+import { findUnreachableScopes, isTransport } from "./transport-scope.ts";
 
 /** Something in a policy that is not what its author can have meant. */
 export interface PolicyProblem {
@@ -35,20 +35,6 @@ interface Place {
   readonly scope: string;
   readonly path: string;
 }
-
-const TRANSPORTS: ReadonlySet<string> = new Set([
-  "atomic",
-  "containers-storage",
-  "dir",
-  "docker",
-  "docker-archive",
-  "docker-daemon",
-  "oci",
-  "oci-archive",
-  "ostree",
-  "sif",
-  "tarball",
-]);
 
 /** Finds mistakes of a policy that loads: scopes that match nothing, keys that are none, and more. */
 export async function checkPolicy(
@@ -121,7 +107,7 @@ function checkScopes(policy: Policy): readonly PolicyProblem[] {
   const hosts = Object.keys(policy.transports["docker"] ?? {});
   return [
     ...Object.keys(policy.transports)
-      .filter((transport) => !TRANSPORTS.has(transport))
+      .filter((transport) => !isTransport(transport))
       .map((transport) => ({
         severity: "error" as const,
         path: `transports.${escapeText(transport, 80)}`,

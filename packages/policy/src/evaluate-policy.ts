@@ -4,6 +4,7 @@ import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/r
 import { judgeAnyOf, judgeAudit } from "./requirement-combined.ts";
 import type { JudgeContext } from "./judge-signatures.ts";
 import { readKeyFile } from "./key-material.ts";
+import { bypassedOf, findNearScopes } from "./near-scope.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import { chooseRequirements, scopesOf } from "./policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
@@ -15,7 +16,6 @@ import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
 import { judgeSignedBy } from "./requirement-signed-by.ts";
 import { judgeSigstoreBundle } from "./judge-sigstore-bundle.ts";
 import { judgeSigstoreSigned } from "./judge-sigstore-signed.ts";
-import { findSimilarScopes } from "./similar-scope.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
 /** What an evaluator is made of. */
@@ -82,7 +82,9 @@ async function evaluate(
   const { policy, file, digest } = options;
   const image = scopesOf(subject);
   const { scope, considered, requirements } = chooseRequirements(policy, image);
-  const similar = findSimilarScopes(Object.keys(policy.transports[image.transport] ?? {}), image);
+  const near = findNearScopes(policy, image);
+  const similar = near.map((one) => one.similar);
+  const bypassed = bypassedOf(near, { considered, requirements });
   const finding = findOnce(options.signatures, subject, signal);
   const context: JudgeContext = {
     reference: referenceOf(subject),
@@ -104,6 +106,7 @@ async function evaluate(
     scope,
     considered,
     ...(similar.length === 0 ? {} : { similar }),
+    ...(bypassed.length === 0 ? {} : { bypassed }),
     ...(file === undefined ? {} : { file }),
     ...(digest === undefined ? {} : { policyDigest: digest }),
     requirements: verdicts,

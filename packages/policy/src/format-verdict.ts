@@ -1,5 +1,6 @@
 import { escapeText } from "@stowage/content";
 
+import { nearNotes } from "./describe-near-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
 import { describeScope, remedyOf } from "./rejection.ts";
 import type { PolicyVerdict, RequirementVerdict, SignatureVerdict } from "./verdict.ts";
@@ -20,6 +21,7 @@ export function formatVerdict(verdict: PolicyVerdict): string {
     ),
     ...(verdict.unsigned ? ["  no requirement verified a signature, and one was asked for"] : []),
     ...remedies(verdict),
+    ...(allowed ? nearNotes(verdict) : []).map((note) => `  note: ${note}`),
     ...verdict.audit.map((remark) => `  only reported: ${remark}`),
   ].join("\n");
 }

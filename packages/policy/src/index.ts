@@ -22,6 +22,7 @@ export {
   type SignatureRegistry,
 } from "./find-signatures.ts";
 export { readSignatureFiles } from "./signature-files.ts";
+export { bypassWarning } from "./describe-near-scope.ts";
 export { formatVerdict } from "./format-verdict.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
 export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";

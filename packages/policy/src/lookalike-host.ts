@@ -1,3 +1,5 @@
+import { fold, isOneEditAway } from "./spelled-alike.ts";
+
 /** A scope whose host is easily taken for another. */
 export interface LookalikeScope {
   readonly scope: string;
@@ -20,7 +22,7 @@ const KNOWN_HOSTS = [
   "registry.gitlab.com",
 ];
 /** Names of Docker Hub that no image has. */
-const ALIASES: ReadonlySet<string> = new Set([
+export const HUB_ALIASES: ReadonlySet<string> = new Set([
   "docker.com",
   "hub.docker.com",
   "index.docker.io",
@@ -33,7 +35,7 @@ const ALIASES: ReadonlySet<string> = new Set([
 export function findLookalikes(scopes: readonly string[]): readonly LookalikeScope[] {
   return scopes.flatMap((scope): LookalikeScope[] => {
     const [host = "", ...path] = scope.split("/");
-    if (ALIASES.has(host)) {
+    if (HUB_ALIASES.has(host)) {
       const meant = ["docker.io", ...path].join("/");
       return [{ scope, meant, why: `images of Docker Hub are never named by ${host}` }];
     }
@@ -52,20 +54,4 @@ export function findLookalikes(scopes: readonly string[]): readonly LookalikeSco
 
 function isAlike(known: string, host: string): boolean {
   return fold(known) === fold(host) || isOneEditAway(known, host);
-}
-
-/** What fonts make the same. */
-function fold(text: string): string {
-  return text.toLowerCase().replaceAll("rn", "m").replaceAll("0", "o").replaceAll(/[1i]/g, "l");
-}
-
-/** Whether one letter was left out, added, taken for another, or exchanged with the next. */
-export function isOneEditAway(one: string, other: string): boolean {
-  if (Math.abs(one.length - other.length) > 1) return false;
-  let begin = 0;
-  while (begin < one.length && one[begin] === other[begin]) begin += 1;
-  const rest = [one.slice(begin), other.slice(begin)] as const;
-  const [a, b] = rest;
-  const isSwap = a[0] === b[1] && a[1] === b[0] && a.slice(2) === b.slice(2);
-  return a.slice(1) === b.slice(1) || a === b.slice(1) || a.slice(1) === b || isSwap;
 }

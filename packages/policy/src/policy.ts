@@ -8,6 +8,7 @@ import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@st
 
 import { PolicyShape } from "./internal/policy-shape.ts";
 import { PolicyError } from "./policy-error.ts";
+import { keepDocument } from "./policy-lines.ts";
 import {
   type AnyOfRequirement,
   type AuditRequirement,
@@ -88,7 +89,9 @@ export function parsePolicy(
   const bytes = typeof document === "string" ? new TextEncoder().encode(document) : document;
   const source = options.source === undefined ? "policy" : escapeText(options.source);
   try {
-    return readPolicy(new PolicyShape(parseJsonDocument(bytes), ""));
+    const policy = readPolicy(new PolicyShape(parseJsonDocument(bytes), ""));
+    keepDocument(policy, bytes);
+    return policy;
   } catch (error) {
     if (!hasErrorCode(error, ...DOCUMENT_CODES)) throw error;
     const cause = error.code === "ERR_POLICY_INVALID_CONFIG" ? error.cause : error;

@@ -1,8 +1,8 @@
 import { escapeText } from "@stowage/content";
 
+import { nearRemedy } from "./describe-near-scope.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { PolicyScope } from "./policy-scope.ts";
-import type { SimilarScope } from "./similar-scope.ts";
 import type { PolicyVerdict } from "./verdict.ts";
 
 /** The error of a verdict that denies: the short form of what it says. */
@@ -40,11 +40,9 @@ export function describeScope(transport: string, scope: PolicyScope): string {
 
 /** What would make it allow; `undefined` if nobody here can say. */
 export function remedyOf(verdict: PolicyVerdict): string | undefined {
-  const { considered, file, image, requirements, similar, transport, unsigned } = verdict;
-  // One that was found went before whatever is wider than it.
-  const missing = considered.filter(({ found }) => !found).map(({ text }) => text);
-  const near = similar?.find(({ meant }) => missing.includes(meant));
-  if (near !== undefined) return nearRemedy(near);
+  const { file, image, requirements, transport, unsigned } = verdict;
+  const near = nearRemedy(verdict);
+  if (near !== undefined) return near;
   const denied = requirements.find(({ allowed }) => !allowed);
   if (denied?.remedy !== undefined) return denied.remedy;
   if (unsigned) return "Give its scope a requirement that asks for a signature.";
@@ -52,18 +50,4 @@ export function remedyOf(verdict: PolicyVerdict): string | undefined {
   const scope = escapeText(image.replace(/@.*$|:[^/:]*$/, ""), 512);
   const where = file === undefined ? "the policy" : escapeText(file);
   return `To trust it, give ${where} a scope transports.docker["${scope}"] of what it must have: signedBy or sigstoreSigned with the key of its signer, or [{"type":"insecureAcceptAnything"}] for an image that nobody signed.`;
-}
-
-// Whoever is one letter off may be about to get somebody else's image.
-function nearRemedy({ scope, meant, doubt }: SimilarScope): string {
-  const has = `The policy has the scope "${escapeText(scope, 160)}"`;
-  const write = `write "${escapeText(meant, 160)}"`;
-  switch (doubt) {
-    case "spelling":
-      return `${has}, which is not quite this image's. If that is a slip of the policy, ${write} there; if not, look at the image's name again.`;
-    case "registry":
-      return `${has}, which is of another registry. A policy goes by the name that is asked for, whatever mirror delivers it: if this image is meant as well, ${write}.`;
-    default:
-      return `${has}, which is not this image's: ${write}.`;
-  }
 }

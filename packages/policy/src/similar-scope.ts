@@ -1,61 +1,101 @@
-import { isOneEditAway } from "./lookalike-host.ts";
+import { HUB_ALIASES } from "./lookalike-host.ts";
 import type { ImageScopes } from "./policy-scope.ts";
+import { withoutUser } from "./shown-scope.ts";
+import { isSpelledAlike } from "./spelled-alike.ts";
 
 /** A scope of a policy that looks as if it were an image's, and is not. */
 export interface SimilarScope {
+  /** As it stands there, but for a user and a password. */
   readonly scope: string;
   /** What it would have to be. */
   readonly meant: string;
   /**
-   * That it differs by a letter, or is of another registry, so that nobody can tell whether the image
-   * is meant; otherwise it is only written as scopes are not.
+   * That it differs by a letter, is of another registry, for one tag or digest alone, or stands below
+   * another transport, so that nobody can tell whether the image is meant; otherwise it is only
+   * written as scopes are not.
    */
-  readonly doubt?: "registry" | "spelling";
+  readonly doubt?: "registry" | "spelling" | "tag" | "transport";
+  /** The transport that it stands below if that is not the image's. */
+  readonly transport?: string;
+  /** Where it stands in the policy, counted from 1. */
+  readonly line?: number;
 }
-
-/** What is shorter than this differs from too much by one letter. */
-const MIN_SPELLED = 4;
 
 /**
  * Finds scopes that miss an image by a port, a scheme, a slash or a name that is too short; and those
- * that may be meant for it: of one other letter, or of another registry, such as a mirror.
+ * that may be meant for it: of one other letter, of another tag, or of another registry, such as a
+ * mirror.
  */
 export function findSimilarScopes(
   scopes: readonly string[],
-  { transport, identity, namespaces }: ImageScopes,
+  image: ImageScopes,
 ): readonly SimilarScope[] {
-  if (transport !== "docker") return [];
-  const own = [identity, ...namespaces];
+  if (image.transport !== "docker") return [];
+  const compare = compareScopes(image);
   return scopes.flatMap((scope) => {
-    if (scope === "" || own.includes(scope)) return [];
-    const forms = plainForms(scope);
-    const meant = own.find((name) => plainForms(name).some((form) => forms.includes(form)));
-    if (meant !== undefined) return [{ scope, meant }];
-    const names = namespaces.filter((name) => !name.startsWith("*"));
-    const spelled = names.find((name) => isSpelledAlike(name, scope));
-    if (spelled !== undefined) return [{ scope, meant: spelled, doubt: "spelling" }];
-    const [repository] = names;
-    return repository !== undefined && isElsewhere(repository, scope)
-      ? [{ scope, meant: repository, doubt: "registry" }]
-      : [];
+    const found = compare(scope);
+    return found === undefined ? [] : [{ scope, ...found }];
   });
 }
 
-/** One part has one other letter, and all else is the same. */
-function isSpelledAlike(name: string, scope: string): boolean {
-  const [parts, others] = [name, scope].map((text) => text.split("/"));
-  if (parts?.length !== others?.length) return false;
-  const differing = parts?.flatMap((part, index) =>
-    part === others?.[index] ? [] : [[part, others?.[index] ?? ""] as const],
+/** What a scope has in common with an image in a registry. */
+export type ScopeLikeness = Pick<SimilarScope, "doubt" | "meant">;
+
+/** As {@link findSimilarScopes}, of one scope after the other. */
+export function compareScopes({
+  identity,
+  namespaces,
+}: ImageScopes): (scope: string) => ScopeLikeness | undefined {
+  const own = [identity, ...namespaces].map((name) => ({ name, forms: plainForms(name) }));
+  return (scope) =>
+    scope === "" || own.some(({ name }) => name === scope)
+      ? undefined
+      : compare(plainForms(scope), own, namespaces[0]);
+}
+
+interface Name {
+  readonly name: string;
+  readonly forms: readonly string[];
+}
+
+function compare(
+  forms: readonly string[],
+  own: readonly Name[],
+  repository: string | undefined,
+): ScopeLikeness | undefined {
+  const find = (isAlike: (form: string, own: string) => boolean): string | undefined =>
+    own.find((name) => forms.some((form) => name.forms.some((other) => isAlike(form, other))))
+      ?.name;
+  const same = find((form, other) => form === other);
+  if (same !== undefined) return { meant: same };
+  const tagged = find((form, other) => isTagged(form) && untagged(form) === other);
+  if (tagged !== undefined) return { meant: tagged, doubt: "tag" };
+  const spelled = find(
+    (form, other) =>
+      isTagged(form) === isTagged(other) && !isWholeZone(other) && isSpelledAlike(other, form),
   );
-  const [only, more] = differing ?? [];
-  if (only === undefined || more !== undefined) return false;
-  return only.every(({ length }) => length >= MIN_SPELLED) && isOneEditAway(...only);
+  if (spelled !== undefined) return { meant: spelled, doubt: "spelling" };
+  return repository !== undefined && forms.some((form) => isElsewhere(repository, form))
+    ? { meant: repository, doubt: "registry" }
+    : undefined;
+}
+
+/** As `*.io`, of which many are as alike. */
+function isWholeZone(name: string): boolean {
+  return /^\*\.[^.]*$/.test(name);
+}
+
+function isTagged(name: string): boolean {
+  return untagged(name) !== name;
+}
+
+function untagged(name: string): string {
+  return name.replace(/@.*$/, "").replace(/(\/[^/:]*):[^/:]*$/, "$1");
 }
 
 /** The scope has the same repository of another registry, or below another folder there. */
 function isElsewhere(repository: string, scope: string): boolean {
-  const bare = scope.replace(/(?:@|:[^:/]*$).*$/, "");
+  const bare = untagged(scope);
   const [path, other] = [repository, bare].map((name) => name.slice(name.indexOf("/") + 1));
   const [host, otherHost] = [repository, bare].map((name) => name.split("/")[0]);
   if (host === otherHost || !bare.includes("/") || !path || !other) return false;
@@ -64,17 +104,29 @@ function isElsewhere(repository: string, scope: string): boolean {
 
 /** Without what people leave out, or write where it does not belong. */
 function plainForms(scope: string): readonly string[] {
-  const bare = scope
+  const bare = withoutUser(scope.trim())
     .toLowerCase()
-    .replace(/^[a-z]+:\/\//, "")
-    .replace(/\/+\**$/, "")
-    .replace(/^([^/]+):\d+(?=\/|$)/, "$1");
-  const [host = "", ...path] = bare.split("/");
+    .replace(/^(?:[a-z]+:)?\/+/, "")
+    .replaceAll(/\/{2,}/g, "/")
+    .replace(/\/?\**$/, "");
+  const [first = "", ...path] = bare.split("/");
+  if (first === "") return [];
+  const host = first.replace(/:\d+$/, "");
+  const whole = [host, ...path].join("/");
+  if (HUB_ALIASES.has(host)) return [hubName(path)];
   // What has neither dot nor port is no host, but a name of Docker Hub.
-  if (host.includes(".") || host === "localhost") {
+  if (/[.]/.test(host.split(":")[0] ?? "") || host === "localhost") {
     return host === "docker.io" && path.length === 1
-      ? [bare, `docker.io/library/${path[0]}`]
-      : [bare];
+      ? [whole, `docker.io/library/${path[0]}`]
+      : [whole];
   }
-  return [path.length === 0 ? `docker.io/library/${bare}` : `docker.io/${bare}`];
+  const short = path.length === 0 ? [`docker.io/library/${whole}`] : [];
+  return [...short, `docker.io/${whole}`, whole];
+}
+
+/** As the site of Docker Hub has them: `hub.docker.com/r/acme/app` and `hub.docker.com/_/app`. */
+function hubName([first, ...rest]: readonly string[]): string {
+  const isSite = first === "r" || first === "_";
+  const path = first === "_" ? ["library", ...rest] : isSite ? rest : [first ?? [], ...rest].flat();
+  return ["docker.io", ...path].join("/");
 }

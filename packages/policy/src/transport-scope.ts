@@ -8,6 +8,25 @@ import { parseCanonicalReference, parseRegistryHost } from "@stowage/reference";
 
 import type { Policy } from "./policy.ts";
 
+const TRANSPORTS: ReadonlySet<string> = new Set([
+  "atomic",
+  "containers-storage",
+  "dir",
+  "docker",
+  "docker-archive",
+  "docker-daemon",
+  "oci",
+  "oci-archive",
+  "ostree",
+  "sif",
+  "tarball",
+]);
+
+/** Whether images come by it. */
+export function isTransport(name: string): boolean {
+  return TRANSPORTS.has(name);
+}
+
 /** A scope that loads, since containers tools load it, but that no image can ever have. */
 export interface UnreachableScope {
   readonly transport: string;

@@ -59,6 +59,11 @@ export interface PolicyVerdict {
   readonly considered: readonly ConsideredScope[];
   /** Scopes of the policy that look as if they were for this image, and are not. */
   readonly similar?: readonly SimilarScope[];
+  /**
+   * Those of `similar` that ask for more, set if what was found asked for nothing: most likely they
+   * are slips of the policy, by which the image came in unchecked.
+   */
+  readonly bypassed?: readonly SimilarScope[];
   /** The file that the policy was read from, if it was read from one. */
   readonly file?: string;
   /** Of the policy's bytes: under another policy this says nothing. */

@@ -26,7 +26,13 @@ describe("a scope that misses an image by little", () => {
   });
 
   test.for([
-    ["q.io/team/ap", "q.io/team/app:1", undefined],
+    ["q.io/team/ap", "q.io/team/app:1", "q.io/team/app"],
+    ["q.io/team/a", "q.io/team/ap:1", undefined],
+    ["q.io/v1/app", "q.io/v2/app:1", undefined],
+    ["q.io/taem/ap", "q.io/team/app:1", undefined],
+    ["*.in", "q.io/team/app:1", undefined],
+    ["q.exmple.com", "q.example.com/app:1", "q.example.com"],
+    ["rncr.microsoft.com/a", "mcr.microsoft.com/a/b:1", "mcr.microsoft.com/a"],
     ["q.io/taem", "q.io/team/app:1", "q.io/team"],
     ["q.io/team/apps", "q.io/team/apps2:1", "q.io/team/apps2"],
     ["qauy.io/team/app", "quay.io/team/app:1", "quay.io/team/app"],
@@ -34,7 +40,7 @@ describe("a scope that misses an image by little", () => {
   ] as const)("%s may be meant for %s, and may not", async ([scope, image, meant]) => {
     const { evaluate, requireAllowed } = evaluator({ [scope]: ACCEPT });
     const { similar } = await evaluate(docker(image));
-    expect(similar).toEqual(meant && [{ scope, meant, doubt: "spelling" }]);
+    expect(similar).toEqual(meant && [{ scope, meant, doubt: "spelling", line: 1 }]);
     if (meant === undefined) return;
     await expect(requireAllowed(docker(image))).rejects.toMatchObject({
       hint: expect.stringMatching(new RegExp(`"${scope}".*write "${meant}".*if not, look`)),

@@ -1,5 +1,10 @@
 import type { PolicyGate, PolicySubject } from "@stowage/image-service";
-import type { FoundSignatures, PolicyEvaluator, SignatureSource } from "@stowage/policy";
+import type {
+  FoundSignatures,
+  PolicyEvaluator,
+  PolicyVerdict,
+  SignatureSource,
+} from "@stowage/policy";
 
 import type { PolicyInForce, PolicyOfNamespace } from "./policy-in-force.ts";
 import type { RegistryAccess, RuntimeOptions } from "./runtime-options.ts";
@@ -34,6 +39,7 @@ export function wirePolicyGate(
       const { evaluator, subject, finder } = await askPolicy(asked, options, registries, how);
       const verdict = await evaluator.requireAllowed(subject, { signal });
       for (const remark of verdict.audit) options.onWarning?.(`${verdict.image}: ${remark}`);
+      if (!asked.stored) await warnOfBypass(verdict, options);
       if (asked.stored || !(given.keepSignatures ?? options.keepSignatures ?? true)) return {};
       // Also where nobody asked for any: a stricter policy may, when a container is made of it.
       const { signatures } = await finder.find(signal);
@@ -42,6 +48,13 @@ export function wirePolicyGate(
       return { signatures: packSignatures(signatures) };
     },
   } satisfies PolicyGate;
+}
+
+async function warnOfBypass(verdict: PolicyVerdict, { onWarning }: RuntimeOptions): Promise<void> {
+  if (verdict.bypassed === undefined || onWarning === undefined) return;
+  const { bypassWarning } = await import("@stowage/policy");
+  const warning = bypassWarning(verdict);
+  if (warning !== undefined) onWarning(warning);
 }
 
 /** Loads the policy, and what it may want to know about the image. */

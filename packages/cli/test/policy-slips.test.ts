@@ -1,0 +1,49 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { describe, expect, test } from "vitest";
+
+import { type CliWorld, openCliWorld } from "./support/cli-world.ts";
+
+const ACCEPT = [{ type: "insecureAcceptAnything" }];
+const SIGNED = [{ type: "signedBy", keyType: "GPGKeys", keyPaths: [] }];
+
+describe("a misspelt scope that asks for a signature, beside a default that accepts", () => {
+  test("is told of by explain, and by a pull in one line", async () => {
+    await using world = await openCliWorld();
+    const scope = `${world.host}/shel`;
+    await writePolicy(world, { default: ACCEPT, transports: { docker: { [scope]: SIGNED } } });
+    const place = `the scope "${scope}" in ${join(world.path, "policy.json")}, line 9, looks like`;
+    const explain = ["policy", "explain", "--tls-verify=false", world.image];
+    const told = await world.ok(...explain);
+    expect(told).toContain(`note: ${place} this image's and does not match`);
+    expect(told).toContain(`write "${world.host}/shell"`);
+    const json = JSON.parse(await world.ok(...explain, "--format", "json"));
+    expect(json).toMatchObject({
+      allowed: true,
+      bypassed: [{ scope, meant: `${world.host}/shell`, line: 9 }],
+    });
+    const pulled = await world.run(["pull", "--tls-verify=false", world.image]);
+    expect(pulled.code).toBe(0);
+    expect(pulled.stderr.split("\n").filter((line) => line.includes("warning"))).toEqual([
+      expect.stringContaining(`${world.image} was let in unchecked: ${place}`),
+    ]);
+  });
+
+  test("is nothing to warn of once it is spelt right, or asks for nothing", async () => {
+    await using world = await openCliWorld();
+    const pull = ["pull", "--tls-verify=false", world.image];
+    const docker = { [`${world.host}/shel`]: ACCEPT };
+    await writePolicy(world, { default: ACCEPT, transports: { docker } });
+    const { code, stderr } = await world.run(pull);
+    expect(code).toBe(0);
+    expect(stderr).not.toContain("warning");
+    const strict = { [`${world.host}/shell`]: SIGNED };
+    await writePolicy(world, { default: ACCEPT, transports: { docker: strict } });
+    expect((await world.run(pull)).code).toBe(7);
+  });
+});
+
+async function writePolicy(world: CliWorld, policy: object): Promise<void> {
+  await writeFile(join(world.path, "policy.json"), JSON.stringify(policy, undefined, 2));
+}
