@@ -1,14 +1,11 @@
-import { escapeText } from "@stowage/content";
-
 import { invalidKeysOf } from "./check-keys.ts";
 import { checkRegistriesD } from "./check-registries-d.ts";
-import { findLookalikes } from "./lookalike-host.ts";
+import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { readKeyFile } from "./key-material.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
-import { suggestScope } from "./suggest-scope.ts";
-import { findUnreachableScopes, isTransport } from "./transport-scope.ts";
+import { shownScope } from "./shown-scope.ts";
 
 /** Something in a policy that is not what its author can have meant. */
 export interface PolicyProblem {
@@ -44,6 +41,7 @@ export async function checkPolicy(
   const { registriesD, readKeyFile: read = readKeyFile, signal } = options;
   const problems: PolicyProblem[] = [
     ...checkScopes(policy),
+    ...checkDefault(policy),
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
   ];
   for (const [place, requirement] of requirementsOf(policy)) {
@@ -97,45 +95,20 @@ function* placesOf(policy: Policy): Generator<[Place, readonly PolicyRequirement
   yield [{ transport: undefined, scope: "", path: "default" }, policy.default];
   for (const [transport, scopes] of Object.entries(policy.transports)) {
     for (const [scope, requirements] of Object.entries(scopes)) {
-      const path = `transports.${transport}["${escapeText(scope, 160)}"]`;
-      yield [{ transport, scope, path }, requirements];
+      yield [{ transport, scope, path: scopePath(transport, scope) }, requirements];
     }
   }
 }
 
-function checkScopes(policy: Policy): readonly PolicyProblem[] {
-  const hosts = Object.keys(policy.transports["docker"] ?? {});
+function checkDefault({ default: requirements }: Policy): readonly PolicyProblem[] {
+  if (!requirements.some(({ type }) => type === "insecureAcceptAnything")) return [];
   return [
-    ...Object.keys(policy.transports)
-      .filter((transport) => !isTransport(transport))
-      .map((transport) => ({
-        severity: "error" as const,
-        path: `transports.${escapeText(transport, 80)}`,
-        problem: "is no transport that images come by",
-        remedy: "Images in registries are of the transport docker.",
-      })),
-    ...findUnreachableScopes(policy).map(({ scope }) => ({
-      severity: "error" as const,
-      path: `transports.docker["${escapeText(scope, 160)}"]`,
-      problem: "can match no image",
-      remedy: suggestScope(scope),
-    })),
-    ...findLookalikes(hosts).map(({ scope, meant, why }) => ({
-      severity: "warning" as const,
-      path: `transports.docker["${escapeText(scope, 160)}"]`,
-      problem: `looks like ${meant}, and is not: ${why}`,
-      remedy: `Write ${meant} if that is meant.`,
-    })),
-    ...(policy.default.some(({ type }) => type === "insecureAcceptAnything")
-      ? [
-          {
-            severity: "warning" as const,
-            path: "default",
-            problem: "accepts every image that no scope covers",
-            remedy: 'Make it [{"type": "reject"}], and name what is trusted.',
-          },
-        ]
-      : []),
+    {
+      severity: "warning",
+      path: "default",
+      problem: "accepts every image that no scope covers",
+      remedy: 'Make it [{"type": "reject"}], and name what is trusted.',
+    },
   ];
 }
 
@@ -203,12 +176,12 @@ function checkAttachments(
   if (registriesD === undefined || !needsAttachments(requirement)) return [];
   if (transport !== undefined && transport !== "docker") return [];
   if (enabledFor(scope, registriesD)) return [];
-  const where = scope === "" ? "default-docker" : `docker: ${scope}`;
+  const where = scope === "" ? "default-docker" : `docker: ${shownScope(scope)}`;
   return [
     {
       severity: "error",
       path,
-      problem: `needs signatures beside the image, which nobody looks for: ${registriesD.directory} does not enable them for ${scope === "" ? "all images" : `"${escapeText(scope, 160)}"`}`,
+      problem: `needs signatures beside the image, which nobody looks for: ${registriesD.directory} does not enable them for ${scope === "" ? "all images" : `"${shownScope(scope)}"`}`,
       remedy: `Put a file NAME.yaml into ${registriesD.directory} that sets use-sigstore-attachments: true under ${where}.`,
     },
   ];

@@ -4,9 +4,9 @@ import { dirname, isAbsolute, join } from "node:path";
 
 import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/content";
 
+import { checkScopes } from "./check-scopes.ts";
 import { parsePolicy, type Policy } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
-import { findUnreachableScopes } from "./transport-scope.ts";
 
 /** Where {@link loadPolicy} looks. */
 export interface LoadPolicyOptions {
@@ -177,10 +177,9 @@ async function missingDirectory(own: string): Promise<readonly string[]> {
 
 async function warn(handle: FileHandle, file: string, policy: Policy): Promise<string[]> {
   const name = escapeText(file);
-  const warnings = findUnreachableScopes(policy).map(
-    ({ transport, scope }) =>
-      `${name}: transports.${transport}["${escapeText(scope, 160)}"] can match no image`,
-  );
+  const warnings = checkScopes(policy)
+    .filter(({ severity }) => severity === "error")
+    .map(({ path, problem }) => `${name}: ${path} ${problem}`);
   const { mode } = await handle.stat();
   if ((mode & WRITABLE_BY_OTHERS) !== 0) warnings.push(`${name}: anybody may change this file`);
   const parent = await stat(dirname(file)).catch((cause: unknown) => {

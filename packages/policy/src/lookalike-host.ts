@@ -13,6 +13,9 @@ const KNOWN_HOSTS = [
   "quay.io",
   "ghcr.io",
   "gcr.io",
+  "icr.io",
+  "lscr.io",
+  "nvcr.io",
   "registry.k8s.io",
   "public.ecr.aws",
   "mcr.microsoft.com",
@@ -44,6 +47,10 @@ export function findLookalikes(scopes: readonly string[]): readonly LookalikeSco
       return [
         { scope, meant, why: "it covers what a user of that name has, not an official image" },
       ];
+    }
+    if (host === "docker.io" && path[0] !== "library" && isOneEditAway(path[0] ?? "", "library")) {
+      const meant = ["docker.io/library", ...path.slice(1)].join("/");
+      return [{ scope, meant, why: "official images are below library" }];
     }
     if (KNOWN_HOSTS.includes(host)) return [];
     const known = KNOWN_HOSTS.find((name) => isAlike(name, host));

@@ -1,19 +1,32 @@
+import { withoutUser } from "./shown-scope.ts";
 import { isReachableDockerScope } from "./transport-scope.ts";
 
 /** What whoever wrote a scope that can match no image most likely meant, as a sentence. */
 export function suggestScope(scope: string): string {
-  const bare = scope.replace(/^[a-z]+:\/\//i, "").replace(/\/+$/, "");
-  if (/^\*[^.]/.test(scope))
-    return `Write *.${scope.replace(/^\*\.?/, "")} for the hosts below it.`;
-  if (!bare.includes("/") && !bare.includes(".") && bare !== "localhost") {
-    return `Scopes are full names: docker.io/library/${bare}, perhaps.`;
+  if (/^[\s*/]*$/.test(scope)) return 'Write "" for all images of docker.';
+  const tidy = withoutUser(scope.trim())
+    .replace(/^(?:[a-z]+:)?\/+/i, "")
+    .replaceAll(/\/{2,}/g, "/")
+    .replace(/\/$/, "");
+  if (/^\*[^.]/.test(tidy)) return `Write *.${tidy.replace(/^\*\.?/, "")} for the hosts below it.`;
+  const [host = "", tail] = (tidy.split("/")[0] ?? "").split(":");
+  const hasPort = tail !== undefined && tidy.includes("/");
+  if (!host.includes(".") && host !== "localhost" && !hasPort) {
+    const name = tidy.includes("/") ? `docker.io/${tidy}` : `docker.io/library/${tidy}`;
+    return `Scopes are full names: ${isReachableDockerScope(name) ? `${name}, perhaps.` : EXAMPLES}`;
   }
-  const folder = bare.replace(/\/[^/]*\*.*$/, "");
-  if (folder !== bare && isReachableDockerScope(folder))
+  const folder = tidy.replace(/\/[^/]*\*.*$/, "");
+  if (folder !== tidy && isReachableDockerScope(folder))
     return `Write ${folder}: a scope covers all below it, and * stands only for hosts, as in *.example.com.`;
-  if (bare !== scope) return `Write ${bare}: a scope has neither a scheme nor a slash at its end.`;
-  const small = scope.toLowerCase();
-  if (small !== scope && isReachableDockerScope(small))
+  if (tidy !== scope && isReachableDockerScope(tidy))
+    return `Write ${tidy}: a scope has no scheme, no user, no blanks, and a slash only between two parts.`;
+  const small = tidy.toLowerCase();
+  if (small !== tidy && isReachableDockerScope(small))
     return `Write ${small}: names of images are in small letters.`;
-  return "Scopes are full names, as in docker.io/library or quay.io, or *.example.com.";
+  const digested = tidy.replace(/:[^/@]*@/, "@");
+  if (digested !== tidy && isReachableDockerScope(digested))
+    return `Write ${digested}: of tag and digest the digest decides.`;
+  return `Scopes are full names: ${EXAMPLES}`;
 }
+
+const EXAMPLES = "docker.io/library, quay.io/team/app or *.example.com, for example.";

@@ -8,7 +8,8 @@ import { parseCanonicalReference, parseRegistryHost } from "@stowage/reference";
 
 import type { Policy } from "./policy.ts";
 
-const TRANSPORTS: ReadonlySet<string> = new Set([
+/** What images come by, as `docker` and `dir`. */
+export const TRANSPORTS: readonly string[] = [
   "atomic",
   "containers-storage",
   "dir",
@@ -20,11 +21,11 @@ const TRANSPORTS: ReadonlySet<string> = new Set([
   "ostree",
   "sif",
   "tarball",
-]);
+];
 
 /** Whether images come by it. */
 export function isTransport(name: string): boolean {
-  return TRANSPORTS.has(name);
+  return TRANSPORTS.includes(name);
 }
 
 /** A scope that loads, since containers tools load it, but that no image can ever have. */
