@@ -1,11 +1,11 @@
 import { invalidKeysOf } from "./check-keys.ts";
+import { checkAttachments } from "./check-attachments.ts";
 import { checkRegistriesD } from "./check-registries-d.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { readKeyFile } from "./key-material.ts";
-import type { RegistriesD, SignatureSection } from "./registries-d.ts";
-import { shownScope } from "./shown-scope.ts";
+import type { RegistriesD } from "./registries-d.ts";
 
 /** Something in a policy that is not what its author can have meant. */
 export interface PolicyProblem {
@@ -27,9 +27,12 @@ export interface CheckPolicyOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Place {
+/** Where a requirement stands. */
+export interface RequirementPlace {
+  /** `undefined` for the default. */
   readonly transport: string | undefined;
   readonly scope: string;
+  /** As JSON. */
   readonly path: string;
 }
 
@@ -83,7 +86,7 @@ async function checkKeysOf(
   }));
 }
 
-function* requirementsOf(policy: Policy): Generator<[Place, PolicyRequirement]> {
+function* requirementsOf(policy: Policy): Generator<[RequirementPlace, PolicyRequirement]> {
   for (const [place, requirements] of placesOf(policy)) {
     for (const [index, requirement] of requirements.entries()) {
       yield [{ ...place, path: `${place.path}[${index}]` }, requirement];
@@ -91,7 +94,7 @@ function* requirementsOf(policy: Policy): Generator<[Place, PolicyRequirement]> 
   }
 }
 
-function* placesOf(policy: Policy): Generator<[Place, readonly PolicyRequirement[]]> {
+function* placesOf(policy: Policy): Generator<[RequirementPlace, readonly PolicyRequirement[]]> {
   yield [{ transport: undefined, scope: "", path: "default" }, policy.default];
   for (const [transport, scopes] of Object.entries(policy.transports)) {
     for (const [scope, requirements] of Object.entries(scopes)) {
@@ -166,61 +169,4 @@ function checkRequirement(requirement: PolicyRequirement, path: string): readonl
     default:
       return [];
   }
-}
-
-function checkAttachments(
-  requirement: PolicyRequirement,
-  { transport, scope, path }: Place,
-  registriesD: RegistriesD | undefined,
-): readonly PolicyProblem[] {
-  if (registriesD === undefined || !needsAttachments(requirement)) return [];
-  if (transport !== undefined && transport !== "docker") return [];
-  if (enabledFor(scope, registriesD)) return [];
-  const where = scope === "" ? "default-docker" : `docker: ${shownScope(scope)}`;
-  return [
-    {
-      severity: "error",
-      path,
-      problem: `needs signatures beside the image, which nobody looks for: ${registriesD.directory} does not enable them for ${scope === "" ? "all images" : `"${shownScope(scope)}"`}`,
-      remedy: `Put a file NAME.yaml into ${registriesD.directory} that sets use-sigstore-attachments: true under ${where}.`,
-    },
-  ];
-}
-
-function needsAttachments(requirement: PolicyRequirement): boolean {
-  switch (requirement.type) {
-    case "sigstoreSigned":
-    case "sigstoreBundle":
-      return true;
-    case "anyOf":
-    case "audit":
-      return requirement.requirements.some(needsAttachments);
-    default:
-      return false;
-  }
-}
-
-/** Whether what stands at the scope, or above it, says so. */
-function enabledFor(scope: string, { docker, default: fallback }: RegistriesD): boolean {
-  const sections: (SignatureSection | undefined)[] = scopesAbove(scope).map((name) => docker[name]);
-  const [first] = [...sections, fallback].flatMap(
-    (section) => section?.useSigstoreAttachments ?? [],
-  );
-  return first ?? false;
-}
-
-function scopesAbove(scope: string): readonly string[] {
-  if (scope === "") return [];
-  const [repository = ""] = scope.split("@");
-  const untagged = repository.replace(/:[^/:]*$/, (tag) => (repository.includes("/") ? "" : tag));
-  const names = [scope, untagged];
-  for (let end = untagged.lastIndexOf("/"); end > 0; end = untagged.lastIndexOf("/", end - 1)) {
-    names.push(untagged.slice(0, end));
-  }
-  const [host = ""] = (untagged.split("/")[0] ?? "").split(":");
-  const begin = host.startsWith("*.") ? 2 : 0;
-  for (let dot = host.indexOf(".", begin); dot !== -1; dot = host.indexOf(".", dot + 1)) {
-    names.push(`*${host.slice(dot)}`);
-  }
-  return names;
 }

@@ -5,6 +5,7 @@ import { isLookaside, shownLookaside } from "./lookaside.ts";
 import { findLookalikes } from "./lookalike-host.ts";
 import type { Policy } from "./policy.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
+import { meantKey } from "./registries-d-remedy.ts";
 import { suggestScope } from "./suggest-scope.ts";
 import { isReachableDockerScope } from "./transport-scope.ts";
 
@@ -25,14 +26,21 @@ export function checkRegistriesD(
     ...unknown.map(({ file, path, line }) =>
       problem("warning", file, {
         problem: `has ${path} in line ${line ?? "?"}, which means nothing there`,
-        remedy:
-          "A file has docker: or default-docker:, and a section of it lookaside, lookaside-staging or use-sigstore-attachments.",
+        remedy: remedyFor(path),
       }),
     ),
     ...sections.flatMap(checkLookaside),
     ...Object.entries(docker).flatMap(([scope, section]) => checkScope(scope, section)),
     ...checkPorts(docker, Object.keys(policy.transports["docker"] ?? {})),
   ];
+}
+
+function remedyFor(path: string): string {
+  const key = path.slice(path.lastIndexOf(".") + 1);
+  const meant = /^(?:docker\[.*\]|default-docker)\.[^.]*$/.test(path) ? meantKey(key) : undefined;
+  return meant === undefined
+    ? "A file has docker: or default-docker:, and a section of it lookaside, lookaside-staging or use-sigstore-attachments."
+    : `Write ${meant}.`;
 }
 
 function checkLookaside({ file, lookaside, lookasideAt }: SignatureSection): PolicyProblem[] {
@@ -74,20 +82,34 @@ function checkPorts(
   trusted: readonly string[],
 ): readonly PolicyProblem[] {
   const known = new Set(trusted.map(hostOf));
-  const stated = new Set(Object.keys(docker).map(hostOf));
   return Object.entries(docker).flatMap(([scope, section]) => {
     const host = hostOf(scope);
     if (known.has(host)) return [];
+    const meantBy = (name: string): string => name + scope.slice(host.length);
     const other = [...known].find(
-      (name) => withoutPort(name) === withoutPort(host) && !stated.has(name),
+      (name) => withoutPort(name) === withoutPort(host) && !saysAll(docker[meantBy(name)], section),
     );
     if (other === undefined) return [];
-    const meant = escapeText(other + scope.slice(host.length), 160);
+    const meant = escapeText(meantBy(other), 160);
+    const has = docker[meantBy(other)];
+    const write =
+      has === undefined
+        ? `write docker["${meant}"] here`
+        : `move what it says to docker["${meant}"] in ${escapeText(has.file)}, line ${has.line ?? "?"},`;
     return problem("warning", section.file, {
       problem: `has ${showSection(scope, section)}, which covers nothing of ${escapeText(other, 160)}, as the policy calls the registry`,
-      remedy: `The port is part of a registry's name: write docker["${meant}"] here if images are asked for as ${escapeText(other, 160)}/…, or ${escapeText(host, 160)} in the policy if they are asked for as ${escapeText(host, 160)}/….`,
+      remedy: `The port is part of a registry's name: ${write} if images are asked for as ${escapeText(other, 160)}/…, or ${escapeText(host, 160)} in the policy if they are asked for as ${escapeText(host, 160)}/….`,
     });
   });
+}
+
+/** Whether the one that is heard has a word on everything that the other says. */
+function saysAll(heard: SignatureSection | undefined, other: SignatureSection): boolean {
+  return (
+    heard !== undefined &&
+    (heard.lookaside !== undefined || other.lookaside === undefined) &&
+    (heard.useSigstoreAttachments !== undefined || other.useSigstoreAttachments === undefined)
+  );
 }
 
 function hostOf(scope: string): string {

@@ -1,18 +1,10 @@
-import { join } from "node:path";
-
 import { escapeText } from "@stowage/content";
-import {
-  formatRepository,
-  type Reference,
-  type Repository,
-  scopeIdentity,
-  scopeNamespaces,
-  withoutTagIfDigested,
-} from "@stowage/reference";
+import { formatRepository, type Reference, type Repository } from "@stowage/reference";
 
+import { scopesOf } from "./policy-scope.ts";
 import type { RegistriesD } from "./registries-d.ts";
-import { type SignatureStorage } from "./signature-storage.ts";
-import { findSimilarScopes } from "./similar-scope.ts";
+import { howToCorrect, nearMisses } from "./registries-d-remedy.ts";
+import { sectionsOf, type SignatureStorage } from "./signature-storage.ts";
 
 /** What is said of a lookaside that has nothing. */
 export interface ExplainedLookaside {
@@ -41,71 +33,64 @@ export function explainLookaside(
   const name = formatRepository(reference.repository);
   const isMirror = name !== formatRepository(asked);
   const meant = isMirror ? `${name}, the mirror that the image comes from` : name;
+  const decided = sectionsOf(config, reference).find(
+    ([, { lookaside }]) => lookaside !== undefined,
+  );
+  const write = howToCorrect(config, decided, name, { key: "lookaside", kind: "repository" });
   const url = `URL is what stands before /${rest}, as in file:///srv/signatures or https://example.com/signatures.`;
-  if (file !== undefined) {
-    const where = `${escapeText(file)}, ${at ?? "lookaside"}`;
-    return {
-      statedBy: `${where}, says so for ${meant}`,
-      remedy: `If its signatures are elsewhere, correct ${where}, or, for this repository alone, ${howToWrite(config, name)}. ${url} ${HOW_TO_SIGN}`,
-    };
-  }
   const why = config.missing
     ? `${escapeText(config.directory)} does not exist`
     : `no file of ${escapeText(config.directory)} has a lookaside for ${meant}`;
+  const misses = missesOf(config, reference, { key: "lookaside", decided: decided?.[0] });
   return {
-    statedBy: `the built-in default, since ${why}`,
-    remedy: [
-      ...nearMisses(config, reference),
-      `If its signatures are elsewhere, ${howToWrite(config, name)}. ${url} ${HOW_TO_SIGN}`,
-    ].join(" "),
+    statedBy:
+      file === undefined
+        ? `the built-in default, since ${why}`
+        : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}`,
+    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`,
+  };
+}
+
+function missesOf(config: RegistriesD, reference: Reference, about: MissesAbout): string {
+  const misses = nearMisses(config, scopesOf({ transport: "docker", reference }), about);
+  return misses.map((miss) => `${miss} `).join("");
+}
+
+type MissesAbout = Parameters<typeof nearMisses>[2];
+
+/** What is said where nobody looks beside an image. */
+export interface ExplainedAttachments {
+  /** Why nobody does, as a clause. */
+  readonly skipped: string;
+  /** How it is said that somebody is to, as a sentence or more. */
+  readonly remedy: string;
+}
+
+/**
+ * Says which line decided that nobody looks beside an image, or that none does, and what to write.
+ *
+ * @param reference - by its physical name, which `registries.d` is asked by.
+ */
+export function explainAttachments(
+  config: RegistriesD,
+  reference: Reference,
+): ExplainedAttachments {
+  const name = formatRepository(reference.repository);
+  const decided = sectionsOf(config, reference).find(
+    ([, section]) => section.useSigstoreAttachments !== undefined,
+  );
+  const key = "use-sigstore-attachments";
+  const write = howToCorrect(config, decided, name, { key, kind: "repository" });
+  const section = decided?.[1];
+  const why =
+    section === undefined
+      ? `${escapeText(config.directory)} does not set ${key} for ${name}`
+      : `${escapeText(section.file)}, ${section.attachmentsAt ?? key}, says no to ${key} for ${name}`;
+  return {
+    skipped: `nobody looked beside the image, since ${why}`,
+    remedy: `${missesOf(config, reference, { key, decided: decided?.[0] })}To have it looked for there, ${write}.`,
   };
 }
 
 const HOW_TO_SIGN =
   "If there are none, have the image signed: skopeo copy and podman push do, with --sign-by.";
-
-/** A scope that is there already must not be in a second file. */
-function howToWrite({ directory, docker }: RegistriesD, name: string): string {
-  const own = Object.hasOwn(docker, name) ? docker[name] : undefined;
-  return own === undefined
-    ? `write docker: {"${name}": {lookaside: "URL"}} into a new file ${escapeText(join(directory, "NAME.yaml"))}`
-    : `give docker["${name}"] in ${escapeText(own.file)}, line ${own.line ?? "?"}, the key lookaside: "URL"`;
-}
-
-/** What somebody wrote, and most likely meant for this image. */
-function nearMisses(
-  { docker, unknown = [], unread = [] }: RegistriesD,
-  reference: Reference,
-): readonly string[] {
-  const identity = scopeIdentity(withoutTagIfDigested(reference));
-  const namespaces = scopeNamespaces(reference.repository);
-  const own = [identity, ...namespaces].filter((scope) => Object.hasOwn(docker, scope));
-  const similar = findSimilarScopes(Object.keys(docker), {
-    transport: "docker",
-    identity,
-    namespaces,
-  });
-  return [
-    ...similar.slice(0, MAX_MISSES).map(({ scope, meant }) => {
-      const { file = "", line } = docker[scope] ?? {};
-      return `${escapeText(file)}, line ${line ?? "?"}, has docker["${escapeText(scope, 160)}"], which does not cover it: write docker["${meant}"] if it is to.`;
-    }),
-    ...unknown
-      .filter(
-        ({ path }) =>
-          path.startsWith("default-docker.") ||
-          own.some((scope) => path.startsWith(`docker["${scope}"].`)) ||
-          [identity, ...namespaces].includes(path),
-      )
-      .slice(0, MAX_MISSES)
-      .map(
-        ({ file, path, line }) =>
-          `${escapeText(file)}, line ${line ?? "?"}, has ${path}, which means nothing there: below docker: stand scopes, and below a scope lookaside.`,
-      ),
-    ...unread
-      .slice(0, MAX_MISSES)
-      .map((file) => `${escapeText(file)} is not read: its name does not end in .yaml.`),
-  ];
-}
-
-const MAX_MISSES = 3;

@@ -1,17 +1,14 @@
-import { join } from "node:path";
-
 import {
   type ContentProvider,
   type Descriptor,
   type Digest,
-  escapeText,
   type FetchedManifest,
 } from "@stowage/content";
 import { formatRepository, type Reference, type Repository, type Tag } from "@stowage/reference";
 
 import { findBundles } from "./bundle-referrers.ts";
 import { cosignTag, readCosignAttachment } from "./cosign-attachment.ts";
-import { explainLookaside } from "./explain-lookaside.ts";
+import { explainAttachments, explainLookaside } from "./explain-lookaside.ts";
 import {
   lookasideName,
   readLookaside,
@@ -120,10 +117,7 @@ export async function findSignatures(
   const location = `${name}:${tag}`;
   const referrers = `what refers to ${name}@${manifest}`;
   if (!storage.useSigstoreAttachments) {
-    const where = storage.attachmentsFile ?? registriesD.directory;
-    const skipped = `nobody looked beside the image, since ${where} does not set use-sigstore-attachments for ${name}`;
-    const file = storage.attachmentsFile ?? join(registriesD.directory, "NAME.yaml");
-    const remedy = `Set use-sigstore-attachments: true there, as in docker: {"${name}": {use-sigstore-attachments: true}} in ${escapeText(file)}.`;
+    const { skipped, remedy } = explainAttachments(registriesD, physical);
     places.push({ kind: "attachments", location, skipped, remedy });
     places.push({ kind: "referrers", location: referrers, skipped, remedy });
     return { signatures, places };

@@ -11,6 +11,7 @@ import { PolicyError } from "./policy-error.ts";
 import type { SignatureSection } from "./registries-d.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
+const ATTACHMENTS = "use-sigstore-attachments";
 
 /** A file as data. */
 export interface YamlDocument {
@@ -27,7 +28,7 @@ export interface SectionPlace {
 }
 
 export async function readDocument(file: string): Promise<YamlDocument> {
-  const { isMap, isScalar, LineCounter, parseDocument } = await import("yaml");
+  const { isMap, isScalar, LineCounter, parseDocument, visit } = await import("yaml");
   try {
     const status = await stat(file);
     if (!status.isFile()) throw invalidRegistriesD(file, "is no plain file");
@@ -37,6 +38,24 @@ export async function readDocument(file: string): Promise<YamlDocument> {
     const options = { schema: "core", merge: false, lineCounter } as const;
     const document = parseDocument(await readFile(file, "utf8"), options);
     const [mistake] = document.errors;
+    if (mistake?.code === "DUPLICATE_KEY") {
+      visit(document, {
+        Map(_, { items }) {
+          const keys = items.flatMap(({ key }) => (isScalar(key) ? key : []));
+          const second = keys.find(({ range }) => range?.[0] === mistake.pos[0]);
+          const first = keys.find(({ value }) => value === second?.value);
+          const [line, again] = [first, second].map(
+            (key) => lineCounter.linePos(key?.range?.[0] ?? 0).line,
+          );
+          if (second === undefined) return;
+          const key = escapeText(`${second.value}`, 160);
+          const hint = `Merge the two: move what is below ${key}: in line ${again} to that of line ${line}, and remove the second.`;
+          throw invalidRegistriesD(file, `line ${again}, ${key}: is in line ${line}, already`, {
+            hint,
+          });
+        },
+      });
+    }
     if (mistake !== undefined) throw mistake;
     return {
       // As data only: with `maxAliasCount` no short file can stand for a long document.
@@ -58,7 +77,7 @@ export async function readDocument(file: string): Promise<YamlDocument> {
     const problem = `is no YAML that can be read: ${escapeText(what.replace(/:$/, ""), 160)}`;
     // What else a mistake in the text says is a drawing of the line.
     const isMistake = cause instanceof Error && "linePos" in cause;
-    throw invalidRegistriesD(file, problem, isMistake ? undefined : cause);
+    throw invalidRegistriesD(file, problem, isMistake ? {} : { cause });
   }
 }
 
@@ -75,20 +94,22 @@ export function readSection(value: unknown, place: SectionPlace): SignatureSecti
     }
     return undefined;
   };
-  const attachments = fields["use-sigstore-attachments"] ?? undefined;
-  if (attachments !== undefined && typeof attachments !== "boolean") {
-    const where = at("use-sigstore-attachments");
-    throw invalidRegistriesD(file, `${where} is neither true nor false`);
-  }
+  const attachments = fields[ATTACHMENTS] ?? undefined;
+  if (attachments !== undefined && typeof attachments !== "boolean")
+    throw invalidRegistriesD(file, `${at(ATTACHMENTS)} is neither true nor false`);
   const lookaside = text("lookaside", "sigstore");
+  const stated =
+    lookaside?.key ?? ["lookaside", "sigstore"].find((key) => Object.hasOwn(fields, key));
   const lookasideStaging = text("lookaside-staging", "sigstore-staging");
   const line = lineOf(keys);
   return {
     file,
     ...(line !== undefined && { line }),
-    ...(lookaside && { lookaside: lookaside.text, lookasideAt: at(lookaside.key) }),
+    ...(lookaside && { lookaside: lookaside.text }),
+    ...(stated !== undefined && { lookasideAt: at(stated) }),
     ...(lookasideStaging && { lookasideStaging: lookasideStaging.text }),
     ...(attachments === undefined ? {} : { useSigstoreAttachments: attachments }),
+    ...(Object.hasOwn(fields, ATTACHMENTS) && { attachmentsAt: at(ATTACHMENTS) }),
   };
 }
 
@@ -120,9 +141,15 @@ export function showKeys([top = "", ...keys]: readonly string[]): string {
 }
 
 /** The error of a file, or of the directory. */
-export function invalidRegistriesD(file: string, problem: string, cause?: unknown): PolicyError {
+export function invalidRegistriesD(
+  file: string,
+  problem: string,
+  { cause, hint = CORRECT }: { readonly cause?: unknown; readonly hint?: string } = {},
+): PolicyError {
   return new PolicyError("ERR_POLICY_INVALID_REGISTRIES_D", `${escapeText(file)}: ${problem}`, {
     ...(cause === undefined ? {} : { cause }),
-    hint: "Correct it: without it nobody knows where signatures are, and nothing is pulled.",
+    hint,
   });
 }
+
+const CORRECT = "Correct it: without it nobody knows where signatures are, and nothing is pulled.";

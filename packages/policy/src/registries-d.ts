@@ -37,10 +37,12 @@ export interface SignatureSection {
   /** Where it begins there, counted from 1. */
   readonly line?: number;
   readonly lookaside?: string;
-  /** The line of the file, and the key, that `lookaside` is from. */
+  /** The line of the file, and the key, that `lookaside` is from; also where it is empty. */
   readonly lookasideAt?: string;
   readonly lookasideStaging?: string;
   readonly useSigstoreAttachments?: boolean;
+  /** As `lookasideAt`; also where there is no value behind the key. */
+  readonly attachmentsAt?: string;
 }
 
 /** All sections of a directory. */
@@ -131,7 +133,8 @@ function readNew(
   const { file, keys, lineOf } = place;
   if (known !== undefined) {
     const where = `${escapeText(known.file)}, line ${known.line ?? "?"}`;
-    throw invalidRegistriesD(file, `${showPlace(place)} is in ${where}, already`);
+    const hint = `Merge the two: move what ${showKeys(keys)} has in ${escapeText(file)} to ${where}, and remove it from ${escapeText(file)}.`;
+    throw invalidRegistriesD(file, `${showPlace(place)} is in ${where}, already`, { hint });
   }
   for (const [key] of entriesOf(value, place)) {
     if (!SECTION_KEYS.has(key)) unknown.push(unknownKey({ file, keys: [...keys, key], lineOf }));
@@ -155,7 +158,7 @@ async function findDirectory(options: LoadRegistriesDOptions): Promise<string> {
     return user;
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return systemDirectory;
-    throw invalidRegistriesD(user, "cannot be examined", cause);
+    throw invalidRegistriesD(user, "cannot be examined", { cause });
   }
 }
 
@@ -177,7 +180,7 @@ async function listFiles(
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT")) return { files: [], missing: true };
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
-    throw invalidRegistriesD(directory, "cannot be listed", cause);
+    throw invalidRegistriesD(directory, "cannot be listed", { cause });
   }
 }
 

@@ -5,7 +5,7 @@ import {
   withoutTagIfDigested,
 } from "@stowage/reference";
 
-import type { RegistriesD } from "./registries-d.ts";
+import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 
 /** What the sections say about one image, each field with the file that says so. */
 export interface SignatureStorage {
@@ -28,16 +28,7 @@ export interface SignatureStorage {
  * @param reference - by its physical name: that of the mirror that it comes from, if it is one.
  */
 export function signatureStorageOf(config: RegistriesD, reference: Reference): SignatureStorage {
-  const scopes = [
-    scopeIdentity(withoutTagIfDigested(reference)),
-    ...scopeNamespaces(reference.repository),
-  ];
-  const sections = [
-    ...scopes.flatMap((scope) =>
-      Object.hasOwn(config.docker, scope) ? (config.docker[scope] ?? []) : [],
-    ),
-    ...(config.default === undefined ? [] : [config.default]),
-  ];
+  const sections = sectionsOf(config, reference).map(([, section]) => section);
   const read = sections.find(({ lookaside }) => lookaside !== undefined);
   const write = sections.find(
     ({ lookaside, lookasideStaging }) => (lookasideStaging ?? lookaside) !== undefined,
@@ -53,4 +44,20 @@ export function signatureStorageOf(config: RegistriesD, reference: Reference): S
     useSigstoreAttachments: attachments?.useSigstoreAttachments ?? false,
     ...(attachments && { attachmentsFile: attachments.file }),
   };
+}
+
+/** All that may speak of an image, nearest first, each with its scope; the default has `""`. */
+export function sectionsOf(
+  config: RegistriesD,
+  reference: Reference,
+): readonly (readonly [string, SignatureSection])[] {
+  const scopes = [
+    scopeIdentity(withoutTagIfDigested(reference)),
+    ...scopeNamespaces(reference.repository),
+  ];
+  const own = scopes.flatMap((scope) => {
+    const section = Object.hasOwn(config.docker, scope) ? config.docker[scope] : undefined;
+    return section === undefined ? [] : [[scope, section] as const];
+  });
+  return config.default === undefined ? own : [...own, ["", config.default]];
 }

@@ -29,7 +29,7 @@ describe("signatures beside the image", () => {
     expect(signatures).toEqual([]);
     const skipped = expect.stringContaining("use-sigstore-attachments for q.io/a/b");
     const remedy = expect.stringContaining(
-      'docker: {"q.io/a/b": {use-sigstore-attachments: true}} in /etc/registries.d/',
+      'docker: {"q.io/a/b": {use-sigstore-attachments: true}} into a new file /etc/registries.d/NAME.yaml',
     );
     expect(places.slice(1)).toEqual([
       { kind: "attachments", location: `q.io/a/b:sha256-${HEX}.sig`, skipped, remedy },

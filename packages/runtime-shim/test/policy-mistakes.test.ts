@@ -104,7 +104,7 @@ describe.runIf(CAN_SIGN)(`what is said of a mistake is enough to mend it${WHY_NO
 
   test("signatures beside the image that nobody is to look for", async () => {
     const requirement = { type: "sigstoreSigned", keyPath: cosign.path, ...ANY_TAG };
-    const words = `docker: {"${repositoryOf(beside)}": {use-sigstore-attachments: true}} in ${world.path}`;
+    const words = `docker: {"${repositoryOf(beside)}": {use-sigstore-attachments: true}} into a new file ${world.path}`;
     const wrong = sigstore(beside, requirement, false);
     await expectEnough(wrong, words, sigstore(beside, requirement));
   });
