@@ -1,5 +1,6 @@
 import { invalidKeysOf } from "./check-keys.ts";
 import { checkAttachments } from "./check-attachments.ts";
+import { checkKeyPairs } from "./check-key-pairs.ts";
 import { checkRegistriesD } from "./check-registries-d.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
@@ -9,8 +10,11 @@ import type { RegistriesD } from "./registries-d.ts";
 
 /** Something in a policy that is not what its author can have meant. */
 export interface PolicyProblem {
-  /** An `error` refuses images that it should not, or can never allow any; the rest is a `warning`. */
-  readonly severity: "error" | "warning";
+  /**
+   * An `error` refuses images that it should not, or can never allow any; a `warning` is hardly meant;
+   * an `info` may well be.
+   */
+  readonly severity: "error" | "warning" | "info";
   /** Where, as a JSON path. */
   readonly path: string;
   readonly problem: string;
@@ -47,6 +51,9 @@ export async function checkPolicy(
     ...checkDefault(policy),
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
   ];
+  for (const [{ path }, requirements] of placesOf(policy)) {
+    problems.push(...checkKeyPairs(requirements, path));
+  }
   for (const [place, requirement] of requirementsOf(policy)) {
     problems.push(...checkRequirement(requirement, place.path));
     problems.push(...(await checkKeysOf(requirement, place.path, read, signal)));

@@ -92,10 +92,19 @@ async function evaluate(
     readKeyFile: options.readKeyFile ?? readKeyFile,
     now: options.now?.() ?? new Date(),
     signal,
+    spot: {
+      file,
+      transport: image.transport,
+      hasTransport: Object.hasOwn(policy.transports, image.transport),
+      scope,
+      requirements,
+      indices: [],
+    },
     signatures: finding.find,
   };
   const verdicts: RequirementVerdict[] = [];
-  for (const requirement of requirements) verdicts.push(await judge(requirement, context));
+  for (const [index, requirement] of requirements.entries())
+    verdicts.push(await judge(requirement, inside(context, index)));
   const passed = verdicts.length > 0 && verdicts.every(({ allowed }) => allowed);
   const unsigned = requireSigned && !verdicts.some(isVerified);
   return {
@@ -139,6 +148,8 @@ async function judgeByType(
   requirement: PolicyRequirement,
   context: JudgeContext,
 ): Promise<RequirementVerdict> {
+  const judgePart = async (part: PolicyRequirement, index: number): Promise<RequirementVerdict> =>
+    await judge(part, inside(context, index));
   switch (requirement.type) {
     case "insecureAcceptAnything":
       return judgeInsecureAcceptAnything();
@@ -153,10 +164,15 @@ async function judgeByType(
     case "sigstoreBundle":
       return await judgeSigstoreBundle(requirement, context);
     case "anyOf":
-      return await judgeAnyOf(requirement, (other) => judge(other, context));
+      return await judgeAnyOf(requirement, judgePart);
     case "audit":
-      return await judgeAudit(requirement, (other) => judge(other, context));
+      return await judgeAudit(requirement, judgePart);
   }
+}
+
+function inside(context: JudgeContext, index: number): JudgeContext {
+  const { spot } = context;
+  return { ...context, spot: { ...spot, indices: [...spot.indices, index] } };
 }
 
 function findOnce(

@@ -1,6 +1,8 @@
 import { errorKind, escapeText } from "@stowage/content";
 import { formatRepository, isNameOnly, parseReference, type Reference } from "@stowage/reference";
 
+import type { RequirementSpot } from "./requirement-spot.ts";
+import { inlineJson, scopeOfCopy } from "./scope-of-copy.ts";
 import type { SignedIdentity } from "./signed-identity.ts";
 
 /**
@@ -13,6 +15,7 @@ export function identityRemedy(
   identity: SignedIdentity,
   image: Reference | undefined,
   claimed: string,
+  spot: RequirementSpot,
 ): string {
   const name = escapeText(claimed);
   if (identity.type === "exactReference")
@@ -24,7 +27,7 @@ export function identityRemedy(
   const signed = readReference(claimed);
   if (signed === undefined) return `Have it signed again: ${name} is no name of an image.`;
   const [own, other] = [image, signed].map(({ repository }) => formatRepository(repository));
-  if (own !== other) return copyRemedy(own ?? "", other ?? "", isNameOnly(signed));
+  if (own !== other) return copyRemedy(own ?? "", other ?? "", isNameOnly(signed), spot);
   const any = setTo({ type: "matchRepository" });
   if (isNameOnly(signed)) return `It names the repository only, as cosign does: ${any}.`;
   return image.digest !== undefined && identity.type === "matchExact"
@@ -33,12 +36,19 @@ export function identityRemedy(
 }
 
 /** A copy goes by the name that it was signed for elsewhere. */
-function copyRemedy(own: string, other: string, isBare: boolean): string {
-  const exact = setTo({ type: "exactRepository", dockerRepository: other });
-  const copy = `A policy goes by the name that is asked for, whatever mirror delivers it. If ${escapeText(own)} is a copy of ${escapeText(other)}, ${exact}`;
-  if (isBare) return `${copy}.`;
+function copyRemedy(own: string, other: string, isBare: boolean, spot: RequirementSpot): string {
   const [prefix, signedPrefix] = beginnings(own.split("/"), other.split("/"));
-  return `${copy}; or, for all below ${escapeText(prefix)}, each by its own tag, ${setTo({ type: "remapIdentity", prefix, signedPrefix })}.`;
+  const exact: SignedIdentity = { type: "exactRepository", dockerRepository: other };
+  const remapped: SignedIdentity = { type: "remapIdentity", prefix, signedPrefix };
+  const copy = `A policy goes by the name that is asked for, whatever mirror delivers it. If ${escapeText(own)} is a copy of ${escapeText(other)}`;
+  const added = scopeOfCopy(spot, own, exact);
+  if (added === undefined)
+    return `${copy}, ${setTo(exact)}${isBare ? "" : `; or, each tag by its own, ${setTo(remapped)}`}.`;
+  if (isBare) return `${copy}, ${added}.`;
+  const below = scopeOfCopy(spot, prefix, remapped, "short");
+  return below === undefined
+    ? `${copy}, ${added}; or, each tag by its own, with ${identityOf(remapped)} there.`
+    : `${copy}, ${added}; or, for all below ${escapeText(prefix)}, each tag by its own, ${below}.`;
 }
 
 /** Both without what they end with alike. */
@@ -50,8 +60,11 @@ function beginnings(one: readonly string[], other: readonly string[]): readonly 
 }
 
 function setTo(identity: SignedIdentity): string {
-  const fields = Object.entries(identity).map(([key, value]) => `"${key}": "${escapeText(value)}"`);
-  return `set "signedIdentity": {${fields.join(", ")}}`;
+  return `set ${identityOf(identity)}`;
+}
+
+function identityOf(identity: SignedIdentity): string {
+  return `"signedIdentity": ${inlineJson(identity)}`;
 }
 
 function readReference(text: string): Reference | undefined {

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { Bundle } from "@sigstore/bundle";
 
 import { requireSameVerifier } from "./bundle-entry.ts";
+import type { RequirementSpot } from "./requirement-spot.ts";
 import { type ReadBundle, withLog, withoutLog } from "./read-bundle.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 import { otherSigstoreKeyRemedy, type SigstoreKey } from "./sigstore-key.ts";
@@ -17,9 +18,8 @@ import { verifyBundle } from "./verify-bundle.ts";
  */
 export async function verifyByKeys(
   bundle: Bundle,
-  keys: readonly SigstoreKey[],
-  root: TrustedRoot | undefined,
-  now: Date,
+  { keys, root }: { readonly keys: readonly SigstoreKey[]; readonly root: TrustedRoot | undefined },
+  { now, spot }: { readonly now: Date; readonly spot: RequirementSpot },
 ): Promise<string> {
   if (bundle.verificationMaterial.content.$case !== "publicKey") {
     throw new SignatureRejection("untrusted", "it is by an identity, and not by a bare key", {
@@ -34,7 +34,7 @@ export async function verifyByKeys(
     if (failure === undefined) return key.label;
     failures.push([key, failure]);
   }
-  throw await reasonOf(bundle, keys, failures);
+  throw await reasonOf(bundle, otherSigstoreKeyRemedy(keys, spot), failures);
 }
 
 async function failureBy(
@@ -57,7 +57,7 @@ async function failureBy(
 /** Only looks for words: nothing counts any more. */
 async function reasonOf(
   bundle: Bundle,
-  keys: readonly SigstoreKey[],
+  remedy: string,
   failures: readonly (readonly [SigstoreKey, SignatureRejection])[],
 ): Promise<SignatureRejection> {
   for (const [key, failure] of failures) {
@@ -80,7 +80,7 @@ async function reasonOf(
   }
   return new SignatureRejection("untrusted", "it is by none of the policy's keys", {
     cause: failures.at(-1)?.[1],
-    remedy: otherSigstoreKeyRemedy(keys),
+    remedy,
   });
 }
 

@@ -7,6 +7,7 @@ import type { PolicyRequirement } from "./policy.ts";
 import { matchesIdentity } from "./reference-match.ts";
 import type { ImageSignature } from "./signature.ts";
 import type { SignaturePayload } from "./signature-payload.ts";
+import type { RequirementSpot } from "./requirement-spot.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 import type { SignedIdentity } from "./signed-identity.ts";
 import type { FoundSignatures, KeyFileReader } from "./ports.ts";
@@ -20,6 +21,8 @@ export interface JudgeContext {
   readonly readKeyFile: KeyFileReader;
   readonly now: Date;
   readonly signal: AbortSignal | undefined;
+  /** Of the requirement that is asked. */
+  readonly spot: RequirementSpot;
   /** The signatures of the image; found once. */
   signatures(): Promise<FoundSignatures>;
 }
@@ -133,7 +136,7 @@ function closeness({ fault }: SignatureVerdict): number {
 export function requireClaims(
   { manifestDigest, dockerReference }: SignaturePayload,
   identity: SignedIdentity,
-  context: Pick<JudgeContext, "manifestDigest" | "reference">,
+  context: Pick<JudgeContext, "manifestDigest" | "reference" | "spot">,
 ): void {
   if (context.manifestDigest === undefined || manifestDigest !== context.manifestDigest) {
     throw new SignatureRejection(
@@ -149,6 +152,6 @@ export function requireClaims(
   throw new SignatureRejection(
     "mismatch",
     `it is for the name ${escapeText(dockerReference)}, which ${identity.type} does not accept for this image`,
-    { remedy: identityRemedy(identity, context.reference, dockerReference) },
+    { remedy: identityRemedy(identity, context.reference, dockerReference, context.spot) },
   );
 }

@@ -78,7 +78,7 @@ async function check(
   const signer =
     "identity" in requirement
       ? await byIdentity(bundle, requirement.identity, material, context.now)
-      : await verifyByKeys(bundle, material.keys, material.root, context.now);
+      : await verifyByKeys(bundle, material, context);
   const { content } = bundle;
   if (content.$case !== "dsseEnvelope") refuse("it makes no statement about an image");
   requireStatement(content.dsseEnvelope, requirement, context.manifestDigest);

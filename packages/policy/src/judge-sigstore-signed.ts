@@ -84,20 +84,22 @@ async function authenticator(
     const trust = { ...requirement.pki, roots, intermediates };
     return (signature, bytes) => byPki(signature, bytes, trust, context.now);
   }
-  return (signature, bytes) => byKey(signature, bytes, keys, logKeys, context.now);
+  return (signature, bytes) => byKey(signature, bytes, { keys, logKeys }, context);
 }
 
 function byKey(
   { payload, annotations }: SigstoreSignature,
   signature: Uint8Array,
-  keys: readonly SigstoreKey[],
-  logKeys: readonly SigstoreKey[],
-  now: Date,
+  {
+    keys,
+    logKeys,
+  }: { readonly keys: readonly SigstoreKey[]; readonly logKeys: readonly SigstoreKey[] },
+  { now, spot }: JudgeContext,
 ): string {
   const signer = keys.find(({ key }) => verifySignature(payload, signature, key));
   if (signer === undefined) {
     throw new SignatureRejection("untrusted", "it is by none of the policy's keys", {
-      remedy: otherSigstoreKeyRemedy(keys),
+      remedy: otherSigstoreKeyRemedy(keys, spot),
     });
   }
   if (logKeys.length > 0) {

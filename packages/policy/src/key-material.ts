@@ -89,16 +89,6 @@ function notThere(path: string): string {
     : "is not there: it is no absolute path, and ~ stands for nothing";
 }
 
-const MAX_LISTED = 5;
-
-/** What to do about a signature by none of these keys, each as people know it. */
-export function otherKeyRemedy(keys: readonly string[]): string {
-  const listed = keys.slice(0, MAX_LISTED).map((key) => escapeText(key, 200));
-  if (keys.length > MAX_LISTED) listed.push(`${keys.length - MAX_LISTED} more`);
-  const known = listed.length === 0 ? "it has none" : listed.join(", ");
-  return `Have it signed by a key of the policy (${known}), or add the signer's public key to the policy.`;
-}
-
 export function invalidKey(name: string, problem: string, cause?: unknown): PolicyError {
   return new PolicyError("ERR_POLICY_INVALID_KEY", `${escapeText(name)} ${problem}`, {
     ...(cause === undefined ? {} : { cause }),

@@ -14,7 +14,9 @@ import type {
   Subkey,
 } from "openpgp";
 
-import { invalidKey, type KeyMaterial, otherKeyRemedy } from "./key-material.ts";
+import { invalidKey, type KeyMaterial } from "./key-material.ts";
+import { otherKeyRemedy } from "./key-remedy.ts";
+import type { RequirementSpot } from "./requirement-spot.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 
 /** What was signed, and by which of the keys. */
@@ -83,21 +85,19 @@ function noKey(text: string): string {
 export async function verifySignedMessage(
   bytes: Uint8Array,
   keys: readonly NamedKey[],
-  now: Date,
+  { now, spot }: { readonly now: Date; readonly spot: RequirementSpot },
 ): Promise<VerifiedMessage> {
   const { enums, verify } = await import("openpgp");
   const message = await readSignedMessage(bytes);
   const [keyID] = message.getSigningKeyIDs();
   const signer = keyID && keys.find(({ key }) => key.getKeys(keyID).length > 0)?.key;
   if (keyID === undefined || signer === undefined) {
+    const claimed = keyID?.toHex().toUpperCase();
+    const known = keys.map(({ key, name }) => `${key.getFingerprint().toUpperCase()} of ${name}`);
     throw new SignatureRejection(
       "untrusted",
-      `it is by the OpenPGP key ${keyID === undefined ? "of nobody" : keyID.toHex().toUpperCase()}, which is none of the policy's`,
-      {
-        remedy: otherKeyRemedy(
-          keys.map(({ key, name }) => `${key.getFingerprint().toUpperCase()} of ${name}`),
-        ),
-      },
+      `it is by the OpenPGP key ${claimed ?? "of nobody"}, which is none of the policy's`,
+      { remedy: otherKeyRemedy(known, spot, claimed) },
     );
   }
   const fingerprint = signer.getFingerprint().toUpperCase();

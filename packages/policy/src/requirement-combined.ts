@@ -23,7 +23,7 @@ export interface AuditRequirement {
 }
 
 type ReadRequirements = (shape: PolicyShape, key: string) => readonly PolicyRequirement[];
-type Judge = (requirement: PolicyRequirement) => Promise<RequirementVerdict>;
+type Judge = (requirement: PolicyRequirement, index: number) => Promise<RequirementVerdict>;
 
 export function parseAnyOf(shape: PolicyShape, read: ReadRequirements): AnyOfRequirement {
   shape.allow("type", "requirements", "threshold");
@@ -84,6 +84,7 @@ async function judgeAll(
   judge: Judge,
 ): Promise<readonly RequirementVerdict[]> {
   const verdicts: RequirementVerdict[] = [];
-  for (const requirement of requirements) verdicts.push(await judge(requirement));
+  for (const [index, requirement] of requirements.entries())
+    verdicts.push(await judge(requirement, index));
   return verdicts;
 }

@@ -68,7 +68,7 @@ export async function judgeSignedBy(
     format: "simple-signing",
     noun: "GPG signature",
     async check({ bytes }) {
-      const { content, fingerprint } = await verifySignedMessage(bytes, keys, context.now);
+      const { content, fingerprint } = await verifySignedMessage(bytes, keys, context);
       const payload = parseSignaturePayload(content, "atomic container signature");
       requireClaims(payload, signedIdentity, context);
       return { signer: `the OpenPGP key ${fingerprint}`, identity: payload.dockerReference };

@@ -5,7 +5,9 @@
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 
-import { invalidKey, type KeyMaterial, otherKeyRemedy } from "./key-material.ts";
+import { invalidKey, type KeyMaterial } from "./key-material.ts";
+import { otherKeyRemedy } from "./key-remedy.ts";
+import type { RequirementSpot } from "./requirement-spot.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 
 /** A key that signs. */
@@ -124,6 +126,10 @@ function readKey(name: string, pem: string): SigstoreKey {
 }
 
 /** What to do about a signature by none of these keys of a policy. */
-export function otherSigstoreKeyRemedy(keys: readonly SigstoreKey[]): string {
-  return otherKeyRemedy(keys.map(({ label, name }) => `${label} of ${name ?? "the policy"}`));
+export function otherSigstoreKeyRemedy(
+  keys: readonly SigstoreKey[],
+  spot: RequirementSpot,
+): string {
+  const known = keys.map(({ label, name }) => `${label} of ${name ?? "the policy"}`);
+  return otherKeyRemedy(known, spot);
 }

@@ -53,6 +53,19 @@ const INSTRUCTIONS: readonly Instruction[] = [
   ],
 ];
 
+/** The requirement of a policy that a hint speaks of by its JSON path. */
+export function requirementOf(policy: unknown, hint: string): Record<string, unknown> {
+  const [, top = "", rest = ""] =
+    /, (default|transports\.docker\["[^"]*"\])((?:(?:\.requirements)?\[\d+\])+)/.exec(hint) ?? [];
+  const [, scope] = /"(.*)"/.exec(top) ?? [];
+  const keys = scope === undefined ? ["default"] : ["transports", "docker", scope];
+  const found = [...keys, ...(rest.match(/requirements|\d+/g) ?? [])].reduce<unknown>(
+    (value, key) => (value as Record<string, unknown>)[key],
+    policy,
+  );
+  return found as Record<string, unknown>;
+}
+
 /** Each thing that a hint tells to do, done to the letter by whoever calls it. */
 export function remediesOf(hint: string): readonly (() => Promise<void>)[] {
   return INSTRUCTIONS.flatMap(([pattern, act]) => {
