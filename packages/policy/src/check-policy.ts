@@ -1,7 +1,7 @@
 import { invalidKeysOf } from "./check-keys.ts";
 import { checkAttachments } from "./check-attachments.ts";
 import { checkKeyPairs } from "./check-key-pairs.ts";
-import { checkRegistriesD } from "./check-registries-d.ts";
+import { checkLookasideFolders, checkRegistriesD } from "./check-registries-d.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import type { KeyFileReader } from "./ports.ts";
@@ -50,6 +50,7 @@ export async function checkPolicy(
     ...checkScopes(policy),
     ...checkDefault(policy),
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
+    ...(registriesD === undefined ? [] : await checkLookasideFolders(registriesD)),
   ];
   for (const [{ path }, requirements] of placesOf(policy)) {
     problems.push(...checkKeyPairs(requirements, path));

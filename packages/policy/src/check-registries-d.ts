@@ -1,7 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import type { PolicyProblem } from "./check-policy.ts";
-import { isLookaside, shownLookaside } from "./lookaside.ts";
+import { isLookaside, missingFolder, shownLookaside } from "./lookaside.ts";
 import { findLookalikes } from "./lookalike-host.ts";
 import type { Policy } from "./policy.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
@@ -33,6 +33,28 @@ export function checkRegistriesD(
     ...Object.entries(docker).flatMap(([scope, section]) => checkScope(scope, section)),
     ...checkPorts(docker, Object.keys(policy.transports["docker"] ?? {})),
   ];
+}
+
+/** Finds lookasides whose folders are not there. */
+export async function checkLookasideFolders({
+  docker,
+  default: fallback,
+}: RegistriesD): Promise<readonly PolicyProblem[]> {
+  const problems: PolicyProblem[] = [];
+  for (const { file, lookaside = "", lookasideAt = "lookaside" } of [
+    ...Object.values(docker),
+    ...(fallback === undefined ? [] : [fallback]),
+  ]) {
+    const missing = await missingFolder(lookaside);
+    if (missing === undefined) continue;
+    problems.push(
+      problem("warning", file, {
+        problem: `has a lookaside (${lookasideAt}) whose folder is not there: ${escapeText(missing)}`,
+        remedy: "Correct the line, or make the folder: until then no image has signatures there.",
+      }),
+    );
+  }
+  return problems;
 }
 
 function remedyFor(path: string): string {

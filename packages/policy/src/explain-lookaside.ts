@@ -22,13 +22,15 @@ export interface LookasideOf {
   readonly asked: Repository;
   /** What of the place is behind the URL that `registries.d` has. */
   readonly rest: string;
+  /** The folder that it names, if that is not there at all. */
+  readonly missing?: string | undefined;
 }
 
 /** Says which line decided where signatures are, or why none did, and what to write instead. */
 export function explainLookaside(
   config: RegistriesD,
   { lookasideFile: file, lookasideAt: at }: SignatureStorage,
-  { reference, asked, rest }: LookasideOf,
+  { reference, asked, rest, missing }: LookasideOf,
 ): ExplainedLookaside {
   const name = formatRepository(reference.repository);
   const isMirror = name !== formatRepository(asked);
@@ -41,13 +43,14 @@ export function explainLookaside(
   const why = config.missing
     ? `${escapeText(config.directory)} does not exist`
     : `no file of ${escapeText(config.directory)} has a lookaside for ${meant}`;
+  const gone = missing === undefined ? "" : `; there is no ${escapeText(missing)} at all`;
   const misses = missesOf(config, reference, { key: "lookaside", decided: decided?.[0] });
   return {
     statedBy:
       file === undefined
         ? `the built-in default, since ${why}`
-        : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}`,
-    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`,
+        : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}${gone}`,
+    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${howToSign(rest)}`,
   };
 }
 
@@ -94,3 +97,8 @@ export function explainAttachments(
 
 const HOW_TO_SIGN =
   "If there are none, have the image signed: skopeo copy and podman push do, with --sign-by.";
+
+function howToSign(rest: string): string {
+  const folder = escapeText(rest.slice(0, rest.lastIndexOf("/")));
+  return `${HOW_TO_SIGN} Those of a copy do not come along by themselves: sign it by its own name as well, or copy their folder to …/${folder} there, and have the policy accept the name that they are for.`;
+}

@@ -11,6 +11,7 @@ import { cosignTag, readCosignAttachment } from "./cosign-attachment.ts";
 import { explainAttachments, explainLookaside } from "./explain-lookaside.ts";
 import {
   lookasideName,
+  missingFolder,
   readLookaside,
   shownLookaside,
   shownSignature,
@@ -105,7 +106,8 @@ export async function findSignatures(
     const found = await readLookaside(lookaside, repository, manifest, read);
     const rest = `${lookasideName(repository, manifest)}/signature-1`;
     const of = { reference: physical, asked: reference.repository, rest };
-    const { remedy, statedBy } = explainLookaside(registriesD, storage, of);
+    const missing = found.length > 0 ? undefined : await missingFolder(lookaside);
+    const { remedy, statedBy } = explainLookaside(registriesD, storage, { ...of, missing });
     note(
       "lookaside",
       shownSignature(lookaside, repository, manifest, found.length === 0 ? 1 : "N"),

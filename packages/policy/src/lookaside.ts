@@ -3,15 +3,23 @@
  *
  * @module
  */
+import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { algorithmOf, type Digest, encodedOf, escapeText } from "@stowage/content";
+import { algorithmOf, type Digest, encodedOf, escapeText, hasErrorCode } from "@stowage/content";
 import type { Repository } from "@stowage/reference";
 
+import {
+  exchangeFailed,
+  isWebPage,
+  noSignature,
+  unavailable,
+  withPlace,
+} from "./lookaside-failure.ts";
 import { PolicyError } from "./policy-error.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
 import { type SignatureBudget, tooLong } from "./signature-budget.ts";
-import { readSignatureFile, unavailable } from "./signature-file.ts";
+import { readSignatureFile } from "./signature-file.ts";
 import type { ImageSignature } from "./signature.ts";
 
 /** Gets what a URL of `http:` or `https:` names; reads at most `maxBytes`, and one more. */
@@ -64,6 +72,19 @@ export function isLookaside(base: string): boolean {
   return readBase(base) !== undefined;
 }
 
+/** The folder of a base of `file:` if it is not there at all. */
+export async function missingFolder(base: string): Promise<string | undefined> {
+  const url = readBase(base);
+  if (url?.protocol !== "file:") return undefined;
+  const path = fileURLToPath(new URL(url.pathname, "file:"));
+  try {
+    await stat(path);
+    return undefined;
+  } catch (cause) {
+    return hasErrorCode(cause, "ENOENT", "ENOTDIR") ? path : undefined;
+  }
+}
+
 /** What reading needs. */
 export interface ReadLookasideOptions {
   /** File, line and key that say so, for whoever has to correct it. */
@@ -92,12 +113,19 @@ export async function readLookaside(
   for (let n = 1; ; n += 1) {
     signal?.throwIfAborted();
     const url = urlBelow(root, repository, digest, n);
+    const failed = { location: shown(url), statedIn };
     const bytes = await (url.protocol === "file:"
-      ? readSignatureFile(fileURLToPath(url), budget.maxBytes, statedIn)
+      ? readSignatureFile(fileURLToPath(url), budget.maxBytes, failed)
       : fetchSignature(url, options));
     if (bytes === undefined) return signatures;
     budget.take(bytes.byteLength);
-    signatures.push(parseSignatureBlob(bytes, shown(url)));
+    if (url.protocol !== "file:" && isWebPage(bytes))
+      throw noSignature("answers with a web page, not with a signature", failed);
+    try {
+      signatures.push(parseSignatureBlob(bytes, shown(url)));
+    } catch (error) {
+      throw withPlace(error, statedIn);
+    }
   }
 }
 
@@ -125,9 +153,13 @@ async function fetchSignature(
   url: URL,
   { fetchUrl, budget, signal, statedIn }: ReadLookasideOptions,
 ): Promise<Uint8Array | undefined> {
-  const { status, bytes } = await fetchUrl(url, { maxBytes: budget.maxBytes, signal });
+  const failed = { location: shown(url), statedIn };
+  const asked = fetchUrl(url, { maxBytes: budget.maxBytes, signal });
+  const { status, bytes } = await asked.catch((error: unknown) => {
+    throw exchangeFailed(error, url, failed);
+  });
   if (status === 404) return undefined;
-  if (status !== 200) throw unavailable(shown(url), `the server says ${status}`, { statedIn });
+  if (status !== 200) throw unavailable(`the server says ${status}`, failed);
   if (bytes.byteLength > budget.maxBytes) throw tooLong();
   return bytes;
 }

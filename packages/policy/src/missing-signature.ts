@@ -58,6 +58,9 @@ const STORE_REMEDY =
 const ATTACHMENTS_REMEDY =
   "Set use-sigstore-attachments: true for the image's scope in registries.d.";
 
+const OF_A_COPY =
+  "Those of a copy come along if it is copied with stowage copy --with-referrers; have the policy accept the name that they are for.";
+
 /** @param lookRemedy - what the place says that it takes to find more there. */
 function remedyFor(
   format: Format,
@@ -79,13 +82,13 @@ function remedyFor(
       }
       if (others.has("simple-signing")) return [lookRemedy ?? [], GPG_REMEDY].flat().join(" ");
       if (lookRemedy !== undefined) return lookRemedy;
-      return "Have the image signed: each image of an index by itself (cosign sign --recursive).";
+      return `Have the image signed: each image of an index by itself (cosign sign --recursive). ${OF_A_COPY}`;
     case "sigstore-bundle":
       if (others.has("sigstore-attachment")) {
         return 'The image has signatures as cosign 2 writes them: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
       }
       if (others.has("simple-signing")) return [lookRemedy ?? [], GPG_REMEDY].flat().join(" ");
       if (lookRemedy !== undefined) return lookRemedy;
-      return "Have the image signed or attested with cosign 3, each image of an index by itself.";
+      return `Have the image signed or attested with cosign 3, each image of an index by itself. ${OF_A_COPY}`;
   }
 }

@@ -218,6 +218,21 @@ describe("checkPolicy, of registries.d", () => {
     }
   });
 
+  test("a lookaside whose folder is not there is told of, with its line", async () => {
+    await using folder = await tempDir();
+    const none = join(folder.path, "none");
+    const yaml = `docker:\n  q.io:\n    lookaside: file://${none}\n  r.io:\n    lookaside: file://${folder.path}`;
+    const config = await registriesD(folder.path, yaml);
+    expect(await checkPolicy(docker({}), { registriesD: config })).toEqual([
+      {
+        severity: "warning",
+        path: join(folder.path, "a.yaml"),
+        problem: `has a lookaside (line 3, docker["q.io"].lookaside) whose folder is not there: ${none}`,
+        remedy: expect.any(String),
+      },
+    ]);
+  });
+
   test("a section that is none is told of, and what is well is not", async () => {
     await using folder = await tempDir();
     const config = await registriesD(folder.path, "dcoker: {q.io: {lookaside: 'file:///a'}}");

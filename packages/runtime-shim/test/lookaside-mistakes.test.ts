@@ -1,0 +1,179 @@
+import { once } from "node:events";
+import { cp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+
+import { copyBetween, formatVerdict, parseCopyLocation } from "@stowage/runtime-shim";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { attachSignature, makeImageSigner } from "./support/sigstore-attach.ts";
+import {
+  CAN_SIGN,
+  openSigningSite,
+  openSigningWorld,
+  repositoryOf,
+  type SigningSite,
+  type SigningWorld,
+  WHY_NOT,
+} from "./support/signing-world.ts";
+
+describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () => {
+  let site: SigningSite;
+  let world: SigningWorld;
+  let signed: string;
+  let base: string;
+
+  beforeAll(async () => {
+    site = await openSigningSite();
+    world = await openSigningWorld(site);
+    [base = ""] = /http:\/\/127\.0\.0\.1:\d+/.exec(await readFile(file(), "utf8")) ?? [];
+    signed = await world.push("team/app:1", "--sign-by", world.signer);
+  });
+
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+    await site[Symbol.asyncDispose]();
+  });
+
+  const file = (): string => join(world.path, "registries.d/test.yaml");
+  const at = (): string => `${file()}, line 1, docker["${world.host}"].lookaside`;
+  const restOf = (name: string): string =>
+    `${repositoryOf(name).slice(world.host.length + 1)}@${site.image.descriptor.digest.replace(":", "=")}`;
+
+  async function serve(body: string | Buffer) {
+    const server = createServer((_, response) => response.end(body)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    return {
+      base: `http://127.0.0.1:${port}`,
+      async [Symbol.asyncDispose]() {
+        server.close();
+        server.closeAllConnections();
+        await once(server, "close");
+      },
+    };
+  }
+
+  /** What a pull and an explanation reject with: one and the same. */
+  async function failureOf(
+    lookaside: string,
+  ): Promise<Record<"code" | "hint" | "message", string>> {
+    await world.setRegistriesD({ lookaside });
+    const { runtime } = world.runtime;
+    const failed = await runtime.images.pull(signed).catch((error: unknown) => error);
+    const { code, message, hint } = failed as { code: string; message: string; hint: string };
+    await expect(runtime.explainPolicy(signed)).rejects.toMatchObject({ code, message, hint });
+    expect(hint).toContain(`It is named in ${at()}. `);
+    expect(`${message} ${hint}`).not.toMatch(/registry|tls-verify/);
+    expect(failed).toMatchObject({ code: expect.stringMatching(/^ERR_POLICY_SIGNATURE/) });
+    return { code, message, hint };
+  }
+
+  async function expectMended(): Promise<void> {
+    await world.setRegistriesD({ lookaside: base });
+    await world.runtime.runtime.images.pull(signed);
+  }
+
+  test("that it is down, and which line names it", async () => {
+    const gone = await serve("");
+    await gone[Symbol.asyncDispose]();
+    const { code, message } = await failureOf(`${gone.base}/sigs?token=secret`);
+    expect(code).toBe("ERR_POLICY_SIGNATURES_UNAVAILABLE");
+    const url = `${gone.base}/sigs/${restOf(signed)}/signature-1`;
+    expect(message).toContain(`the lookaside ${url}: nothing listens there, so that`);
+    expect(message).not.toContain("secret");
+    await expectMended();
+  });
+
+  test("that it speaks plain HTTP where https was asked", async () => {
+    const { message, hint } = await failureOf(base.replace("http:", "https:"));
+    expect(message).toContain(": the server does not speak TLS here, so that");
+    const [, right = "", wrong = ""] = /write (http:) in place of (https:) there/.exec(hint) ?? [];
+    await writeFile(file(), (await readFile(file(), "utf8")).replace(wrong, right));
+    await world.runtime.runtime.images.pull(signed);
+  });
+
+  test.for([
+    ["<!DOCTYPE html>\n<title>Sign in</title>", "answers with a web page, not with a signature"],
+    [" \n<html><body>404</body></html>", "answers with a web page, not with a signature"],
+    ["signatures are elsewhere", "is neither an OpenPGP message nor"],
+  ] as const)("that %j is no signature", async ([body, words]) => {
+    await using server = await serve(body);
+    const { message } = await failureOf(server.base);
+    expect(message).toContain(`${server.base}/${restOf(signed)}/signature-1 ${words}`);
+    await expectMended();
+  });
+
+  test("that it refuses", async () => {
+    world.status = 403;
+    const { message } = await failureOf(base);
+    expect(message).toContain("/signature-1: the server says 403, so that");
+    world.status = undefined;
+    await expectMended();
+  });
+
+  test("that its folder is not there at all", async () => {
+    const none = join(world.path, "sgis");
+    await world.setRegistriesD({ lookaside: `file://${none}` });
+    const { runtime } = world.runtime;
+    const words = `; there is no ${none} at all`;
+    expect(formatVerdict(await runtime.explainPolicy(signed))).toContain(words);
+    await expect(runtime.images.pull(signed)).rejects.toMatchObject({
+      message: expect.stringContaining(words),
+    });
+    await rename(world.lookaside, none);
+    await runtime.images.pull(signed);
+    await rename(none, world.lookaside);
+    await world.setRegistriesD({ lookaside: `file://${world.lookaside}` });
+    const unsigned = await world.push("team/unsigned:1");
+    const told = formatVerdict(await runtime.explainPolicy(unsigned));
+    expect(told).toContain("says so for");
+    expect(told).not.toContain("at all");
+  });
+
+  test("how signatures get to a copy that came without them", async () => {
+    await world.setRegistriesD({ lookaside: `file://${world.lookaside}` });
+    const { images } = world.runtime.runtime;
+    const copy = await world.push("copies/app:1");
+    const hintOf = async (): Promise<string> => {
+      const refused = await images.pull(copy).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ code: "ERR_POLICY_REJECTED" });
+      return (refused as { hint?: string }).hint ?? "";
+    };
+    const hint = await hintOf();
+    const [, folder] =
+      /copy their folder to …\/(\S+) there, and have the policy accept/.exec(hint) ?? [];
+    await cp(join(world.lookaside, restOf(signed)), join(world.lookaside, folder ?? "none"), {
+      recursive: true,
+    });
+    const [, identity] = /("signedIdentity": \{[^}]*\})/.exec(await hintOf()) ?? [];
+    const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath };
+    await world.setPolicy({ ...gpg, ...JSON.parse(`{${identity}}`) });
+    await images.pull(copy);
+    // Or signed by its own name.
+    await world.setPolicy(gpg);
+    await rm(join(world.lookaside, folder ?? "none"), { recursive: true });
+    expect(hint).toContain("sign it by its own name");
+    await world.push("copies/app:1", "--sign-by", world.signer);
+    await images.pull(copy);
+  });
+
+  test("how a copy gets the signatures beside the original", async () => {
+    const cosign = await makeImageSigner(world.path, "cosign");
+    const original = await world.push("team/beside:1");
+    await attachSignature(original, site.image.descriptor, cosign, repositoryOf(original));
+    const copy = await world.push("copies/beside:1");
+    const signedIdentity = { type: "exactRepository", dockerRepository: repositoryOf(original) };
+    await world.setPolicy({ type: "sigstoreSigned", keyPath: cosign.path, signedIdentity });
+    await world.setRegistriesD({ "use-sigstore-attachments": true });
+    const { images } = world.runtime.runtime;
+    await expect(images.pull(copy)).rejects.toMatchObject({
+      hint: expect.stringContaining("stowage copy --with-referrers"),
+    });
+    const [from, to] = [original, copy].map((name) => parseCopyLocation(`docker://${name}`));
+    if (from === undefined || to === undefined) throw new Error("there are two");
+    await copyBetween(from, to, { ...world.runtime.options, withReferrers: true });
+    await images.pull(copy);
+  });
+});
