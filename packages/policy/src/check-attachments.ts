@@ -4,6 +4,7 @@ import type { PolicyProblem, RequirementPlace } from "./check-policy.ts";
 import type { PolicyRequirement } from "./policy.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 import { howToCorrect } from "./registries-d-remedy.ts";
+import { shownScope } from "./shown-scope.ts";
 
 /** Finds requirements for signatures beside images where `registries.d` lets nobody look for any. */
 export function checkAttachments(
@@ -24,7 +25,7 @@ export function checkAttachments(
     {
       severity: "error",
       path,
-      problem: `needs signatures beside the image, which nobody looks for: ${why} for ${scope === "" ? "all images" : `"${escapeText(scope, 160)}"`}`,
+      problem: `needs signatures beside the image, which nobody looks for: ${why} for ${scope === "" ? "all images" : `"${shownScope(scope)}"`}`,
       remedy: `${write.slice(0, 1).toUpperCase()}${write.slice(1)}.`,
     },
   ];

@@ -8,6 +8,7 @@ import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 import { meantKey } from "./registries-d-remedy.ts";
 import { suggestScope } from "./suggest-scope.ts";
 import { isReachableDockerScope } from "./transport-scope.ts";
+import { shownScope } from "./shown-scope.ts";
 
 /** Finds what a `registries.d` says in vain, seen with the policy that it is for. */
 export function checkRegistriesD(
@@ -119,8 +120,8 @@ function checkPorts(
         ? `write docker["${meant}"] here`
         : `move what it says to docker["${meant}"] in ${escapeText(has.file)}, line ${has.line ?? "?"},`;
     return problem("warning", section.file, {
-      problem: `has ${showSection(scope, section)}, which covers nothing of ${escapeText(other, 160)}, as the policy calls the registry`,
-      remedy: `The port is part of a registry's name: ${write} if images are asked for as ${escapeText(other, 160)}/…, or ${escapeText(host, 160)} in the policy if they are asked for as ${escapeText(host, 160)}/….`,
+      problem: `has ${showSection(scope, section)}, which covers nothing of ${shownScope(other)}, as the policy calls the registry`,
+      remedy: `The port is part of a registry's name: ${write} if images are asked for as ${shownScope(other)}/…, or ${shownScope(host)} in the policy if they are asked for as ${shownScope(host)}/….`,
     });
   });
 }
@@ -143,7 +144,7 @@ function withoutPort(host: string): string {
 }
 
 function showSection(scope: string, { line }: SignatureSection): string {
-  return `docker["${escapeText(scope, 160)}"] in line ${line ?? "?"}`;
+  return `docker["${shownScope(scope)}"] in line ${line ?? "?"}`;
 }
 
 function problem(

@@ -7,10 +7,11 @@ import { join } from "node:path";
 
 import { escapeText } from "@stowage/content";
 
-import { isOneEditAway } from "./lookalike-host.ts";
+import { isOneEditAway } from "./spelled-alike.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 import type { ImageScopes } from "./policy-scope.ts";
 import { findSimilarScopes } from "./similar-scope.ts";
+import { shownScope } from "./shown-scope.ts";
 
 /** What a section is to say. */
 export type SectionKey = "lookaside" | "use-sigstore-attachments";
@@ -38,7 +39,7 @@ export function howToWrite(config: RegistriesD, scope: string, key: SectionKey):
   const section = sectionOf(config, scope);
   if (section === undefined) {
     const value = `{${key}: ${VALUES[key]}}`;
-    const text = scope === "" ? `${name}: ${value}` : `docker: {"${escapeText(scope)}": ${value}}`;
+    const text = scope === "" ? `${name}: ${value}` : `docker: {"${shownScope(scope)}": ${value}}`;
     return `write ${text} into a new file ${escapeText(join(directory, "NAME.yaml"))}`;
   }
   const at = keyAt(section, key);
@@ -147,7 +148,7 @@ function keyAt(section: SignatureSection, key: SectionKey): string | undefined {
 }
 
 function showScope(scope: string): string {
-  return `docker["${escapeText(scope, 160)}"]`;
+  return `docker["${shownScope(scope)}"]`;
 }
 
 /** The file, and the line where the section begins. */

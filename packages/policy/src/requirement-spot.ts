@@ -2,6 +2,7 @@ import { escapeText } from "@stowage/content";
 
 import type { PolicyRequirement } from "./policy.ts";
 import type { PolicyScope } from "./policy-scope.ts";
+import { shownScope } from "./shown-scope.ts";
 
 /** Where the requirement stands that is being asked, for whoever has to change it. */
 export interface RequirementSpot {
@@ -20,9 +21,7 @@ export interface RequirementSpot {
 /** File and JSON path, as in `/etc/p.json, transports.docker["q.io"][0].requirements[1]`. */
 export function showSpot({ file, transport, scope, indices }: RequirementSpot): string {
   const top =
-    scope.kind === "default"
-      ? "default"
-      : `transports.${transport}["${escapeText(scope.text, 160)}"]`;
+    scope.kind === "default" ? "default" : `transports.${transport}["${shownScope(scope.text)}"]`;
   return `${showFile(file)}, ${top}${indices.map(showIndex).join("")}`;
 }
 
