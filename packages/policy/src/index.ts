@@ -94,6 +94,7 @@ export type {
   SigstoreSignedRequirement,
   SigstoreTrust,
 } from "./requirement-sigstore-signed.ts";
+export type { SignerKeys } from "./signer-keys.ts";
 export { formatSignatureBlob, parseSignatureBlob } from "./signature-blob.ts";
 export {
   type BundleSignature,

@@ -14,13 +14,10 @@ import { verifyByKeys } from "./judge-bundle-keys.ts";
 import { type AcceptedSignature, type JudgeContext, judgeSignatures } from "./judge-signatures.ts";
 import { readKeyMaterial } from "./key-material.ts";
 import { readBundle, withLog } from "./read-bundle.ts";
-import type {
-  BundleIdentity,
-  BundleTrust,
-  SigstoreBundleRequirement,
-} from "./requirement-sigstore-bundle.ts";
+import type { BundleIdentity, SigstoreBundleRequirement } from "./requirement-sigstore-bundle.ts";
 import type { BundleSignature } from "./signature.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
+import { signerKeySource } from "./signer-keys.ts";
 import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 import { requireStatement } from "./statement.ts";
 import { compilePattern } from "./subject-pattern.ts";
@@ -64,7 +61,8 @@ export async function readBundleMaterial(
     readKeyFile,
     signal,
   );
-  const keys = readSigstoreKeys(await readKeyMaterial(keySource(requirement), readKeyFile, signal));
+  const source = "identity" in requirement ? {} : signerKeySource(requirement);
+  const keys = readSigstoreKeys(await readKeyMaterial(source, readKeyFile, signal));
   return { root: root && parseTrustedRoot(root), keys };
 }
 
@@ -122,14 +120,6 @@ async function byIdentity(
 function isSubject(identity: BundleIdentity, subject: string): boolean {
   if ("subject" in identity) return identity.subject === subject;
   return compilePattern(identity.subjectPattern)?.(subject) ?? false;
-}
-
-function keySource(trust: BundleTrust): Parameters<typeof readKeyMaterial>[0] {
-  if ("keyPath" in trust) return { paths: [trust.keyPath] };
-  if ("keyPaths" in trust) return { paths: trust.keyPaths };
-  if ("keyData" in trust) return { datas: [trust.keyData] };
-  if ("keyDatas" in trust) return { datas: trust.keyDatas, dataName: "keyDatas" };
-  return {};
 }
 
 function refuse(reason: string): never {

@@ -1,9 +1,10 @@
 import type { PolicyShape } from "./internal/policy-shape.ts";
 import { type JudgeContext, judgeSignatures, requireClaims } from "./judge-signatures.ts";
-import { type KeyMaterialSource, readKeyMaterial } from "./key-material.ts";
+import { readKeyMaterial } from "./key-material.ts";
 import { type NamedKey, readOpenPgpKeys, verifySignedMessage } from "./openpgp-signature.ts";
 import { parseSignaturePayload } from "./signature-payload.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
+import { type SignerKeys, signerKeySource } from "./signer-keys.ts";
 import type { RequirementVerdict } from "./verdict.ts";
 
 /** What sort of keys a {@link SignedByRequirement} has; only those of GnuPG can ever sign. */
@@ -13,11 +14,8 @@ export type SignedByKeyType =
   | "X509Certificates"
   | "signedByX509CAs";
 
-/** One of several ways to give the keys: file, files, or base64 data. */
-export type SignedByKeys =
-  | { readonly keyPath: string }
-  | { readonly keyPaths: readonly string[] }
-  | { readonly keyData: string };
+/** One of several ways to give the keys: file, files, or base64 data, once. */
+export type SignedByKeys = Exclude<SignerKeys, { readonly keyDatas: unknown }>;
 
 /** Allows what has an atomic container signature by one of the keys, for the right identity. */
 export type SignedByRequirement = SignedByKeys & {
@@ -81,13 +79,9 @@ export async function readSignedByKeys(
   requirement: SignedByRequirement,
   { readKeyFile, signal }: Pick<JudgeContext, "readKeyFile" | "signal">,
 ): Promise<readonly NamedKey[]> {
-  return await readOpenPgpKeys(await readKeyMaterial(keySource(requirement), readKeyFile, signal));
-}
-
-function keySource(keys: SignedByKeys): KeyMaterialSource {
-  if ("keyPath" in keys) return { paths: [keys.keyPath] };
-  if ("keyPaths" in keys) return { paths: keys.keyPaths };
-  return { datas: [keys.keyData] };
+  return await readOpenPgpKeys(
+    await readKeyMaterial(signerKeySource(requirement), readKeyFile, signal),
+  );
 }
 
 // Empty keyPaths and keyData load, as in containers tools; nothing can ever be signed by them.

@@ -1,4 +1,5 @@
 import { PolicyShape } from "./internal/policy-shape.ts";
+import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "./signer-keys.ts";
 import { compilePattern } from "./subject-pattern.ts";
 
 /** Whom a certificate must be for: a person, a workflow or a service, as an issuer says. */
@@ -9,12 +10,7 @@ export type BundleIdentity = { readonly issuer: string } & (
 );
 
 /** Whose bundles count. */
-export type BundleTrust =
-  | { readonly identity: BundleIdentity }
-  | { readonly keyPath: string }
-  | { readonly keyPaths: readonly string[] }
-  | { readonly keyData: string }
-  | { readonly keyDatas: readonly string[] };
+export type BundleTrust = { readonly identity: BundleIdentity } | SignerKeys;
 
 /** The logs, clocks and authorities to believe; with keys, a log is then asked for, too. */
 export interface BundleRoot {
@@ -38,7 +34,7 @@ export type SigstoreBundleRequirement = BundleTrust &
     readonly threshold?: number;
   };
 
-const TRUST_KEYS = ["identity", "keyPath", "keyPaths", "keyData", "keyDatas"] as const;
+const TRUST_KEYS = ["identity", ...SIGNER_KEYS] as const;
 const ROOT_KEYS = ["trustedRootPath", "trustedRootData"] as const;
 
 export function parseSigstoreBundle(shape: PolicyShape): SigstoreBundleRequirement {
@@ -66,20 +62,8 @@ export function parseSigstoreBundle(shape: PolicyShape): SigstoreBundleRequireme
 
 function parseTrust(shape: PolicyShape): BundleTrust {
   const source = shape.exactlyOne(...TRUST_KEYS);
-  switch (source) {
-    case "identity":
-      return {
-        identity: parseIdentity(new PolicyShape(shape.value(source), shape.pathOf(source))),
-      };
-    case "keyPath":
-      return { keyPath: shape.filledString(source) };
-    case "keyPaths":
-      return { keyPaths: shape.filledStrings(source) };
-    case "keyData":
-      return { keyData: shape.base64(source) };
-    case "keyDatas":
-      return { keyDatas: shape.filledBase64List(source) };
-  }
+  if (source !== "identity") return parseSignerKeys(shape, source);
+  return { identity: parseIdentity(new PolicyShape(shape.value(source), shape.pathOf(source))) };
 }
 
 function parseIdentity(shape: PolicyShape): BundleIdentity {

@@ -1,4 +1,5 @@
 import { PolicyShape } from "./internal/policy-shape.ts";
+import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "./signer-keys.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
 
 /** Certificates of a short-lived-key authority, and whom it must have vouched for. */
@@ -17,10 +18,7 @@ export type SigstorePki = ({ readonly caRootsPath: string } | { readonly caRoots
 
 /** Whose signatures count. */
 export type SigstoreTrust =
-  | { readonly keyPath: string }
-  | { readonly keyPaths: readonly string[] }
-  | { readonly keyData: string }
-  | { readonly keyDatas: readonly string[] }
+  | SignerKeys
   | { readonly fulcio: SigstoreFulcio }
   | { readonly pki: SigstorePki };
 
@@ -39,7 +37,7 @@ export type SigstoreSignedRequirement = SigstoreTrust &
     readonly signedIdentity: SignedIdentity;
   };
 
-const TRUST_KEYS = ["keyPath", "keyPaths", "keyData", "keyDatas", "fulcio", "pki"] as const;
+const TRUST_KEYS = [...SIGNER_KEYS, "fulcio", "pki"] as const;
 const REKOR_KEYS = [
   "rekorPublicKeyPath",
   "rekorPublicKeyPaths",
@@ -67,18 +65,12 @@ export function parseSigstoreSigned(shape: PolicyShape): SigstoreSignedRequireme
 function parseTrust(shape: PolicyShape): SigstoreTrust {
   const source = shape.exactlyOne(...TRUST_KEYS);
   switch (source) {
-    case "keyPath":
-      return { keyPath: shape.filledString(source) };
-    case "keyPaths":
-      return { keyPaths: shape.filledStrings(source) };
-    case "keyData":
-      return { keyData: shape.base64(source) };
-    case "keyDatas":
-      return { keyDatas: shape.filledBase64List(source) };
     case "fulcio":
       return { fulcio: parseFulcio(new PolicyShape(shape.value(source), shape.pathOf(source))) };
     case "pki":
       return { pki: parsePki(new PolicyShape(shape.value(source), shape.pathOf(source))) };
+    default:
+      return parseSignerKeys(shape, source);
   }
 }
 

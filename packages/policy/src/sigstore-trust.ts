@@ -16,8 +16,8 @@ import type {
   SigstorePki,
   SigstoreRekor,
   SigstoreSignedRequirement,
-  SigstoreTrust,
 } from "./requirement-sigstore-signed.ts";
+import { signerKeySource } from "./signer-keys.ts";
 import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 
 /** Everything that a requirement trusts, read. */
@@ -47,7 +47,7 @@ export async function readTrust(
     const intermediates = await readAuthorities(pkiIntermediateSource(requirement.pki));
     return { ...none, logKeys, roots, intermediates };
   }
-  return { ...none, logKeys, keys: await readKeys(keySource(requirement)) };
+  return { ...none, logKeys, keys: await readKeys(signerKeySource(requirement)) };
 }
 
 /** @throws {@link PolicyError} `ERR_POLICY_INVALID_KEY` */
@@ -80,15 +80,6 @@ function rootSource(fulcio: SigstoreFulcio): KeyMaterialSource {
   return "caPath" in fulcio
     ? { paths: [fulcio.caPath] }
     : { datas: [fulcio.caData], dataName: "caData" };
-}
-
-function keySource(
-  trust: Exclude<SigstoreTrust, { fulcio: unknown } | { pki: unknown }>,
-): KeyMaterialSource {
-  if ("keyPath" in trust) return { paths: [trust.keyPath] };
-  if ("keyPaths" in trust) return { paths: trust.keyPaths };
-  if ("keyData" in trust) return { datas: [trust.keyData] };
-  return { datas: trust.keyDatas, dataName: "keyDatas" };
 }
 
 function logSource(rekor: SigstoreRekor): KeyMaterialSource {
