@@ -7,7 +7,7 @@
 import { ContentError } from "./content-error.ts";
 import type { ByteSource, ContentProvider } from "./content-provider.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { algorithmOf, createDigester, type Digest } from "./digest.ts";
+import { algorithmOf, createDigester, type Digest, digestOf } from "./digest.ts";
 
 /** How {@link readContent} reads. */
 export interface ReadContentOptions {
@@ -46,10 +46,15 @@ export function verifyContent(
   source: ByteSource,
   descriptor: Pick<Descriptor, "digest" | "size">,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { digest, size } = descriptor;
+  return alreadyVerified(source, descriptor) ?? asVerified(verify(source, descriptor), descriptor);
+}
+
+function alreadyVerified(
+  source: ByteSource,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+): AsyncGenerator<Uint8Array, void, undefined> | undefined {
   const known = verified.get(source);
-  if (known?.digest === digest && known.size === size) return known.content;
-  return asVerified(verify(source, descriptor), descriptor);
+  return known?.digest === digest && known.size === size ? known.content : undefined;
 }
 
 /**
@@ -72,19 +77,25 @@ async function* verify(
   let received = 0;
   for await (const chunk of source) {
     received += chunk.byteLength;
-    if (received > size) {
-      throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: more than ${size} bytes`);
-    }
+    if (received > size) throw tooMany(digest, size);
     digester.update(chunk);
     yield chunk;
   }
-  if (received < size) {
-    throw new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: ${received} of ${size} bytes`);
-  }
-  const actual = digester.digest();
-  if (actual !== digest) {
-    throw new ContentError("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
-  }
+  if (received < size) throw tooFew(digest, size, received);
+  requireDigest(digest, digester.digest());
+}
+
+function tooMany(digest: Digest, size: number): ContentError {
+  return new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: more than ${size} bytes`);
+}
+
+function tooFew(digest: Digest, size: number, received: number): ContentError {
+  return new ContentError("ERR_CONTENT_SIZE_MISMATCH", `${digest}: ${received} of ${size} bytes`);
+}
+
+function requireDigest(digest: Digest, actual: Digest): void {
+  if (actual === digest) return;
+  throw new ContentError("ERR_CONTENT_DIGEST_MISMATCH", `${digest}: bytes are ${actual}`);
 }
 
 /**
@@ -104,13 +115,16 @@ export async function readContent(
     throw new ContentError("ERR_CONTENT_TOO_LARGE", `${digest}: ${size} bytes, over ${maxBytes}`);
   }
   signal?.throwIfAborted();
+  const source = provider.openContent(descriptor, { signal });
+  const known = alreadyVerified(source, descriptor);
   const chunks: Uint8Array[] = [];
-  for await (const chunk of verifyContent(
-    provider.openContent(descriptor, { signal }),
-    descriptor,
-  )) {
+  let received = 0;
+  for await (const chunk of known ?? source) {
+    received += chunk.byteLength;
+    if (received > size) throw tooMany(digest, size);
     chunks.push(chunk);
   }
+  if (received < size) throw tooFew(digest, size, received);
   // The size is a stranger's claim: memory is taken for what has come, not for what was announced.
   const bytes = new Uint8Array(size);
   let offset = 0;
@@ -118,5 +132,7 @@ export async function readContent(
     bytes.set(chunk, offset);
     offset += chunk.byteLength;
   }
+  // At once: small content is hashed in less time than a chunk takes to be handed on.
+  if (known === undefined) requireDigest(digest, digestOf(bytes, algorithmOf(digest)));
   return bytes;
 }
