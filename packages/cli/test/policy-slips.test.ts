@@ -44,6 +44,38 @@ describe("a misspelt scope that asks for a signature, beside a default that acce
   });
 });
 
+describe("a password that was written before a scope", () => {
+  test("is in nothing that pull, explain and check say, as text and as JSON", async () => {
+    await using world = await openCliWorld();
+    const scope = `user:geheim@${world.host}/shell`;
+    const policy = { default: [{ type: "reject" }], transports: { docker: { [scope]: SIGNED } } };
+    await writePolicy(world, policy);
+    const commands = [
+      ["policy", "check"],
+      ["policy", "explain", "--tls-verify=false", world.image],
+      ["pull", "--tls-verify=false", world.image],
+    ];
+    for (const command of commands) {
+      for (const format of ["text", "json"]) {
+        const { code, stdout, stderr } = await world.run([...command, "--format", format]);
+        expect(code).toBe(7);
+        expect(stdout + stderr).toContain(`[redacted]@${world.host}/shell`);
+        expect(stdout + stderr).toContain("in line 9");
+        expect(stdout + stderr).not.toContain("geheim");
+      }
+    }
+    const file = join(world.path, "policy.json");
+    const text = JSON.stringify(policy).replaceAll(`"${scope}":`, `"${scope}":[],"${scope}":`);
+    await writeFile(file, text);
+    for (const command of commands) {
+      const { code, stderr } = await world.run(command);
+      expect(code).toBe(7);
+      expect(stderr).toContain(`"[redacted]@${world.host}/shell" stands twice`);
+      expect(stderr).not.toContain("geheim");
+    }
+  });
+});
+
 async function writePolicy(world: CliWorld, policy: object): Promise<void> {
   await writeFile(join(world.path, "policy.json"), JSON.stringify(policy, undefined, 2));
 }

@@ -7,8 +7,8 @@ import type { Policy } from "./policy.ts";
 import type { RegistriesD, SignatureSection } from "./registries-d.ts";
 import { meantKey } from "./registries-d-remedy.ts";
 import { suggestScope } from "./suggest-scope.ts";
-import { isReachableDockerScope } from "./transport-scope.ts";
 import { shownScope } from "./shown-scope.ts";
+import { isReachableDockerScope } from "./transport-scope.ts";
 
 /** Finds what a `registries.d` says in vain, seen with the policy that it is for. */
 export function checkRegistriesD(
@@ -80,7 +80,7 @@ function checkScope(scope: string, section: SignatureSection): PolicyProblem[] {
   const { file } = section;
   const has = `has ${showSection(scope, section)}`;
   const [alike] = findLookalikes([scope]);
-  const write = alike && `Write ${escapeText(alike.meant, 160)} if that is meant.`;
+  const write = alike && `Write ${shownScope(alike.meant)} if that is meant.`;
   if (scope === "" || !isReachableDockerScope(scope)) {
     return [
       problem("error", file, {
@@ -93,7 +93,7 @@ function checkScope(scope: string, section: SignatureSection): PolicyProblem[] {
   if (alike === undefined || write === undefined) return [];
   return [
     problem("warning", file, {
-      problem: `${has}, which looks like ${escapeText(alike.meant, 160)}, and is not: ${alike.why}`,
+      problem: `${has}, which looks like ${shownScope(alike.meant)}, and is not: ${alike.why}`,
       remedy: write,
     }),
   ];
@@ -113,7 +113,7 @@ function checkPorts(
       (name) => withoutPort(name) === withoutPort(host) && !saysAll(docker[meantBy(name)], section),
     );
     if (other === undefined) return [];
-    const meant = escapeText(meantBy(other), 160);
+    const meant = shownScope(meantBy(other));
     const has = docker[meantBy(other)];
     const write =
       has === undefined

@@ -2,9 +2,9 @@ import type { PolicyProblem } from "./check-policy.ts";
 import { findLookalikes } from "./lookalike-host.ts";
 import type { Policy } from "./policy.ts";
 import { lineOfScope } from "./policy-lines.ts";
-import { hasCredentials, shownScope, withoutUser } from "./shown-scope.ts";
+import { hasCredentials, shownScope } from "./shown-scope.ts";
 import { isOneEditAway } from "./spelled-alike.ts";
-import { suggestScope } from "./suggest-scope.ts";
+import { suggestScope, tidyScope } from "./suggest-scope.ts";
 import { isReachableDockerScope, isTransport, TRANSPORTS } from "./transport-scope.ts";
 
 type Found = Pick<PolicyProblem, "problem" | "remedy" | "severity">;
@@ -56,7 +56,7 @@ function checkScope(
     return {
       severity: "error",
       problem: "has a user or a password, which no scope has, so that it can match no image",
-      remedy: `Write "${shownScope(withoutUser(scope))}", and change the password: whoever may read the policy knows it.`,
+      remedy: `Write "${shownScope(tidyScope(scope))}", and change the password: whoever may read the policy knows it.`,
     };
   }
   return transport === "docker" ? checkDockerScope(scope, docker) : undefined;

@@ -1,7 +1,8 @@
-import { errorKind, escapeText } from "@stowage/content";
+import { errorKind } from "@stowage/content";
 import { formatRepository, parseReference } from "@stowage/reference";
 
 import { PolicyError } from "./policy-error.ts";
+import { shownScope } from "./shown-scope.ts";
 import { isReachableDockerScope } from "./transport-scope.ts";
 
 /** What a first policy trusts, without signatures. */
@@ -40,7 +41,7 @@ function requireReachable(scope: string): void {
   if (scope !== "" && isReachableDockerScope(scope)) return;
   throw new PolicyError(
     "ERR_POLICY_INVALID_ARGUMENT",
-    `"${escapeText(scope, 160)}" is no scope: it could match no image`,
+    `"${shownScope(scope)}" is no scope: it could match no image`,
     { hint: suggest(scope) },
   );
 }

@@ -11,6 +11,7 @@ import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { PolicyError } from "./policy-error.ts";
 import type { KeyFileReader } from "./ports.ts";
+import { hasCredentials, withoutSecrets } from "./shown-scope.ts";
 
 /** Bytes that are to hold keys, and what to call them. */
 export interface KeyMaterial {
@@ -75,11 +76,8 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
     return buffer.subarray(0, bytesRead);
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_KEY")) throw cause;
-    throw invalidKey(
-      path,
-      hasErrorCode(cause, "ENOENT") ? notThere(path) : "cannot be read",
-      cause,
-    );
+    if (hasErrorCode(cause, "ENOENT")) throw invalidKey(path, notThere(path));
+    throw invalidKey(path, "cannot be read", cause);
   }
 };
 
@@ -89,9 +87,15 @@ function notThere(path: string): string {
     : "is not there: it is no absolute path, and ~ stands for nothing";
 }
 
+/** @param cause - what the system said, which has the name in it. */
 export function invalidKey(name: string, problem: string, cause?: unknown): PolicyError {
-  return new PolicyError("ERR_POLICY_INVALID_KEY", `${escapeText(name)} ${problem}`, {
-    ...(cause === undefined ? {} : { cause }),
-    hint: "Until the policy names keys that can be read, no image of this scope can be allowed.",
-  });
+  const isFit = cause !== undefined && !hasCredentials(name);
+  return new PolicyError(
+    "ERR_POLICY_INVALID_KEY",
+    `${escapeText(withoutSecrets(name))} ${problem}`,
+    {
+      ...(isFit ? { cause } : {}),
+      hint: "Until the policy names keys that can be read, no image of this scope can be allowed.",
+    },
+  );
 }

@@ -20,6 +20,7 @@ import { PolicyError } from "./policy-error.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
 import { type SignatureBudget, tooLong } from "./signature-budget.ts";
 import { readSignatureFile } from "./signature-file.ts";
+import { withoutSecrets } from "./shown-scope.ts";
 import type { ImageSignature } from "./signature.ts";
 
 /** Gets what a URL of `http:` or `https:` names; reads at most `maxBytes`, and one more. */
@@ -63,7 +64,9 @@ export function shownSignature(
 
 /** The base as people may read it: without a user, and what is behind a question mark. */
 export function shownLookaside(base: string): string {
-  const bare = base.replace(/\/\/[^/?#]*@/, "//…@").replace(/[?#].*$/s, (rest) => `${rest[0]}…`);
+  const bare = withoutSecrets(base)
+    .replace("[redacted]", "…")
+    .replace(/[?#].*$/s, (rest) => `${rest[0]}…`);
   return escapeText(bare, 160);
 }
 

@@ -51,7 +51,9 @@ function compareElsewhere(
   const name = scope.replace(/^\[[^\]]*\]/, "");
   const isSlip = isOneEditAway(transport.trim().toLowerCase(), "docker");
   const isOwn = name === "" ? isSlip : [identity, ...namespaces].includes(name);
-  return isOwn ? { meant: name, doubt: "transport", transport } : undefined;
+  return isOwn
+    ? { meant: name, doubt: "transport", transport: withoutSecrets(transport) }
+    : undefined;
 }
 
 /** Those that ask for more than what was found, which lets everything in. */

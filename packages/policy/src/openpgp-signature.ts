@@ -57,8 +57,8 @@ export async function readOpenPgpKeys(
     try {
       if (armored.length === 0) found.push(...(await readKeys({ binaryKeys: bytes })));
       for (const armoredKeys of armored) found.push(...(await readKeys({ armoredKeys })));
-    } catch (cause) {
-      throw invalidKey(name, noKey(text), cause);
+    } catch {
+      throw invalidKey(name, noKey(text));
     }
     if (found.length === 0) throw invalidKey(name, noKey(text));
     if (found.some((key) => key.isPrivate())) {

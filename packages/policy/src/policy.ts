@@ -4,9 +4,10 @@
  * @see https://github.com/containers/image/blob/v5.36.2/docs/containers-policy.json.5.md
  * @module
  */
-import { escapeText, hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
+import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import { PolicyShape } from "./internal/policy-shape.ts";
+import { readPolicyDocument } from "./policy-document.ts";
 import { PolicyError } from "./policy-error.ts";
 import { keepDocument } from "./policy-lines.ts";
 import {
@@ -89,25 +90,16 @@ export function parsePolicy(
   const bytes = typeof document === "string" ? new TextEncoder().encode(document) : document;
   const source = options.source === undefined ? "policy" : escapeText(options.source);
   try {
-    const policy = readPolicy(new PolicyShape(parseJsonDocument(bytes), ""));
+    const policy = readPolicy(new PolicyShape(readPolicyDocument(bytes), ""));
     keepDocument(policy, bytes);
     return policy;
   } catch (error) {
-    if (!hasErrorCode(error, ...DOCUMENT_CODES)) throw error;
-    const cause = error.code === "ERR_POLICY_INVALID_CONFIG" ? error.cause : error;
-    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", `${source}: ${error.message}`, {
-      cause,
-      hint: "Correct the policy; until then every image is refused.",
-    });
+    if (!hasErrorCode(error, "ERR_POLICY_INVALID_CONFIG")) throw error;
+    const { hint = "Correct the policy; until then every image is refused." } =
+      error as PolicyError;
+    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", `${source}: ${error.message}`, { hint });
   }
 }
-
-const DOCUMENT_CODES = [
-  "ERR_POLICY_INVALID_CONFIG",
-  "ERR_CONTENT_DUPLICATE_KEY",
-  "ERR_CONTENT_INVALID_JSON",
-  "ERR_CONTENT_TOO_LARGE",
-] as const;
 
 function readPolicy(shape: PolicyShape): Policy {
   shape.allow("default", "transports");

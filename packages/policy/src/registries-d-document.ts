@@ -8,6 +8,7 @@ import { readFile, stat } from "node:fs/promises";
 import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { PolicyError } from "./policy-error.ts";
+import { shownScope, withoutSecrets } from "./shown-scope.ts";
 import type { SignatureSection } from "./registries-d.ts";
 
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -74,11 +75,16 @@ export async function readDocument(file: string): Promise<YamlDocument> {
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
     const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    const problem = `is no YAML that can be read: ${escapeText(what.replace(/:$/, ""), 160)}`;
+    const problem = `is no YAML that can be read: ${shownWords(what.replace(/:$/, ""))}`;
     // What else a mistake in the text says is a drawing of the line.
     const isMistake = cause instanceof Error && "linePos" in cause;
     throw invalidRegistriesD(file, problem, isMistake ? {} : { cause });
   }
+}
+
+/** An alias that there is none of may be a scope. */
+function shownWords(text: string): string {
+  return escapeText(text.split(" ").map(withoutSecrets).join(" "), 160);
 }
 
 export function readSection(value: unknown, place: SectionPlace): SignatureSection {
@@ -135,8 +141,8 @@ export function showPlace({ keys, lineOf }: SectionPlace): string {
 
 /** Keys as in `docker["q.io"].lookaside`. */
 export function showKeys([top = "", ...keys]: readonly string[]): string {
-  const [first, ...rest] = keys.map((key) => escapeText(key, 160));
-  if (top !== "docker") return [top, ...keys].map((key) => escapeText(key, 160)).join(".");
+  const [first, ...rest] = keys.map(shownScope);
+  if (top !== "docker") return [top, ...keys].map(shownScope).join(".");
   return first === undefined ? top : [`docker["${first}"]`, ...rest].join(".");
 }
 

@@ -116,8 +116,8 @@ function readKey(name: string, pem: string): SigstoreKey {
   let key: KeyObject;
   try {
     key = createPublicKey(pem);
-  } catch (cause) {
-    throw invalidKey(name, "holds no public key that can be read", cause);
+  } catch {
+    throw invalidKey(name, "holds no public key that can be read");
   }
   if (!isStrongKey(key)) {
     throw invalidKey(name, `holds a key that is too weak or of a kind that signs no images`);

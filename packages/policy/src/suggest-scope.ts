@@ -4,10 +4,7 @@ import { isReachableDockerScope } from "./transport-scope.ts";
 /** What whoever wrote a scope that can match no image most likely meant, as a sentence. */
 export function suggestScope(scope: string): string {
   if (/^[\s*/]*$/.test(scope)) return 'Write "" for all images of docker.';
-  const tidy = withoutUser(scope.trim())
-    .replace(/^(?:[a-z]+:)?\/+/i, "")
-    .replaceAll(/\/{2,}/g, "/")
-    .replace(/\/$/, "");
+  const tidy = tidyScope(scope);
   if (/^\*[^.]/.test(tidy)) return `Write *.${tidy.replace(/^\*\.?/, "")} for the hosts below it.`;
   const [host = "", tail] = (tidy.split("/")[0] ?? "").split(":");
   const hasPort = tail !== undefined && tidy.includes("/");
@@ -27,6 +24,14 @@ export function suggestScope(scope: string): string {
   if (digested !== tidy && isReachableDockerScope(digested))
     return `Write ${digested}: of tag and digest the digest decides.`;
   return `Scopes are full names: ${EXAMPLES}`;
+}
+
+/** Without what never belongs into a scope, and always is meant to be none of it. */
+export function tidyScope(scope: string): string {
+  return withoutUser(scope.trim())
+    .replace(/^(?:[a-z]+:)?\/+/i, "")
+    .replaceAll(/\/{2,}/g, "/")
+    .replace(/\/$/, "");
 }
 
 const EXAMPLES = "docker.io/library, quay.io/team/app or *.example.com, for example.";

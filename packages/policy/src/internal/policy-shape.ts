@@ -1,12 +1,12 @@
-import { escapeText, type JsonValue } from "@stowage/content";
+import type { JsonValue } from "@stowage/content";
 
 import { PolicyError } from "../policy-error.ts";
+import { shownScope } from "../shown-scope.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const WORD = /^[A-Za-z][A-Za-z0-9-]*$/;
-const SHOWN_KEY_LENGTH = 160;
 
 /** Reads one JSON object of a policy, and says the path of the first thing that is wrong. */
 export class PolicyShape {
@@ -107,6 +107,6 @@ export class PolicyShape {
 /** The JSON path of a key: `transports.docker["quay.io"][0]`. */
 export function pathOf(path: string, key: string, index?: number): string {
   const item = index === undefined ? "" : `[${index}]`;
-  if (!WORD.test(key)) return `${path}["${escapeText(key, SHOWN_KEY_LENGTH)}"]${item}`;
+  if (!WORD.test(key)) return `${path}["${shownScope(key)}"]${item}`;
   return `${path}${path === "" ? "" : "."}${key}${item}`;
 }

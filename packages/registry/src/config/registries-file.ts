@@ -5,7 +5,12 @@
  * @module
  */
 import { escapeText } from "@stowage/content";
-import { isShortName, parseRawReference, parseRegistryHost } from "@stowage/reference";
+import {
+  isShortName,
+  parseRawReference,
+  parseRegistryHost,
+  redactCredentials,
+} from "@stowage/reference";
 
 import { isHelperName } from "../auth/helper-name.ts";
 import { readRegistryTables, type RegistryTable } from "./registry-table.ts";
@@ -158,5 +163,5 @@ function readLegacy(
 }
 
 function quote(text: string): string {
-  return JSON.stringify(escapeText(text, 120));
+  return JSON.stringify(escapeText(redactCredentials(text), 120));
 }

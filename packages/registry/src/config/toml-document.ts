@@ -1,4 +1,5 @@
 import { escapeText } from "@stowage/content";
+import { redactCredentials } from "@stowage/reference";
 import { parse, TomlError } from "smol-toml";
 
 import { RegistryError } from "../registry-error.ts";
@@ -81,7 +82,7 @@ export class TomlTable {
   unknownKeys(): readonly string[] {
     return this.keys()
       .filter((key) => !this.#asked.has(key))
-      .map((key) => this.#at(key));
+      .map((key) => withoutSecrets(this.#at(key)));
   }
 
   /** What is wrong with a key, or with the table itself, as an error that names file and line. */
@@ -134,10 +135,17 @@ export class TomlDocument {
   invalid(paths: readonly string[], what: string, cause?: unknown): RegistryError {
     const line = paths.map((path) => this.#lines.get(path)).find((found) => found !== undefined);
     const where = line === undefined ? this.file : `${this.file}:${line}`;
-    const subject = paths[0] === "" ? "" : `${escapeText(paths[0] ?? "", 120)} `;
+    const subject = paths[0] === "" ? "" : `${escapeText(withoutSecrets(paths[0] ?? ""), 120)} `;
     return invalidConfig(`${where}: ${subject}${what}`, cause, this.#hint);
   }
 }
+
+/** A key that has to be quoted may be a name that somebody wrote a user and a password before. */
+function withoutSecrets(path: string): string {
+  return path.replaceAll(QUOTED, (key) => `"${redactCredentials(key.slice(1, -1))}"`);
+}
+
+const QUOTED = /"(?:[^"\\]|\\.)*"/g;
 
 /** A complaint about a configuration file. */
 export function invalidConfig(

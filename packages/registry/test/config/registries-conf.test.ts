@@ -120,6 +120,20 @@ describe("loadRegistriesConf", () => {
     expect(inspectChain(failure)).not.toContain(CANARY);
   });
 
+  test.for([
+    `unqualified-search-registries = ["user:${CANARY}@a.com"]`,
+    `[aliases]\nshort = "user:${CANARY}@a.com/b"`,
+    `[aliases]\n"user:${CANARY}@a.com/b" = "a.com/b"`,
+    `[aliases]\n"https://user:${CANARY}@a.com/b" = "a.com/b"`,
+  ])("C02 %j is refused, and no password quoted", async (text) => {
+    using directory = new TempDir();
+    const failure: unknown = await load(directory, directory.write("r.conf", text)).catch(
+      (error: unknown) => error,
+    );
+    expect(failure).toMatchObject({ code: "ERR_REGISTRY_INVALID_CONFIG" });
+    expect(inspectChain(failure)).not.toContain(CANARY);
+  });
+
   test("C03 of many mirrors, and of one that is named often, each stands once", async () => {
     using directory = new TempDir();
     const mirror = (name: string) => `[[registry.mirror]]\nlocation = "${name}"\n`;
@@ -206,6 +220,14 @@ describe("loadRegistriesConf", () => {
     await expect(load({ REGISTRIES_CONFIG_PATH: "/-" })).rejects.toMatchObject({
       kind: "ConfigFileInvalid",
     });
+  });
+
+  test("C02 tells no password of a key that means nothing", async () => {
+    using directory = new TempDir();
+    const path = directory.write("r.conf", `"user:${CANARY}@a.com" = 1\n`);
+    const events: ConfigEvent[] = [];
+    await load(directory, path, (event) => events.push(event));
+    expect(events[0]).toMatchObject({ unknownKeys: ['"[redacted]@a.com"'] });
   });
 
   test("RC-49 tells the keys that mean nothing, and the file", async () => {
