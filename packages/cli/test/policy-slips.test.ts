@@ -76,6 +76,25 @@ describe("a password that was written before a scope", () => {
   });
 });
 
+describe("a key that is none", () => {
+  test("is refused in our words alone, without what a library or the system says", async () => {
+    await using world = await openCliWorld();
+    const armored = join(world.path, "key.asc");
+    const block = "PGP PUBLIC KEY BLOCK-----";
+    await writeFile(armored, `-----BEGIN ${block}\n\nabcd\n-----END ${block}\n`);
+    for (const [path, words] of [
+      [join(world.path, "none.asc"), "none.asc is not there)"],
+      [armored, "key.asc holds no OpenPGP public key)"],
+    ] as const) {
+      const requirement = { type: "signedBy", keyType: "GPGKeys", keyPath: path };
+      await writePolicy(world, { default: [requirement] });
+      const { code, stderr } = await world.run(["pull", "--tls-verify=false", world.image]);
+      expect(code).toBe(7);
+      expect(stderr).toContain(`${words}\n`);
+    }
+  });
+});
+
 async function writePolicy(world: CliWorld, policy: object): Promise<void> {
   await writeFile(join(world.path, "policy.json"), JSON.stringify(policy, undefined, 2));
 }

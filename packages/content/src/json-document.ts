@@ -90,6 +90,8 @@ class JsonReader {
   }
 
   readDocument(): JsonValue {
+    if (this.#text.startsWith("\ufeff")) this.#fail("a byte order mark before the document");
+    if (this.#text.trim() === "") this.#fail("it is empty: a value was expected");
     const value = this.#readValue(0);
     this.#skipSpace();
     if (this.#position < this.#text.length) this.#fail("text after the document");
@@ -124,7 +126,7 @@ class JsonReader {
     this.#position += 1;
     if (this.#accept("}")) return object;
     do {
-      this.#skipSpace();
+      this.#refuseComma("}");
       if (this.#text[this.#position] !== '"') this.#fail("a key was expected");
       const key = this.#readString();
       if (Object.hasOwn(object, key)) {
@@ -145,6 +147,7 @@ class JsonReader {
     this.#position += 1;
     if (this.#accept("]")) return array;
     do {
+      this.#refuseComma("]");
       array.push(this.#readValue(depth + 1));
     } while (this.#accept(","));
     if (!this.#accept("]")) this.#fail("a comma or a closing bracket was expected");
@@ -189,6 +192,16 @@ class JsonReader {
     if (this.#text[this.#position] !== character) return false;
     this.#position += 1;
     return true;
+  }
+
+  /** Between two values there is one comma, and behind the last none. */
+  #refuseComma(end: string): void {
+    this.#skipSpace();
+    const next = this.#text[this.#position];
+    if (next !== end && next !== ",") return;
+    const comma = next === "," ? this.#position : this.#text.lastIndexOf(",", this.#position);
+    const line = this.#text.slice(0, comma).split("\n").length;
+    this.#fail(`a comma too many in line ${line}${next === "," ? "" : `, before ${next},`}`);
   }
 
   #skipSpace(): void {

@@ -39,6 +39,18 @@ describe("parseJsonDocument", () => {
     );
   });
 
+  test.for([
+    ["\ufeff{}", "a byte order mark"],
+    ["", "it is empty"],
+    [" \n", "it is empty"],
+    ["[1,\n]", "a comma too many in line 1, before ], at character 4 (line 2, column 1)"],
+    ['{"a":[{}],\n\n}', "a comma too many in line 1, before }, at character 12 (line 3, column 1)"],
+    ["[1,\n,2]", "a comma too many in line 2 at character 4 (line 2, column 1)"],
+    ["[1 2]", "a comma or a closing bracket was expected at character 3"],
+  ] as const)("says of %j that there is %s", ([text, words]) => {
+    expect(() => parseJsonDocument(Buffer.from(text))).toThrow(words);
+  });
+
   test("M01: refuses UTF-16 and malformed UTF-8", () => {
     for (const bytes of [Buffer.from('{"a":1}', "utf16le"), Buffer.of(0x22, 0xff, 0x22)]) {
       expect(() => parseJsonDocument(bytes)).toThrow(

@@ -158,11 +158,18 @@ async function readChunk(handle: FileHandle, file: string): Promise<Uint8Array> 
 }
 
 function unreadable(file: string, problem: string, cause?: unknown): PolicyError {
-  return new PolicyError("ERR_POLICY_UNREADABLE", `${escapeText(file)}: ${problem}`, {
-    ...(cause === undefined ? {} : { cause }),
+  const [, why] = WORDS.find(([codes]) => hasErrorCode(cause, ...codes)) ?? [];
+  const what = why === undefined ? problem : `${problem}: ${why}`;
+  return new PolicyError("ERR_POLICY_UNREADABLE", `${escapeText(file)}: ${what}`, {
+    ...(cause === undefined || why !== undefined ? {} : { cause }),
     hint: "Until it can be read, every image is refused.",
   });
 }
+
+const WORDS: readonly (readonly [codes: readonly string[], why: string])[] = [
+  [["EACCES", "EPERM"], "this user may not"],
+  [["ELOOP"], "its links lead in a circle"],
+];
 
 /** That none has a policy there is usual; that there is no such directory is a slip. */
 async function missingDirectory(own: string): Promise<readonly string[]> {

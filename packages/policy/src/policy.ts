@@ -6,7 +6,7 @@
  */
 import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
-import { PolicyShape } from "./internal/policy-shape.ts";
+import { nearestWord, PolicyShape } from "./internal/policy-shape.ts";
 import { readPolicyDocument } from "./policy-document.ts";
 import { PolicyError } from "./policy-error.ts";
 import { keepDocument } from "./policy-lines.ts";
@@ -111,7 +111,11 @@ function readPolicy(shape: PolicyShape): Policy {
       transports[transport] = readScopes(transport, scopes);
     }
   }
-  if (!shape.has("default")) shape.fail("is missing", "default");
+  if (!shape.has("default"))
+    shape.fail(
+      'is missing: write "default": [{"type": "reject"}], or whatever else holds where no scope does',
+      "default",
+    );
   return { default: readRequirements(shape, "default"), transports };
 }
 
@@ -135,8 +139,19 @@ function readRequirements(shape: PolicyShape, key: string): readonly PolicyRequi
   const items = list as readonly JsonValue[];
   if (items.length === 0) shape.fail("is a list of no requirements", key);
   return items.map((item, index) =>
-    readRequirement(new PolicyShape(item, shape.pathOf(key, index))),
+    readRequirement(new PolicyShape(item, shape.pathOf(key, index), exampleOf(item))),
   );
+}
+
+function whichType(type: string): string {
+  const meant = nearestWord(type, TYPES);
+  return meant === undefined ? `there are ${TYPES.join(", ")}` : `write ${meant}`;
+}
+
+/** What was meant by a type where a requirement belongs. */
+function exampleOf(item: JsonValue): string {
+  const type = TYPES.find((known) => known === item);
+  return type === undefined ? "" : `: write {"type": "${type}"}`;
 }
 
 function readRequirement(shape: PolicyShape): PolicyRequirement {
@@ -160,7 +175,7 @@ function readRequirement(shape: PolicyShape): PolicyRequirement {
       return parseAudit(shape, readRequirements);
     default:
       return shape.fail(
-        `is "${escapeText(type, 80)}", which is no type of requirement: there are ${TYPES.join(", ")}`,
+        `is "${escapeText(type, 80)}", which is no type of requirement: ${whichType(type)}`,
         "type",
       );
   }

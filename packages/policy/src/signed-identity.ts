@@ -7,7 +7,7 @@ import {
   type Reference,
 } from "@stowage/reference";
 
-import { PolicyShape } from "./internal/policy-shape.ts";
+import { nearestWord, PolicyShape } from "./internal/policy-shape.ts";
 
 /** Which name a signature must be for. */
 export type SignedIdentity =
@@ -27,7 +27,8 @@ export function parseSignedIdentityOrDefault(shape: PolicyShape): SignedIdentity
 
 export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIdentity {
   if (!parent.has(key)) parent.fail("is missing", key);
-  const shape = new PolicyShape(parent.value(key), parent.pathOf(key));
+  const value = parent.value(key);
+  const shape = new PolicyShape(value, parent.pathOf(key), `: write ${exampleOf(value)}`);
   const type = shape.string("type");
   switch (type) {
     case "matchExact":
@@ -50,8 +51,35 @@ export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIde
         signedPrefix: prefixAt(shape, "signedPrefix"),
       };
     default:
-      return shape.fail(`is "${escapeText(type, 80)}", which is no type of identity`, "type");
+      return shape.fail(
+        `is "${escapeText(type, 80)}", which is no type of identity: ${whichType(type)}`,
+        "type",
+      );
   }
+}
+
+/** Each type, with what it has to have. */
+const EXAMPLES: Readonly<Record<SignedIdentity["type"], object>> = {
+  matchExact: {},
+  matchRepoDigestOrExact: {},
+  matchRepository: {},
+  exactReference: { dockerReference: "HOST/NAME:TAG" },
+  exactRepository: { dockerRepository: "HOST/NAME" },
+  remapIdentity: { prefix: "HOST/NAME", signedPrefix: "HOST/NAME" },
+};
+
+/** What was meant by a text where an object belongs. */
+function exampleOf(value: unknown): string {
+  const known = Object.entries(EXAMPLES).find(([type]) => type === value);
+  const [type, fields] = known ?? ["matchRepository", {}];
+  const pairs = Object.entries({ type, ...fields }).map(([key, text]) => `"${key}": "${text}"`);
+  return `{${pairs.join(", ")}}${known === undefined ? ", for example" : ""}`;
+}
+
+function whichType(type: string): string {
+  const types = Object.keys(EXAMPLES);
+  const meant = nearestWord(type, types);
+  return meant === undefined ? `there are ${types.join(", ")}` : `write ${meant}`;
 }
 
 function exactReference(shape: PolicyShape): string {

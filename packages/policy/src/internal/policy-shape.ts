@@ -2,6 +2,7 @@ import type { JsonValue } from "@stowage/content";
 
 import { PolicyError } from "../policy-error.ts";
 import { shownScope } from "../shown-scope.ts";
+import { isOneEditAway } from "../spelled-alike.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
 
@@ -38,7 +39,7 @@ export class PolicyShape {
   allow(...known: readonly string[]): this {
     const unknown = this.keys.find((key) => !known.includes(key));
     if (unknown !== undefined) {
-      const meant = known.find((key) => key.toLowerCase() === unknown.toLowerCase());
+      const meant = nearestWord(unknown, known);
       const which = meant === undefined ? `there are ${known.join(", ")}` : `write ${meant}`;
       this.fail(`is a key that the grammar does not have: ${which}`, unknown);
     }
@@ -102,6 +103,14 @@ export class PolicyShape {
     const joined = text.replace(/[\r\n]/g, "");
     return BASE64.test(joined) ? joined : this.fail("is not base64", key, index);
   }
+}
+
+/** The one of a grammar's words that somebody most likely meant. */
+export function nearestWord(word: string, known: readonly string[]): string | undefined {
+  return (
+    known.find((other) => other.toLowerCase() === word.toLowerCase()) ??
+    known.find((other) => isOneEditAway(other, word))
+  );
 }
 
 /** The JSON path of a key: `transports.docker["quay.io"][0]`. */
