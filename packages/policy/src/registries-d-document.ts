@@ -49,7 +49,7 @@ export async function readDocument(file: string): Promise<YamlDocument> {
             (key) => lineCounter.linePos(key?.range?.[0] ?? 0).line,
           );
           if (second === undefined) return;
-          const key = escapeText(`${second.value}`, 160);
+          const key = shownScope(`${second.value}`);
           const hint = `Merge the two: move what is below ${key}: in line ${again} to that of line ${line}, and remove the second.`;
           throw invalidRegistriesD(file, `line ${again}, ${key}: is in line ${line}, already`, {
             hint,
@@ -75,10 +75,15 @@ export async function readDocument(file: string): Promise<YamlDocument> {
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
     const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
-    const problem = `is no YAML that can be read: ${shownWords(what.replace(/:$/, ""))}`;
-    // What else a mistake in the text says is a drawing of the line.
-    const isMistake = cause instanceof Error && "linePos" in cause;
-    throw invalidRegistriesD(file, problem, isMistake ? {} : { cause });
+    const words = shownWords(what.replace(/:$/, ""));
+    // What else a mistake in the text says is a drawing of the line, or an alias without its anchor.
+    const isMistake =
+      cause instanceof Error && ("linePos" in cause || cause.name === "ReferenceError");
+    throw invalidRegistriesD(
+      file,
+      `is no YAML that can be read: ${words}`,
+      isMistake ? {} : { cause },
+    );
   }
 }
 

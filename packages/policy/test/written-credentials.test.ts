@@ -109,6 +109,37 @@ describe("a user and a password in registries.d are never shown:", () => {
     const told = await places.find({ registriesD }).catch((error: unknown) => error);
     expect(everythingOf(found) + everythingOf(told)).not.toContain(SECRET);
   });
+
+  test.for([
+    [`docker: {"SCOPE": {}, "SCOPE": {}}`, "[redacted]@q.io/team: is in line 1"],
+    [`docker: {"SCOPE": [1]}`, 'docker["[redacted]@q.io/team"] is no mapping'],
+    [`docker: {"SCOPE": {lookaside: [1]}}`, "is not a string"],
+    [`docker: {q.io: *SCOPE }`, "[redacted]@q.io/team"],
+  ] as const)("%s, which cannot be read", async ([yaml, words]) => {
+    await using folder = await tempDir();
+    const text = yaml.replaceAll("SCOPE", `user:${SECRET}@q.io/team`);
+    await writeFile(join(folder.path, "a.yaml"), text);
+    const error = await loadRegistriesD({ directory: folder.path }).catch(
+      (cause: unknown) => cause,
+    );
+    expect(error).toMatchObject({
+      code: "ERR_POLICY_INVALID_REGISTRIES_D",
+      message: expect.stringContaining(words),
+    });
+    expect(everythingOf(error)).not.toContain(SECRET);
+  });
+
+  test("a scope that another file has as well", async () => {
+    await using folder = await tempDir();
+    for (const name of ["a.yaml", "b.yaml"]) {
+      await writeFile(join(folder.path, name), `docker: {"user:${SECRET}@q.io/team": {}}`);
+    }
+    const error = await loadRegistriesD({ directory: folder.path }).catch(
+      (cause: unknown) => cause,
+    );
+    expect(error).toMatchObject({ message: expect.stringContaining("[redacted]@q.io/team") });
+    expect(everythingOf(error)).not.toContain(SECRET);
+  });
 });
 
 /** The first problem, and all that anything says of an image under a policy. */
