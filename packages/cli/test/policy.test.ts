@@ -68,6 +68,25 @@ describe("policy explain", () => {
   });
 });
 
+describe("a key that is none", () => {
+  test("is told once by a pull, and without what the system says", async () => {
+    await using world = await openCliWorld();
+    const garbage = join(world.path, "garbage.asc");
+    await writeFile(garbage, "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nx");
+    for (const [keyPath, problem] of [
+      ["/none.asc", "/none.asc is not there"],
+      [garbage, `${garbage} holds no OpenPGP public key`],
+    ] as const) {
+      const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath };
+      await writePolicy(world, { default: [gpg] });
+      const { code, stderr } = await world.run(["pull", "--tls-verify=false", world.image]);
+      expect(code).toBe(7);
+      expect(stderr.split(problem)).toHaveLength(2);
+      expect(stderr).toContain(`signedBy: ${problem})\n`);
+    }
+  });
+});
+
 describe("a --registries-d that does not exist", () => {
   test("is an error by its name, before any registry is asked", async () => {
     await using world = await openCliWorld();

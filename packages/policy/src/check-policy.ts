@@ -1,4 +1,4 @@
-import { invalidKeysOf } from "./check-keys.ts";
+import { checkKeysOf, checkRelativePaths } from "./check-keys.ts";
 import { checkAttachments } from "./check-attachments.ts";
 import { checkKeyPairs } from "./check-key-pairs.ts";
 import { checkLookasideFolders, checkRegistriesD } from "./check-registries-d.ts";
@@ -58,6 +58,7 @@ export async function checkPolicy(
   for (const [place, requirement] of requirementsOf(policy)) {
     problems.push(...checkRequirement(requirement, place.path));
     problems.push(...(await checkKeysOf(requirement, place.path, read, signal)));
+    problems.push(...(await checkRelativePaths(requirement, place.path, read, signal)));
     problems.push(...checkAttachments(requirement, place, registriesD));
   }
   return problems;
@@ -77,21 +78,6 @@ export async function checkPolicyKeys(
     problems.push(...(await checkKeysOf(requirement, path, read, signal)));
   }
   return problems;
-}
-
-async function checkKeysOf(
-  requirement: PolicyRequirement,
-  path: string,
-  read: KeyFileReader,
-  signal: AbortSignal | undefined,
-): Promise<readonly PolicyProblem[]> {
-  return (await invalidKeysOf(requirement, read, signal)).map((error) => ({
-    severity: "error",
-    path,
-    problem: error.message,
-    remedy:
-      "Give it a file that can be read and holds a public key, certificates or a trusted root, as the field wants it.",
-  }));
 }
 
 function* requirementsOf(policy: Policy): Generator<[RequirementPlace, PolicyRequirement]> {

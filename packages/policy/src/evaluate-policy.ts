@@ -10,6 +10,7 @@ import { chooseRequirements, scopesOf } from "./policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
 import { rejection } from "./rejection.ts";
+import { showSpot } from "./requirement-spot.ts";
 import { judgeInsecureAcceptAnything } from "./requirement-insecure-accept-anything.ts";
 import { judgeReject } from "./requirement-reject.ts";
 import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
@@ -125,8 +126,6 @@ async function evaluate(
   };
 }
 
-const BAD_KEY =
-  "Put there what the policy says that is there, or correct the path or the data in the policy.";
 const ROOT =
   "A trusted root (trusted_root.json) lists the authorities, logs and clocks of a sigstore instance, which gives it out by TUF.";
 
@@ -139,7 +138,8 @@ export async function judge(
     return await judgeByType(requirement, context);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-    const remedy = requirement.type === "sigstoreBundle" ? `${BAD_KEY} ${ROOT}` : BAD_KEY;
+    const mend = `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot)}.`;
+    const remedy = requirement.type === "sigstoreBundle" ? `${mend} ${ROOT}` : mend;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }
 }

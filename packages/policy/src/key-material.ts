@@ -5,10 +5,10 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { isAbsolute } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
+import { badPath } from "./key-path.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { hasCredentials, withoutSecrets } from "./shown-scope.ts";
@@ -76,18 +76,10 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
     return buffer.subarray(0, bytesRead);
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_KEY")) throw cause;
-    if (hasErrorCode(cause, "ENOENT")) throw invalidKey(path, notThere(path));
-    throw invalidKey(path, "cannot be read", cause);
+    throw invalidKey(path, badPath(path, cause));
   }
 };
 
-function notThere(path: string): string {
-  return isAbsolute(path)
-    ? "is not there"
-    : "is not there: it is no absolute path, and ~ stands for nothing";
-}
-
-/** @param cause - what the system said, which has the name in it. */
 export function invalidKey(name: string, problem: string, cause?: unknown): PolicyError {
   const isFit = cause !== undefined && !hasCredentials(name);
   return new PolicyError(

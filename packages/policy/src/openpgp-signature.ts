@@ -58,6 +58,7 @@ export async function readOpenPgpKeys(
       if (armored.length === 0) found.push(...(await readKeys({ binaryKeys: bytes })));
       for (const armoredKeys of armored) found.push(...(await readKeys({ armoredKeys })));
     } catch {
+      // What the library says is about packets, and not about the file.
       throw invalidKey(name, noKey(text));
     }
     if (found.length === 0) throw invalidKey(name, noKey(text));

@@ -117,7 +117,8 @@ function readKey(name: string, pem: string): SigstoreKey {
   try {
     key = createPublicKey(pem);
   } catch {
-    throw invalidKey(name, "holds no public key that can be read");
+    // OpenSSL speaks of its decoders.
+    throw invalidKey(name, "holds a block of PEM that is no public key");
   }
   if (!isStrongKey(key)) {
     throw invalidKey(name, `holds a key that is too weak or of a kind that signs no images`);

@@ -94,7 +94,7 @@ describe("checkPolicy", () => {
     expect(errors(problems)).toEqual([
       'transports.docker["q.io/a"][0]: /none.asc is not there',
       'transports.docker["q.io/a"][1]: /ca is not there',
-      'transports.docker["q.io/a"][2]: /none.asc is not there',
+      'transports.docker["q.io/a"][2].requirements[0]: /none.asc is not there',
     ]);
   });
 
@@ -192,7 +192,11 @@ test("P05, S06 checkPolicyKeys finds each key that is none, and where, and nothi
         path: 'transports.docker["busybox"][0]',
         problem: /none\.asc is not there/,
       },
-      { severity: "error", path: 'transports.docker["quay.io/a"][1]', problem: /keyDatas/ },
+      {
+        severity: "error",
+        path: 'transports.docker["quay.io/a"][1].requirements[1]',
+        problem: /keyDatas/,
+      },
     ].map(({ problem, ...rest }) => ({ ...rest, problem: expect.stringMatching(problem) })),
   );
 });

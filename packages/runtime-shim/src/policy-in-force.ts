@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 
 import { type Digest, escapeText } from "@stowage/content";
-import type { LoadedPolicy, PolicyNamespace } from "@stowage/policy";
+import type { LoadedPolicy, PolicyNamespace, PolicyProblem, PolicyVerdict } from "@stowage/policy";
 import type { Store } from "@stowage/store";
 
 import { RuntimeError } from "./runtime-error.ts";
@@ -17,12 +17,19 @@ export interface PolicyOfNamespace {
 /** The policy as it is on disk, and what there is to tell about it. */
 export interface PolicyInForce {
   /**
-   * Reads the policy, and tells `onWarning` what is wrong with it.
+   * Reads the policy, and tells `onWarning` what is wrong with it, but for keys that are none: those
+   * are told when it is known what became of the image, since a refusal may say the same.
    *
    * @throws {@link PolicyError} as `loadPolicy` does; {@link RuntimeError}
    *   `ERR_RUNTIME_NO_POLICY_DIRECTORY` for a namespace where none can have a policy.
    */
-  load(asked: PolicyOfNamespace): Promise<LoadedPolicy>;
+  load(asked: PolicyOfNamespace): Promise<PolicyWithKeys>;
+}
+
+/** A policy, and what is wrong with its keys. */
+export interface PolicyWithKeys extends LoadedPolicy {
+  /** Tells `onWarning` of keys that are none. @param refusal - what says so of some already. */
+  readonly tellKeys: (refusal?: unknown) => void;
 }
 
 /** How {@link watchPolicy} watches. */
@@ -44,28 +51,32 @@ export function watchPolicy(
       const { loadPolicy } = await import("@stowage/policy");
       const own = namespace === undefined ? undefined : namespaceOf(namespace, options);
       const loaded = await loadPolicy({ path: policyPath, env, namespace: own, signal });
-      const warnings = [
-        ...loaded.warnings,
-        ...(await rollback(loaded)),
-        ...(note ? await badKeys(loaded, signal) : []),
-      ];
+      const warnings = [...loaded.warnings, ...(await rollback(loaded))];
       for (const warning of warnings) onWarning?.(warning);
-      return loaded;
+      const problems = note ? await badKeys(loaded, signal) : [];
+      return { ...loaded, tellKeys: (refusal) => tellKeys(loaded.file, problems, refusal) };
     },
   };
+
+  function tellKeys(file: string, problems: readonly PolicyProblem[], refusal: unknown): void {
+    for (const { path, problem } of problems) {
+      if (isTold(refusal, path, problem)) continue;
+      onWarning?.(
+        `${file}: ${path}: ${problem}. Until that is mended, this requirement accepts no image.`,
+      );
+    }
+  }
 
   /** Those that judge other images than this one would else be found when one of these is wanted. */
   async function badKeys(
     { file, digest, policy }: LoadedPolicy,
     signal: AbortSignal | undefined,
-  ): Promise<readonly string[]> {
+  ): Promise<readonly PolicyProblem[]> {
     if (checked.get(file) === digest) return [];
     const { checkPolicyKeys } = await import("@stowage/policy");
     const problems = await checkPolicyKeys(policy, { signal });
     checked.set(file, digest);
-    return problems.map(
-      ({ path, problem }) => `${file}: ${path}: ${problem}, so that what it judges is refused`,
-    );
+    return problems;
   }
 
   /**
@@ -89,6 +100,21 @@ export function watchPolicy(
       `${file}: was written at ${then}, before the policy of ${last} that was in force; touch it if that is meant`,
     ];
   }
+}
+
+/** Whether a refusal says of a key of its own scope what is wrong with it. */
+function isTold(refusal: unknown, path: string, problem: string): boolean {
+  const { verdict, message = "" } = (refusal ?? {}) as {
+    readonly verdict?: PolicyVerdict;
+    readonly message?: string;
+  };
+  if (verdict === undefined || !message.includes(problem)) return false;
+  const { kind, text } = verdict.scope;
+  const own =
+    kind === "default"
+      ? "default["
+      : `transports.${verdict.transport}["${escapeText(text, 160)}"][`;
+  return path.startsWith(own);
 }
 
 function namespaceOf(name: string, { policyDirectory }: RuntimeOptions): PolicyNamespace {

@@ -83,9 +83,23 @@ export async function openEvaluator(
   { inForce, ...asked }: AskPolicyOptions,
 ): Promise<PolicyEvaluator> {
   const { createPolicyEvaluator } = await import("@stowage/policy");
-  const { policy, file, digest } = await inForce.load(asked);
+  const { policy, file, digest, tellKeys } = await inForce.load(asked);
   const signatures: SignatureSource = { findSignatures: (_, wait) => finder.find(wait.signal) };
-  return createPolicyEvaluator({ policy, file, digest, signatures });
+  const evaluator = createPolicyEvaluator({ policy, file, digest, signatures });
+  const telling = async <T>(asking: Promise<T>): Promise<T> => {
+    try {
+      const verdict = await asking;
+      tellKeys();
+      return verdict;
+    } catch (error) {
+      tellKeys(error);
+      throw error;
+    }
+  };
+  return {
+    evaluate: (subject, wait) => telling(evaluator.evaluate(subject, wait)),
+    requireAllowed: (subject, wait) => telling(evaluator.requireAllowed(subject, wait)),
+  };
 }
 
 /** The caller's settings, as an image service hands them on. */

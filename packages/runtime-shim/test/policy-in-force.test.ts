@@ -81,9 +81,12 @@ describe("P05, S06 a key that is none", () => {
     await using served = await serveShellImage();
     await using world = await openRuntimeWorld();
     await writePolicy(world, "policy.json", { default: [ACCEPT], transports: { docker } });
-    const told = ["q.io/a", "q.io/b"].map((scope) =>
+    const told = [
+      String.raw`"q\.io/a"\]\[0\]\.requirements\[0\]`,
+      String.raw`"q\.io/b"\]\[0\]`,
+    ].map((path) =>
       expect.stringMatching(
-        new RegExp(`policy\\.json: .*"${scope}"\\]\\[0\\]: /nowhere/a\\.asc is not there`),
+        new RegExp(`policy\\.json: .*${path}: /nowhere/a\\.asc is not there\\. Until`),
       ),
     );
     const { images } = world.runtime;
@@ -98,6 +101,25 @@ describe("P05, S06 a key that is none", () => {
     await writePolicy(world, "policy.json", { default: [ACCEPT], transports: { docker: {} } });
     await images.pull(served.name);
     expect(world.warnings).toHaveLength(2);
+  });
+
+  test("is told once: by the refusal of an image of its scope, and by warnings of all others", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    const { images } = world.runtime;
+    const [host = ""] = served.name.split("/");
+    const broken = { [host]: [{ type: "anyOf", requirements: [REJECT, NONE] }], "q.io/b": [NONE] };
+    await writePolicy(world, "policy.json", { default: [REJECT], transports: { docker: broken } });
+    await expect(images.pull(served.name)).rejects.toMatchObject({
+      code: "ERR_POLICY_REJECTED",
+      message: expect.stringContaining("/nowhere/a.asc is not there"),
+    });
+    expect(world.warnings).toEqual([expect.stringContaining('"q.io/b"')]);
+    // What refuses is another requirement, which says nothing of the key.
+    const hidden = { [host]: [REJECT, NONE] };
+    await writePolicy(world, "policy.json", { default: [REJECT], transports: { docker: hidden } });
+    await expect(images.pull(served.name)).rejects.toMatchObject({ code: "ERR_POLICY_REJECTED" });
+    expect(world.warnings.slice(1)).toEqual([expect.stringContaining(`"${host}"][1]: /nowhere`)]);
   });
 });
 
