@@ -16,7 +16,10 @@ export async function registrySettings(context: CommandContext): Promise<Registr
     requestsPerSecond,
     http2,
     rateLimits,
-    onWarning: (message) => context.warn(message),
+    onWarning(message, cause) {
+      const { audit } = (cause ?? {}) as { readonly audit?: unknown };
+      context.warn(message, typeof audit === "string" ? { audit } : {});
+    },
     onRegistryEvent: (event) => {
       const level = levelOf(event);
       if (level === "warn") context.warn(describe(event));

@@ -68,6 +68,34 @@ describe("policy explain", () => {
   });
 });
 
+describe("what a policy only reports", () => {
+  test("is a warning that says so, and as JSON a field of its own", async () => {
+    await using world = await openCliWorld();
+    await writePolicy(world, { default: [{ type: "audit", requirements: REJECT }] });
+    const pull = ["pull", "--tls-verify=false", world.image];
+    const text = await world.run(pull);
+    expect(text.code).toBe(0);
+    expect(text.stderr).toContain(
+      "reject: it denies every image. The policy only reports that (audit): else it would refuse the image.\n",
+    );
+    const json = await world.run([...pull, "--format", "json"]);
+    expect(JSON.parse(json.stderr)).toEqual({
+      warning: {
+        message: expect.stringContaining("only reports"),
+        audit: "reject: it denies every image",
+      },
+    });
+    await writePolicy(world, {
+      default: [{ type: "insecureAcceptAnything" }],
+      transports: {
+        docker: { "q.io": [{ type: "signedBy", keyType: "GPGKeys", keyPath: "/none" }] },
+      },
+    });
+    const other = await world.run([...pull, "--format", "json"]);
+    expect(JSON.parse(other.stderr)).toEqual({ warning: { message: expect.any(String) } });
+  });
+});
+
 describe("a key that is none", () => {
   test("is told once by a pull, and without what the system says", async () => {
     await using world = await openCliWorld();
@@ -190,6 +218,37 @@ describe("policy check", () => {
     expect(await world.ok("policy", "check")).toMatch(/no mistakes found/);
     await writePolicy(world, { default: [] });
     expect(await world.run(["policy", "check"])).toMatchObject({ code: 7, stdout: "" });
+  });
+
+  test("goes on past a file of registries.d that is none, and ends as a pull does", async () => {
+    await using world = await openCliWorld();
+    const folder = join(world.path, "registries.d");
+    await mkdir(folder);
+    const sigstore = { type: "sigstoreSigned", keyPath: "/none.pub" };
+    const docker = { [world.host]: [sigstore], "q.io": REJECT };
+    await writePolicy(world, { default: REJECT, transports: { docker } });
+    const [a, b, c] = ["a", "b", "c"].map((name) => join(folder, `${name}.yaml`));
+    await writeFile(a ?? "", "docker: [");
+    await writeFile(b ?? "", "docker:\n  q.io: {lookasid: a}\n  r.io: {lookaside: 1}\n");
+    await writeFile(c ?? "", "docker:\n  q.io: {}\n");
+    const args = ["--registries-d", folder];
+    const pulled = await world.run([...args, "pull", "--tls-verify=false", world.image]);
+    const { code, stdout, stderr } = await world.run([...args, "policy", "check"]);
+    expect(code).toBe(pulled.code);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+    for (const words of [
+      `error: ${a} is no YAML that can be read`,
+      `error: ${b} line 3, docker["r.io"].lookaside is not a string`,
+      `error: ${c} line 2, docker["q.io"] is in ${b}, line 2, already\n  Merge the two: `,
+      `warning: ${b} has docker["q.io"].lookasid in line 2, which means nothing there\n  Write lookaside.`,
+      "/none.pub is not there",
+    ]) {
+      expect(stdout).toContain(words);
+    }
+    // What cannot be read may well enable them.
+    expect(stdout).not.toContain("beside the image");
+    for (const file of [a, b, c]) await writeFile(file ?? "", "");
+    expect((await world.run([...args, "policy", "check"])).code).toBe(7);
   });
 
   test("of a file that is missing, says how to write that one", async () => {

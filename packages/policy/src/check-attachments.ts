@@ -12,6 +12,8 @@ export function checkAttachments(
   { transport, scope, path }: RequirementPlace,
   registriesD: RegistriesD | undefined,
 ): readonly PolicyProblem[] {
+  // What cannot be read may well say so.
+  if (registriesD?.incomplete !== undefined) return [];
   if (registriesD === undefined || !needsAttachments(requirement)) return [];
   if (transport !== undefined && transport !== "docker") return [];
   const decided = decidedFor(scope, registriesD);

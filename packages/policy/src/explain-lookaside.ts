@@ -39,7 +39,7 @@ export function explainLookaside(
     ([, { lookaside }]) => lookaside !== undefined,
   );
   const write = howToCorrect(config, decided, name, { key: "lookaside", kind: "repository" });
-  const url = `URL is what stands before /${rest}, as in file:///srv/signatures or https://example.com/signatures.`;
+  const url = `URL is what stands before /${rest}, as in file:///srv/signatures.`;
   const why = config.missing
     ? `${escapeText(config.directory)} does not exist`
     : `no file of ${escapeText(config.directory)} has a lookaside for ${meant}`;
@@ -50,7 +50,7 @@ export function explainLookaside(
       file === undefined
         ? `the built-in default, since ${why}`
         : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}${gone}`,
-    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${howToSign(rest)}`,
+    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`,
   };
 }
 
@@ -91,14 +91,9 @@ export function explainAttachments(
       : `${escapeText(section.file)}, ${section.attachmentsAt ?? key}, says no to ${key} for ${name}`;
   return {
     skipped: `nobody looked beside the image, since ${why}`,
-    remedy: `${missesOf(config, reference, { key, decided: decided?.[0] })}To have it looked for there, ${write}.`,
+    remedy: `${missesOf(config, reference, { key, decided: decided?.[0] })}To have signatures beside the image looked for, ${write}.`,
   };
 }
 
 const HOW_TO_SIGN =
-  "If there are none, have the image signed: skopeo copy and podman push do, with --sign-by.";
-
-function howToSign(rest: string): string {
-  const folder = escapeText(rest.slice(0, rest.lastIndexOf("/")));
-  return `${HOW_TO_SIGN} Those of a copy do not come along by themselves: sign it by its own name as well, or copy their folder to …/${folder} there, and have the policy accept the name that they are for.`;
-}
+  "If there are none, have the image signed: skopeo copy and podman push do, with --sign-by. Those of a copy do not come along: sign it by its own name as well, or copy their folder there, and have the policy accept the name that they are for.";

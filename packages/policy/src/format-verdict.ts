@@ -2,7 +2,8 @@ import { escapeText } from "@stowage/content";
 
 import { nearNotes } from "./describe-near-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
-import { describeScope, remedyOf } from "./rejection.ts";
+import { describeScope, remedyOf, withoutPlaces } from "./rejection.ts";
+import { reasonsOf } from "./requirement-combined.ts";
 import type { PolicyVerdict, RequirementVerdict, SignatureVerdict } from "./verdict.ts";
 
 /** The whole of a verdict as text for a terminal, several lines without a last line end. */
@@ -10,26 +11,49 @@ export function formatVerdict(verdict: PolicyVerdict): string {
   const { allowed, transport, image, file, scope, requirements, manifestDigest } = verdict;
   const name = image === "" ? transport : escapeText(image);
   const by = file === undefined ? "the policy" : escapeText(file);
+  const { places } = verdict;
+  const isNew = sayOnce();
   return [
     `${name} is ${allowed ? "allowed" : "REJECTED"} by ${by}`,
     ...(manifestDigest === undefined ? [] : [`  manifest: ${manifestDigest}`]),
     `  scope: ${describeScope(transport, scope)}`,
     ...missed(verdict),
-    ...verdict.places.map(formatPlace),
+    ...places.map((place) => formatPlace(place, isNew)),
     ...requirements.flatMap((requirement, index) =>
-      formatRequirement(requirement, `requirement ${index + 1} of ${requirements.length}`, "  "),
+      formatRequirement(requirement, {
+        title: `requirement ${index + 1} of ${requirements.length}`,
+        indent: "  ",
+        places,
+        isNew,
+      }),
     ),
     ...(verdict.unsigned ? ["  no requirement verified a signature, and one was asked for"] : []),
     ...remedies(verdict),
     ...(allowed ? nearNotes(verdict) : []).map((note) => `  note: ${note}`),
-    ...verdict.audit.map((remark) => `  only reported: ${remark}`),
+    ...verdict.audit.map((remark) => `  only reported: ${withoutPlaces(remark, places)}`),
   ].join("\n");
 }
 
-function formatPlace({ kind, location, statedBy, found, skipped }: SignaturePlace): string {
+/** Whether a text is said for the first time. */
+type IsNew = (text: string) => boolean;
+
+function sayOnce(): IsNew {
+  const said = new Set<string>();
+  return (text) => {
+    const isNew = !said.has(text);
+    said.add(text);
+    return isNew;
+  };
+}
+
+function formatPlace(
+  { kind, location, statedBy, found, skipped }: SignaturePlace,
+  isNew: IsNew,
+): string {
   const by = statedBy === undefined ? "" : ` (${escapeText(statedBy, 2000)})`;
-  const what = skipped === undefined ? (found ?? 0) : `not looked at: ${escapeText(skipped)}`;
-  return `  ${kind}: ${escapeText(location, 2000)}${by}: ${what}`;
+  const why = skipped !== undefined && isNew(skipped) ? `: ${escapeText(skipped, 2000)}` : "";
+  const what = skipped === undefined ? `: ${found ?? 0}` : `: not looked at${why || " either"}`;
+  return `  ${kind}: ${escapeText(location, 2000)}${by}${what}`;
 }
 
 /** What no requirement says already. */
@@ -46,21 +70,36 @@ function missed({ considered }: PolicyVerdict): readonly string[] {
   return [`    nearer ones that the policy does not have: ${texts.join(", ")}`];
 }
 
-function formatRequirement(
-  requirement: RequirementVerdict,
-  title: string,
-  indent: string,
-): readonly string[] {
-  const { type, allowed, reason, remedy, signatures = [], requirements = [] } = requirement;
+interface FormatHow {
+  readonly title: string;
+  readonly indent: string;
+  readonly places: readonly SignaturePlace[];
+  readonly isNew: IsNew;
+}
+
+function formatRequirement(requirement: RequirementVerdict, how: FormatHow): readonly string[] {
+  const { title, indent, places, isNew } = how;
+  const { type, allowed, remedy, signatures = [], requirements = [] } = requirement;
   const inner = `${indent}  `;
+  const reason = escapeText(withoutPlaces(ownReason(requirement), places), 2000);
   return [
-    `${indent}${title}, ${type}: ${allowed ? "allows" : "DENIES"}: ${escapeText(reason, 2000)}`,
+    `${indent}${title}, ${type}: ${allowed ? "allows" : "DENIES"}: ${reason}`,
     ...signatures.flatMap((signature) => formatSignature(signature, inner)),
-    ...requirements.flatMap((other, index) =>
-      formatRequirement(other, `${index + 1} of ${requirements.length}`, inner),
-    ),
-    ...(allowed || remedy === undefined ? [] : [`${inner}to pass: ${escapeText(remedy, 2000)}`]),
+    ...requirements.flatMap((part, index) => {
+      const at = `${index + 1} of ${requirements.length}`;
+      return formatRequirement(part, { ...how, title: at, indent: inner });
+    }),
+    // Its parts have said theirs.
+    ...(allowed || remedy === undefined || requirements.some((part) => part.remedy !== undefined)
+      ? []
+      : [`${inner}to pass: ${isNew(remedy) ? escapeText(remedy, 2000) : "as above"}`]),
   ];
+}
+
+/** Without the reasons of its parts, which stand below it. */
+function ownReason({ reason, requirements = [] }: RequirementVerdict): string {
+  const all = `: ${reasonsOf(requirements.filter(({ allowed }) => !allowed))}`;
+  return requirements.length > 0 && reason.endsWith(all) ? reason.slice(0, -all.length) : reason;
 }
 
 function formatSignature(

@@ -40,7 +40,7 @@ function copyRemedy(own: string, other: string, isBare: boolean, spot: Requireme
   const [prefix, signedPrefix] = beginnings(own.split("/"), other.split("/"));
   const exact: SignedIdentity = { type: "exactRepository", dockerRepository: other };
   const remapped: SignedIdentity = { type: "remapIdentity", prefix, signedPrefix };
-  const copy = `A policy goes by the name that is asked for, whatever mirror delivers it. If ${escapeText(own)} is a copy of ${escapeText(other)}`;
+  const copy = `If ${escapeText(own)} is a copy of ${escapeText(other)}`;
   const added = scopeOfCopy(spot, own, exact);
   if (added === undefined)
     return `${copy}, ${setTo(exact)}${isBare ? "" : `; or, each tag by its own, ${setTo(remapped)}`}.`;

@@ -9,6 +9,7 @@ import { isAbsolute, join } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
+import { PolicyError } from "./policy-error.ts";
 import {
   entriesOf,
   invalidRegistriesD,
@@ -27,6 +28,8 @@ export interface LoadRegistriesDOptions {
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   /** @defaultValue `/etc/containers/registries.d` */
   readonly systemDirectory?: string | undefined;
+  /** Told of what is none, instead of a failure; what it says is left out then. */
+  readonly onInvalid?: ((error: PolicyError) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,6 +63,8 @@ export interface RegistriesD {
   readonly unknown?: readonly UnknownKey[];
   /** Files of the directory that nobody reads, since their names do not end in `.yaml`. */
   readonly unread?: readonly string[];
+  /** Set if something was none, and left out. */
+  readonly incomplete?: true;
 }
 
 /** A key that stands where it has no meaning. */
@@ -95,32 +100,56 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
     throw invalidRegistriesD(directory, "there is no such directory");
   const docker: Record<string, SignatureSection> = Object.create(null);
   const unknown: UnknownKey[] = [];
+  const invalid = options.onInvalid && new Set<PolicyError>();
   let fallback: SignatureSection | undefined;
   for (const file of files) {
     signal?.throwIfAborted();
-    const { content, lineOf } = await readDocument(file);
+    const document = await attempt(invalid, async () => await readDocument(file));
+    if (document === undefined) continue;
+    const { content, lineOf } = document;
     const placeOf = (...keys: readonly string[]): SectionPlace => ({ file, keys, lineOf });
-    for (const [key, value] of entriesOf(content, placeOf())) {
+    const read = async (value: unknown, place: SectionPlace, known?: SignatureSection) =>
+      (await attempt(invalid, () => readNew(value, place, known, unknown))) ?? known;
+    const listed = async (value: unknown, place: SectionPlace) =>
+      (await attempt(invalid, () => entriesOf(value, place))) ?? [];
+    for (const [key, value] of await listed(content, placeOf())) {
       if (key === "default-docker") {
         if (value === null) continue;
-        fallback = readNew(value, placeOf(key), fallback, unknown);
+        fallback = await read(value, placeOf(key), fallback);
       } else if (key === "docker") {
-        for (const [scope, section] of entriesOf(value, placeOf(key))) {
-          docker[scope] = readNew(section, placeOf(key, scope), docker[scope], unknown);
+        for (const [scope, section] of await listed(value, placeOf(key))) {
+          const found = await read(section, placeOf(key, scope), docker[scope]);
+          if (found !== undefined) docker[scope] = found;
         }
       } else {
         unknown.push(unknownKey(placeOf(key)));
       }
     }
   }
+  for (const error of invalid ?? []) options.onInvalid?.(error);
   return {
     directory,
     docker,
     ...(fallback === undefined ? {} : { default: fallback }),
     defaultLookaside: defaultLookaside(env),
     ...(unknown.length === 0 ? {} : { unknown }),
+    ...(invalid !== undefined && invalid.size > 0 && { incomplete: true }),
     ...listed,
   };
+}
+
+/** @param invalid - what takes a mistake of a file, if that is not to be a failure. */
+async function attempt<T>(
+  invalid: Set<PolicyError> | undefined,
+  read: () => T | Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (invalid === undefined || !(error instanceof PolicyError)) throw error;
+    invalid.add(error);
+    return undefined;
+  }
 }
 
 /** @param known - the section of the same scope that was read before. */

@@ -3,7 +3,8 @@ import { escapeText } from "@stowage/content";
 import { nearRemedy } from "./describe-near-scope.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { PolicyScope } from "./policy-scope.ts";
-import type { PolicyVerdict } from "./verdict.ts";
+import type { SignaturePlace } from "./ports.ts";
+import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
 /** The error of a verdict that denies: the short form of what it says. */
 export function rejection(verdict: PolicyVerdict): PolicyError {
@@ -17,12 +18,25 @@ export function rejection(verdict: PolicyVerdict): PolicyError {
       ? unsigned
         ? "no requirement verified a signature, and one was asked for"
         : "there is no requirement that could allow"
-      : `requirement ${index + 1} of ${requirements.length}, ${denied.type}: ${denied.reason}`;
+      : `requirement ${index + 1} of ${requirements.length}, ${denied.type}: ${reasonOf(denied, verdict)}`;
   return new PolicyError(
     denied?.cause === undefined ? "ERR_POLICY_REJECTED" : "ERR_POLICY_INVALID_KEY",
     `${name} is rejected by policy (${where}, ${why})`,
     { verdict, cause: denied?.cause, hint: remedyOf(verdict) },
   );
+}
+
+/** Of several that deny, why each is a place, or was passed over, would be said again and again. */
+function reasonOf({ reason, requirements }: RequirementVerdict, { places }: PolicyVerdict): string {
+  return requirements === undefined ? reason : withoutPlaces(reason, places);
+}
+
+/** A reason without what made a place one, or had it passed over, where the place says that itself. */
+export function withoutPlaces(reason: string, places: readonly SignaturePlace[]): string {
+  return places.reduce((text, { statedBy, skipped }) => {
+    const bare = statedBy === undefined ? text : text.replaceAll(` (${statedBy})`, "");
+    return skipped === undefined ? bare : bare.replaceAll(skipped, "nobody looked for any");
+  }, reason);
 }
 
 /** In words, which scope it was. */

@@ -51,18 +51,42 @@ export async function judgeAnyOf(
   const verdicts = await judgeAll(requirements, judge);
   const count = verdicts.filter(({ allowed }) => allowed).length;
   const denied = verdicts.filter(({ allowed }) => !allowed);
-  const reasons = denied.map(({ type, reason }) => `${type}: ${reason}`).join("; ");
   const all = `${count} of its ${verdicts.length} requirements allow`;
   if (count >= threshold)
     return { type: "anyOf", allowed: true, reason: all, requirements: verdicts };
-  const [remedy] = denied.flatMap((verdict) => verdict.remedy ?? []);
+  const remedy = remedyOfAny(denied, threshold - count);
   return {
     type: "anyOf",
     allowed: false,
-    reason: `${all}, and ${threshold} must: ${reasons}`,
+    reason: `${all}, and ${threshold} must: ${reasonsOf(denied)}`,
     ...(remedy === undefined ? {} : { remedy }),
     requirements: verdicts,
   };
+}
+
+/** Why each of them denies, in one line. */
+export function reasonsOf(denied: readonly RequirementVerdict[]): string {
+  return denied.map(({ type, reason }) => `${type}: ${reason}`).join("; ");
+}
+
+/** What would do for each of them, or for all that can be helped in the same way. */
+function remedyOfAny(denied: readonly RequirementVerdict[], missing: number): string | undefined {
+  const types = new Map<string, string[]>();
+  for (const { type, remedy } of denied) {
+    if (remedy !== undefined) types.set(remedy, [...(types.get(remedy) ?? []), type]);
+  }
+  const [first, ...others] = types.keys();
+  if (others.length === 0) return first;
+  const count = missing === 1 ? "One of these is enough" : `${missing} of these are needed`;
+  const ways = [...types].map(
+    ([remedy, names]) => `(${[...new Set(names)].join(", ")}) ${shorten(remedy)}`,
+  );
+  return `${count}. ${ways.join(" ")}`;
+}
+
+/** The first that is to be done, or to be written; the rest is said where each says its own. */
+function shorten(remedy: string): string {
+  return /^[^]*?\.(?= [A-Z])/.exec(remedy)?.[0] ?? remedy;
 }
 
 export async function judgeAudit(

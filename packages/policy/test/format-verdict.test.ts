@@ -58,7 +58,7 @@ describe("formatVerdict", () => {
       [GPG],
       [],
       [{ kind: "lookaside", location: "file:///s", found: 0, statedBy: "by X", remedy: "Do Y." }],
-      /lookaside: file:\/\/\/s \(by X\): 0\n[^]*there is none in file:\/\/\/s \(by X\)\n[^]*to pass: Do Y\./,
+      /lookaside: file:\/\/\/s \(by X\): 0\n(?![^]*by X)[^]*there is none in file:\/\/\/s\n[^]*to pass: Do Y\./,
     ],
     [
       "the store kept no signature",

@@ -71,7 +71,10 @@ export interface RegistrySettings {
   readonly rateLimits?: RateLimitPolicy | undefined;
   /** Told which file, key and place took part in what a registry was asked. Nobody, unless given. */
   readonly onRegistryEvent?: ((event: RegistryEvent) => void) | undefined;
-  /** Told what went wrong beside the thing that was asked for. Nobody, unless given. */
+  /**
+   * Told what went wrong beside the thing that was asked for; `{ audit }` is the cause of what a policy
+   * would refuse if it did not only report. Nobody, unless given.
+   */
   readonly onWarning?: ((message: string, cause?: unknown) => void) | undefined;
 }
 

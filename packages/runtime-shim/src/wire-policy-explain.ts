@@ -1,6 +1,6 @@
 import type { ImageSource, PolicyGate, PolicySubject } from "@stowage/image-service";
 import type { Platform } from "@stowage/content";
-import type { PolicyProblem, PolicyVerdict } from "@stowage/policy";
+import type { PolicyError, PolicyProblem, PolicyVerdict } from "@stowage/policy";
 import { formatReference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
 
@@ -137,12 +137,14 @@ export interface CheckPolicyFileOptions {
 export interface CheckedPolicy {
   readonly file: string;
   readonly problems: readonly PolicyProblem[];
+  /** What every pull fails with, whatever the policy says: a file of `registries.d` that is none. */
+  readonly failure?: Error;
 }
 
 /**
  * Reads a policy with what it needs, and finds mistakes.
  *
- * @throws {@link PolicyError} as `loadPolicy` and `loadRegistriesD` do.
+ * @throws {@link PolicyError} as `loadPolicy` does; as `loadRegistriesD` does of the directory.
  */
 export async function checkPolicyFile(
   options: CheckPolicyFileOptions = {},
@@ -150,7 +152,13 @@ export async function checkPolicyFile(
   const { checkPolicy, loadPolicy, loadRegistriesD } = await import("@stowage/policy");
   const { path, registriesDPath, env, signal } = options;
   const { file, policy, warnings } = await loadPolicy({ path, env, signal });
-  const registriesD = await loadRegistriesD({ directory: registriesDPath, env, signal });
+  const invalid: PolicyError[] = [];
+  const registriesD = await loadRegistriesD({
+    directory: registriesDPath,
+    env,
+    signal,
+    onInvalid: (error) => invalid.push(error),
+  });
   const writable = warnings.filter((warning) => warning.includes("anybody may"));
   const problems: PolicyProblem[] = writable.map((problem) => ({
     severity: "warning",
@@ -158,6 +166,13 @@ export async function checkPolicyFile(
     problem: problem.replace(`${file}: `, ""),
     remedy: "Let only root write it: chmod go-w.",
   }));
+  problems.push(...invalid.map(asProblem));
   problems.push(...(await checkPolicy(policy, { registriesD, signal })));
-  return { file, problems };
+  const [failure] = invalid;
+  return { file, problems, ...(failure !== undefined && { failure }) };
+}
+
+function asProblem({ message, hint = "" }: PolicyError): PolicyProblem {
+  const [path = "", ...rest] = message.split(": ");
+  return { severity: "error", path, problem: rest.join(": "), remedy: hint };
 }

@@ -38,7 +38,10 @@ export function wirePolicyGate(
       const how = { inForce, namespace: given.policyNamespace, signal };
       const { evaluator, subject, finder } = await askPolicy(asked, options, registries, how);
       const verdict = await evaluator.requireAllowed(subject, { signal });
-      for (const remark of verdict.audit) options.onWarning?.(`${verdict.image}: ${remark}`);
+      for (const audit of verdict.audit) {
+        const only = "The policy only reports that (audit): else it would refuse the image.";
+        options.onWarning?.(`${verdict.image}: ${audit}. ${only}`, { audit });
+      }
       if (!asked.stored) await warnOfBypass(verdict, options);
       if (asked.stored || !(given.keepSignatures ?? options.keepSignatures ?? true)) return {};
       // Also where nobody asked for any: a stricter policy may, when a container is made of it.

@@ -143,7 +143,9 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     };
     const hint = await hintOf();
     const [, folder] =
-      /copy their folder to …\/(\S+) there, and have the policy accept/.exec(hint) ?? [];
+      /before \/(\S+)\/signature-1, .* copy their folder there, and have the policy accept/.exec(
+        hint,
+      ) ?? [];
     await cp(join(world.lookaside, restOf(signed)), join(world.lookaside, folder ?? "none"), {
       recursive: true,
     });

@@ -202,6 +202,56 @@ describe.runIf(CAN_SIGN)(`what is said of registries.d, done to the letter${WHY_
     await world.runtime.runtime.images.pull(beside);
   });
 
+  test("has each way told that one of several requirements could be met by", async () => {
+    await world.setRegistriesD({});
+    const both = await world.push("team/both:1", "--sign-by", world.signer);
+    await attachSignature(both, site.image.descriptor, cosign, repositoryOf(both));
+    const signedIdentity = { type: "matchRepository" };
+    const keyed = { keyPath: cosign.path, signedIdentity };
+    const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath: world.keyPath };
+    const bundle = { type: "sigstoreBundle", keyPath: cosign.path };
+    const requirements = [gpg, { type: "sigstoreSigned", ...keyed }, { type: "reject" }, bundle];
+    await world.setPolicy({ type: "anyOf", requirements });
+    const { runtime } = world.runtime;
+    const hintNow = async (): Promise<string> => {
+      const refusal = await runtime.images.pull(both).catch((error: unknown) => error);
+      const { hint = "" } = refusal as { hint?: string };
+      return hint.replaceAll('"URL"', `"file://${world.lookaside}"`);
+    };
+    const hint = await hintNow();
+    expect(hint).toMatch(
+      /^One of these is enough\. \(signedBy\) .* \(sigstoreSigned, sigstoreBundle\) /,
+    );
+    const ways = hint.split(" (sigstoreSigned");
+    expect(ways).toHaveLength(2);
+    for (const at of ways.keys()) {
+      await write("", both);
+      const way = (await hintNow()).split(" (sigstoreSigned")[at] ?? "";
+      expect(remediesOf(way)).toHaveLength(1);
+      await remediesOf(way)[0]?.();
+      await runtime.images.pull(both);
+    }
+    await world.setPolicy({ type: "anyOf", requirements, threshold: 2 });
+    await write("", both);
+    expect(await hintNow()).toMatch(/^2 of these are needed\. /);
+    await remediesOf(await hintNow())[0]?.();
+    expect(await hintNow()).not.toMatch(/^2 of/);
+  });
+
+  test("says in an explanation once what all requirements have in common", async () => {
+    const rules = ["sigstoreSigned", "sigstoreBundle"].map((type) => ({
+      type,
+      keyPath: cosign.path,
+    }));
+    await world.setPolicy({ type: "anyOf", requirements: rules }, ...rules);
+    await write("");
+    const told = formatVerdict(await world.runtime.runtime.explainPolicy(beside));
+    for (const words of ["does not set use-sigstore-attachments", "into a new file"]) {
+      expect(told.split(words)).toHaveLength(2);
+    }
+    expect(told.split("to pass: ")).toHaveLength(5);
+  });
+
   test.for([
     ["a scope", 'docker:\n  "REPO":'],
     ["the default", "default-docker:"],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parsePlatform } from "@stowage/content";
 
 import type { CommandContext, RunCommand } from "../command.ts";
+import { exitCodeOf } from "../exit-code.ts";
 import { checkPullReference } from "../image-argument.ts";
 import { openRuntime } from "../open-runtime.ts";
 import { readNamespaceFlag, readSourceFlags } from "../source-flags.ts";
@@ -49,7 +50,7 @@ export const policyExplain: RunCommand = async (context, { args, flags }) => {
 export const policyCheck: RunCommand = async (context, { args }) => {
   const { checkPolicyFile } = await import("@stowage/runtime-shim");
   const { options, env, signal } = context;
-  const { file, problems } = await checkPolicyFile({
+  const { file, problems, failure } = await checkPolicyFile({
     path: args[0] ?? options.policy,
     registriesDPath: options.registriesD,
     env,
@@ -65,6 +66,7 @@ export const policyCheck: RunCommand = async (context, { args }) => {
     { file, problems },
     problems.length === 0 ? `${file}: no mistakes found` : lines.join("\n"),
   );
+  if (failure !== undefined) return exitCodeOf(failure);
   return problems.some(({ severity }) => severity === "error") ? REJECTED : 0;
 };
 
