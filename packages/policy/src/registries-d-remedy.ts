@@ -93,18 +93,16 @@ export function nearMisses(
   const names = Object.keys(docker).filter((scope) => says(docker[scope], key));
   const similar = findSimilarScopes(names, image).filter(({ meant }) => scopes.includes(meant));
   return [
-    ...similar.slice(0, MAX_MISSES).map(({ scope, meant }) => {
+    ...similar.map(({ scope, meant }) => {
       const [has, is] = [docker[scope], docker[meant]];
       const write = is
         ? `move ${key} to ${showScope(meant)} in ${lineOf(is)},`
         : `write ${showScope(meant)}`;
       return `${lineOf(has)}, has ${showScope(scope)}, which does not cover it: ${write} if it is to.`;
     }),
-    ...misspelt(config, scopes, key).slice(0, MAX_MISSES),
-    ...unread
-      .slice(0, MAX_MISSES)
-      .map((file) => `${escapeText(file)} is not read: its name does not end in .yaml.`),
-  ];
+    ...misspelt(config, scopes, key),
+    ...unread.map((file) => `${escapeText(file)} is not read: its name does not end in .yaml.`),
+  ].slice(0, MAX_MISSES);
 }
 
 const MAX_MISSES = 3;

@@ -218,6 +218,22 @@ describe("of a lookaside that has nothing, what is told", () => {
       expect(places[0]?.remedy).toContain(words.replaceAll("DIR", directory));
   });
 
+  test("is not more than three things that somebody may have meant, the nearest first", async () => {
+    await using folder = await tempDir();
+    await using world = await openPlaces();
+    const keys = ["lookasid", "look-aside", "lookasides"].map((key) => `${key}: file:///a`);
+    const text = `docker:\n  q.io/a: {${keys.join(", ")}}\n  q.io:5000: {lookaside: file:///b}`;
+    await writeFile(join(folder.path, "a.yaml"), text);
+    await writeFile(join(folder.path, "a.conf"), "");
+    const registriesD = await loadRegistriesD({ directory: folder.path });
+    const [place] = (await world.find({ registriesD })).places;
+    const [misses = "", ...rest] = (place?.remedy ?? "").split("If its signatures");
+    expect(rest).toHaveLength(1);
+    expect(misses.match(/line \d, has docker\[/g)).toHaveLength(3);
+    expect(misses).toMatch(/^\S+a\.yaml, line 3, has docker\["q\.io:5000"\]/);
+    expect(misses).not.toContain("a.conf");
+  });
+
   test("is the same for a name with a tag and a digest", async () => {
     await using folder = await tempDir();
     await using world = await openPlaces();

@@ -1,10 +1,12 @@
 import { once } from "node:events";
-import { cp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import { copyBetween, formatVerdict, parseCopyLocation } from "@stowage/runtime-shim";
+import { type CertificateFiles, makeCertificates } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { attachSignature, makeImageSigner } from "./support/sigstore-attach.ts";
@@ -26,7 +28,8 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
 
   beforeAll(async () => {
     site = await openSigningSite();
-    world = await openSigningWorld(site);
+    await mkdir(certDir());
+    world = await openSigningWorld(site, { certDir: certDir() });
     [base = ""] = /http:\/\/127\.0\.0\.1:\d+/.exec(await readFile(file(), "utf8")) ?? [];
     signed = await world.push("team/app:1", "--sign-by", world.signer);
   });
@@ -36,6 +39,7 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     await site[Symbol.asyncDispose]();
   });
 
+  const certDir = (): string => join(site.keyring.path, "certs");
   const file = (): string => join(world.path, "registries.d/test.yaml");
   const at = (): string => `${file()}, line 1, docker["${world.host}"].lookaside`;
   const restOf = (name: string): string =>
@@ -47,6 +51,27 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     const { port } = server.address() as AddressInfo;
     return {
       base: `http://127.0.0.1:${port}`,
+      async [Symbol.asyncDispose]() {
+        server.close();
+        server.closeAllConnections();
+        await once(server, "close");
+      },
+    };
+  }
+
+  /** The lookaside by TLS. */
+  async function serveFiles({ certificate, key }: CertificateFiles) {
+    const options = { cert: await readFile(certificate), key: await readFile(key) };
+    const server = createTlsServer(options, (request, response) => {
+      void readFile(join(world.lookaside, decodeURIComponent(request.url ?? ""))).then(
+        (bytes) => response.end(bytes),
+        () => response.writeHead(404).end(),
+      );
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    return {
+      base: `https://127.0.0.1:${port}`,
       async [Symbol.asyncDispose]() {
         server.close();
         server.closeAllConnections();
@@ -91,6 +116,28 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     expect(message).toContain(": the server does not speak TLS here, so that");
     const [, right = "", wrong = ""] = /write (http:) in place of (https:) there/.exec(hint) ?? [];
     await writeFile(file(), (await readFile(file(), "utf8")).replace(wrong, right));
+    await world.runtime.runtime.images.pull(signed);
+  });
+
+  test("that its certificate is not trusted, not for it, or not valid now", async () => {
+    const files = await makeCertificates(world.path);
+    const other = await files.sign("other", { names: "DNS:other.invalid" });
+    const expired = await files.sign("expired", { names: "IP:127.0.0.1", days: -1 });
+    for (const [leaf, trusted, words, advice] of [
+      [files.server, false, "the certificate is not trusted", "with --cert-dir."],
+      [other, true, "the certificate is for another host name", "Write the name there that"],
+      [expired, true, "the certificate is not valid now", "this machine's clock"],
+    ] as const) {
+      await using server = await serveFiles(leaf);
+      await cp(files.authority, join(certDir(), "ca.crt"), { force: true });
+      if (!trusted) await rm(join(certDir(), "ca.crt"));
+      const { message, hint } = await failureOf(server.base);
+      expect(message).toContain(`/signature-1: ${words}`);
+      expect(hint).toContain(advice);
+    }
+    await using server = await serveFiles(files.server);
+    await cp(files.authority, join(certDir(), "ca.crt"));
+    await world.setRegistriesD({ lookaside: server.base });
     await world.runtime.runtime.images.pull(signed);
   });
 
