@@ -33,7 +33,7 @@ export function scopeOfCopy(
     ? `add ${entry} to transports.docker in ${showFile(file)}`
     : `add "docker": {${entry}} to "transports", which stands beside "default", in ${showFile(file)}`;
   const kept = scope.text === "" ? "the default" : `"${escapeText(scope.text, 160)}"`;
-  const left = entry.includes('"…"') ? `, "…" being what ${kept} has` : "";
+  const left = entry.includes(LEFT_OUT) ? `, "…" being what ${kept} has` : "";
   return `give it a scope of its own and leave ${kept} as it is: ${add}${left}`;
 }
 
@@ -44,18 +44,21 @@ function isBelow(name: string, { kind, text }: PolicyScope): boolean {
   return host.endsWith(text.slice(1));
 }
 
-/** JSON in one line; data that is too long to be read is left out. */
+/** JSON in one line, without data: nobody can read it, and it may be a private key by mistake. */
 export function inlineJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inlineJson).join(", ")}]`;
   if (typeof value === "string") {
-    return value.length > MAX_TEXT ? '"…"' : JSON.stringify(escapeText(value, MAX_TEXT));
+    return value.includes("-----BEGIN") ? LEFT_OUT : JSON.stringify(escapeText(value, 512));
   }
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([key, field]) => !isUsual(key, field));
-  return `{${fields.map(([key, field]) => `"${key}": ${inlineJson(field)}`).join(", ")}}`;
+  const texts = fields.map(
+    ([key, field]) => `"${key}": ${/Datas?$/.test(key) ? LEFT_OUT : inlineJson(field)}`,
+  );
+  return `{${texts.join(", ")}}`;
 }
 
-const MAX_TEXT = 512;
+const LEFT_OUT = '"…"';
 
 /** Nobody has to write the identity that is meant without any. */
 function isUsual(key: string, value: unknown): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { judgeOne, MANIFEST_DIGEST, payloadOf } from "./support/judged-image.ts";
+import { judgeImage, judgeOne, MANIFEST_DIGEST, payloadOf } from "./support/judged-image.ts";
 import { COSIGN_PAYLOAD, cosignSign, makeSigner } from "./support/sigstore-signer.ts";
 
 const ALICE = makeSigner();
@@ -51,5 +51,22 @@ describe("a signature for another name", () => {
     );
     expect(written).toContainEqual(told);
     for (const identity of written) expect((await judge(identity)).allowed).toBe(true);
+  });
+
+  test("shows no data of keys, nor a key where its path belongs: either may be private", async () => {
+    const [alice, bob] = [ALICE.data, "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE"];
+    const payload = payloadOf({ type: COSIGN_PAYLOAD, name: "m.io/c/d:1" });
+    const rules = [
+      { type: "sigstoreSigned", keyData: alice },
+      { type: "sigstoreSigned", keyDatas: [alice, alice] },
+      { type: "signedBy", keyType: "GPGKeys", keyPath: bob },
+    ];
+    const verdict = await judgeImage(rules, [cosignSign(ALICE, { payload })]);
+    const { remedy = "" } = verdict.requirements[0] ?? {};
+    expect(remedy).toContain(
+      '"q.io/a/b": [{"type": "sigstoreSigned", "keyData": "…", "signedIdentity"',
+    );
+    expect(remedy).toContain('"…" being what the default has');
+    for (const secret of [alice.slice(0, 40), "MHcCAQEE"]) expect(remedy).not.toContain(secret);
   });
 });
