@@ -7,7 +7,6 @@ import { withoutSecrets } from "./shown-scope.ts";
 
 /** Why a path does not lead to a file of keys, as what its name is followed by. */
 export function badPath(path: string, cause: unknown): string {
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(path)) return `is a URL, where a path belongs${pathOf(path)}`;
   if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return `is not there${whyNotThere(path)}`;
   if (hasErrorCode(cause, "EACCES", "EPERM")) return "may not be read by whoever this runs as";
   if (hasErrorCode(cause, "ELOOP")) return "is a link that leads to itself";
@@ -16,10 +15,11 @@ export function badPath(path: string, cause: unknown): string {
 }
 
 function whyNotThere(path: string): string {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(path)) return `: it is a URL, and no path${pathOf(path)}`;
   if (path.startsWith("~"))
     return ": it is no absolute path, and ~ stands for nothing: write the path in full";
   if (/\$\{?[A-Za-z_]/.test(path))
-    return ": environment variables stand for nothing there: write the path in full";
+    return ": environment variables stand for nothing in it: write the path in full";
   return isAbsolute(path) ? "" : `: it is no absolute path, and was looked for at ${shown(path)}`;
 }
 

@@ -71,11 +71,11 @@ describe.runIf(CAN_SIGN)(`what is said of a path of a key, done to the letter${W
 
   test("a URL", async () => {
     const told = await toldOf(`file://${world.keyPath}`);
-    expect(told).toBe(`is a URL, where a path belongs: write ${world.keyPath}`);
+    expect(told).toBe(`is not there: it is a URL, and no path: write ${world.keyPath}`);
     await trust(told.split(": write ")[1] ?? "");
     await world.runtime.runtime.images.pull(signed);
     expect(await toldOf("https://q.io/key.asc")).toBe(
-      "is a URL, where a path belongs, and only files of this machine are read",
+      "is not there: it is a URL, and no path, and only files of this machine are read",
     );
   });
 
@@ -83,7 +83,7 @@ describe.runIf(CAN_SIGN)(`what is said of a path of a key, done to the letter${W
     "an environment variable: %s",
     async (path) => {
       expect(await toldOf(path)).toBe(
-        "is not there: environment variables stand for nothing there: write the path in full",
+        "is not there: environment variables stand for nothing in it: write the path in full",
       );
     },
   );
