@@ -2,7 +2,7 @@ import { errorKind } from "@stowage/content";
 import { formatRepository, parseReference } from "@stowage/reference";
 
 import { PolicyError } from "./policy-error.ts";
-import { shownScope } from "./shown-scope.ts";
+import { hasCredentials, shownScope } from "./shown-scope.ts";
 import { isReachableDockerScope } from "./transport-scope.ts";
 
 /** What a first policy trusts, without signatures. */
@@ -47,6 +47,9 @@ function requireReachable(scope: string): void {
 }
 
 function suggest(scope: string): string {
+  if (hasCredentials(scope)) {
+    return "No scope has a user and a password: stowage login keeps those of a registry. Change the password: whoever looked at the command line knows it.";
+  }
   const example = "Name a registry, a part of one, or a repository, as in docker.io/library.";
   try {
     return `${example} Perhaps ${formatRepository(parseReference(scope).repository)} is meant.`;

@@ -201,10 +201,11 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
   });
 
   test("S07, V88 an expired subkey signs nothing, also what it signed before", async () => {
-    const at = "20240101T000000";
+    // To make the keys takes seconds, on a busy machine, of the time that is told.
+    const [at, later] = ["20240101T000000", "20240101T010000"];
     const owner = await keyring.makeKey("owner-of-old", { at });
     const subkey = await keyring.addSubkey(owner, { at, expires: "2d" });
-    const bytes = await keyring.sign(`${subkey}!`, payloadOf(), "--faked-system-time", at);
+    const bytes = await keyring.sign(`${subkey}!`, payloadOf(), "--faked-system-time", later);
     const requirement = await signedBy(owner);
     const now = (): Date => new Date("2024-01-02T00:00:00Z");
     expect((await judgeOne(requirement, simpleSignature(bytes), { now })).allowed).toBe(true);
@@ -223,9 +224,10 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
   });
 
   test("S07, V88 an expired key signs nothing, also what it signed before", async () => {
-    const at = "20240101T000000";
+    // To make the key takes seconds, on a busy machine, of the time that is told.
+    const [at, later] = ["20240101T000000", "20240101T010000"];
     const dave = await keyring.makeKey("dave", { at, expires: "2d" });
-    const bytes = await keyring.sign(dave, payloadOf(), "--faked-system-time", at);
+    const bytes = await keyring.sign(dave, payloadOf(), "--faked-system-time", later);
     const requirement = await signedBy(dave);
     const now = (): Date => new Date("2024-01-02T00:00:00Z");
     expect((await judgeOne(requirement, simpleSignature(bytes), { now })).allowed).toBe(true);
