@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -92,6 +92,35 @@ describe("a key that is none", () => {
       expect(code).toBe(7);
       expect(stderr).toContain(`${words}\n`);
     }
+  });
+});
+
+describe("a check ends as explain and a pull do", () => {
+  test("with 1 for a lookaside that is none, and with 7 for what is wrong with the policy", async () => {
+    await using world = await openCliWorld();
+    const folder = join(world.path, "registries.d");
+    await mkdir(folder);
+    await writeFile(join(folder, "a.yaml"), "default-docker: {lookaside: /srv}\n");
+    const codes = async () => {
+      const commands = [
+        ["policy", "check"],
+        ["policy", "explain", "--tls-verify=false", world.image],
+        ["pull", "--tls-verify=false", world.image],
+      ];
+      const ran = commands.map((command) => world.run(["--registries-d", folder, ...command]));
+      return (await Promise.all(ran)).map(({ code }) => code);
+    };
+    await writePolicy(world, { default: SIGNED });
+    expect(await codes()).toEqual([1, 1, 1]);
+    const keyPath = join(world.path, "none.asc");
+    await writePolicy(world, { default: [{ type: "signedBy", keyType: "GPGKeys", keyPath }] });
+    expect(await codes()).toEqual([7, 7, 7]);
+    await writePolicy(world, { default: [] });
+    expect(await codes()).toEqual([7, 7, 7]);
+    await writeFile(join(folder, "a.yaml"), "default-docker: [\n");
+    expect(await codes()).toEqual([1, 1, 1]);
+    await writePolicy(world, { default: SIGNED });
+    expect(await codes()).toEqual([1, 1, 1]);
   });
 });
 

@@ -4,8 +4,11 @@ import { checkKeyPairs } from "./check-key-pairs.ts";
 import { checkLookasideFolders, checkRegistriesD } from "./check-registries-d.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
+import type { PolicyErrorCode } from "./policy-error.ts";
 import type { KeyFileReader } from "./ports.ts";
 import { readKeyFile } from "./key-material.ts";
+import type { SigstoreSignedRequirement } from "./requirement-sigstore-signed.ts";
+import { isDefaultIdentity } from "./signed-identity.ts";
 import type { RegistriesD } from "./registries-d.ts";
 
 /** Something in a policy that is not what its author can have meant. */
@@ -20,6 +23,8 @@ export interface PolicyProblem {
   readonly problem: string;
   /** What to do, as a sentence. */
   readonly remedy: string;
+  /** What a pull that comes to it fails with, if that is no rejection by the policy. */
+  readonly code?: PolicyErrorCode;
 }
 
 /** What {@link checkPolicy} looks at beside the policy. */
@@ -109,6 +114,34 @@ function checkDefault({ default: requirements }: Policy): readonly PolicyProblem
   ];
 }
 
+/**
+ * Who writes an identity knows what the signers write. Where there is none, the signatures of cosign,
+ * which name the repository only, are refused, and those of skopeo and podman, which name the tag as
+ * well, are not: these check them by a key in a file, and by no log.
+ */
+function checkIdentity(
+  requirement: SigstoreSignedRequirement,
+  path: string,
+): readonly PolicyProblem[] {
+  if (!isDefaultIdentity(requirement.signedIdentity)) return [];
+  const keys = [
+    ...("keyPath" in requirement ? [requirement.keyPath] : []),
+    ...("keyPaths" in requirement ? requirement.keyPaths : []),
+  ];
+  const isPlain = keys.length > 0 && !keys.some((key) => /cosign/i.test(key));
+  const hasLog = Object.keys(requirement).some((key) => key.startsWith("rekor"));
+  return [
+    {
+      severity: isPlain && !hasLog ? "info" : "warning",
+      path: `${path}.signedIdentity`,
+      problem:
+        "is not given, which means matchRepoDigestOrExact: that accepts signatures of skopeo and podman, and none of cosign, which names the repository only",
+      remedy:
+        'For images signed with cosign, set "signedIdentity": {"type": "matchRepository"}; for others, {"type": "matchRepoDigestOrExact"} says that it is meant.',
+    },
+  ];
+}
+
 function checkRequirement(requirement: PolicyRequirement, path: string): readonly PolicyProblem[] {
   switch (requirement.type) {
     case "signedBaseLayer":
@@ -131,17 +164,7 @@ function checkRequirement(requirement: PolicyRequirement, path: string): readonl
         },
       ];
     case "sigstoreSigned":
-      if (!["matchExact", "matchRepoDigestOrExact"].includes(requirement.signedIdentity.type))
-        return [];
-      return [
-        {
-          severity: "warning",
-          path: `${path}.signedIdentity`,
-          problem: `${requirement.signedIdentity.type} accepts no signature by cosign, which names the repository only`,
-          remedy:
-            'For images signed with cosign, set "signedIdentity": {"type": "matchRepository"}.',
-        },
-      ];
+      return checkIdentity(requirement, path);
     case "sigstoreBundle": {
       if (!("identity" in requirement) || !("subject" in requirement.identity)) return [];
       if (!requirement.identity.subject.includes("*")) return [];

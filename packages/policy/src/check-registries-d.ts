@@ -70,6 +70,7 @@ function checkLookaside({ file, lookaside, lookasideAt }: SignatureSection): Pol
   if (lookaside === undefined || isLookaside(lookaside)) return [];
   return [
     problem("error", file, {
+      code: "ERR_POLICY_INVALID_REGISTRIES_D",
       problem: `has a lookaside that is none (${lookasideAt ?? "lookaside"}): ${shownLookaside(lookaside)}`,
       remedy: "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
     }),
@@ -150,7 +151,7 @@ function showSection(scope: string, { line }: SignatureSection): string {
 function problem(
   severity: PolicyProblem["severity"],
   file: string,
-  what: Pick<PolicyProblem, "problem" | "remedy">,
+  what: Pick<PolicyProblem, "code" | "problem" | "remedy">,
 ): PolicyProblem {
   return { severity, path: escapeText(file), ...what };
 }

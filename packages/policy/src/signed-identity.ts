@@ -25,6 +25,11 @@ export function parseSignedIdentityOrDefault(shape: PolicyShape): SignedIdentity
     : DEFAULT_IDENTITY;
 }
 
+/** Whether a requirement says none. */
+export function isDefaultIdentity(identity: SignedIdentity): boolean {
+  return identity === DEFAULT_IDENTITY;
+}
+
 export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIdentity {
   if (!parent.has(key)) parent.fail("is missing", key);
   const value = parent.value(key);

@@ -136,6 +136,36 @@ describe("checkPolicy", () => {
   });
 });
 
+describe("POL-X07 checkPolicy, of an identity that is not said, tells", () => {
+  const byFile = { type: "sigstoreSigned", keyPath: "/etc/keys/team.pub" };
+  const fulcio = { caPath: "/ca", oidcIssuer: "https://i", subjectEmail: "a@b.c" };
+  const rekorPublicKeyPath = "/rekor.pub";
+  test.for([
+    ["what may be meant of a key in a file", byFile, "info"],
+    ["of several", { ...byFile, keyPath: undefined, keyPaths: ["/a.pub", "/b.pub"] }, "info"],
+    ["of what cosign signs by its name", { ...byFile, keyPath: "/etc/cosign.pub" }, "warning"],
+    ["of what is in a log", { ...byFile, rekorPublicKeyPath }, "warning"],
+    [
+      "of what has a short-lived key",
+      { type: "sigstoreSigned", fulcio, rekorPublicKeyPath },
+      "warning",
+    ],
+  ] as const)("%s", async ([, requirement, severity]) => {
+    const problems = await checkPolicy(docker({ "q.io/a": [requirement] }));
+    expect(problems.filter(({ path }) => path.endsWith(".signedIdentity"))).toMatchObject([
+      { severity, remedy: expect.stringContaining("matchRepository") },
+    ]);
+  });
+
+  test.for(["matchExact", "matchRepoDigestOrExact", "matchRepository"])(
+    "nothing of %s, which somebody wrote",
+    async (type) => {
+      const requirement = { ...SIGSTORE, signedIdentity: { type } };
+      expect(await checkPolicy(docker({ "q.io/a": [requirement] }))).toEqual([]);
+    },
+  );
+});
+
 describe("POL-X06 checkPolicy, of signatures beside images that nobody looks for", () => {
   test.for([
     ["nothing is said", "", "q.io/a", false],
@@ -217,6 +247,8 @@ describe("checkPolicy, of registries.d", () => {
           path: join(folder.path, "a.yaml"),
           problem: expect.stringContaining(`.${key}`),
           remedy: expect.any(String),
+          // A pull ends with it, and is not rejected by the policy.
+          code: severity === "error" ? "ERR_POLICY_INVALID_REGISTRIES_D" : undefined,
         },
       ]);
     }

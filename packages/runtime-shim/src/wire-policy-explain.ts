@@ -1,5 +1,5 @@
 import type { ImageSource, PolicyGate, PolicySubject } from "@stowage/image-service";
-import type { Platform } from "@stowage/content";
+import { errorKind, type Platform } from "@stowage/content";
 import type { PolicyError, PolicyProblem, PolicyVerdict } from "@stowage/policy";
 import { formatReference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
@@ -151,7 +151,6 @@ export async function checkPolicyFile(
 ): Promise<CheckedPolicy> {
   const { checkPolicy, loadPolicy, loadRegistriesD } = await import("@stowage/policy");
   const { path, registriesDPath, env, signal } = options;
-  const { file, policy, warnings } = await loadPolicy({ path, env, signal });
   const invalid: PolicyError[] = [];
   const registriesD = await loadRegistriesD({
     directory: registriesDPath,
@@ -159,6 +158,13 @@ export async function checkPolicyFile(
     signal,
     onInvalid: (error) => invalid.push(error),
   });
+  const [failure] = invalid;
+  const { file, policy, warnings } = await loadPolicy({ path, env, signal }).catch(
+    (error: unknown) => {
+      // A pull comes to `registries.d` first, and fails with that of two files that are none.
+      throw errorKind(error) === "PolicyConfigInvalid" ? (failure ?? error) : error;
+    },
+  );
   const writable = warnings.filter((warning) => warning.includes("anybody may"));
   const problems: PolicyProblem[] = writable.map((problem) => ({
     severity: "warning",
@@ -168,7 +174,6 @@ export async function checkPolicyFile(
   }));
   problems.push(...invalid.map(asProblem));
   problems.push(...(await checkPolicy(policy, { registriesD, signal })));
-  const [failure] = invalid;
   return { file, problems, ...(failure !== undefined && { failure }) };
 }
 
