@@ -22,7 +22,7 @@ export function nearRemedy(verdict: PolicyVerdict): string | undefined {
     case "tag":
       return `${has}, which is for that tag or digest alone: if all of them are meant, ${write}.`;
     case "transport":
-      return `${has} of the transport "${escapeText(transport ?? "", 80)}", which images in registries do not come by: ${write} of "docker".`;
+      return `${has} of the transport "${escapeText(transport ?? "", 80)}", which images in registries do not come by: ${write} below "docker".`;
     default:
       return `${has}, which is not this image's${hasSecret(near) ? ", since a scope has no user and no password" : ""}: ${write}.`;
   }
@@ -65,7 +65,7 @@ function correction(near: SimilarScope): string {
     case "tag":
       return `it is for that tag or digest alone; ${write} if all are meant`;
     case "transport":
-      return `${write} of "docker"`;
+      return `${write} below "docker"`;
     default:
       return hasSecret(near) ? `a scope has no user and no password; ${write}` : write;
   }

@@ -58,7 +58,7 @@ describe("a scope that was most likely meant for an image", () => {
   ] as const)("%s is no transport for its scope %j", async ([transport, scope, meant]) => {
     const { hint, verdict } = await rejectionOf({ [transport]: { [scope]: ACCEPT } });
     expect(hint).toContain(`"${scope}" in line 1 of the transport "${transport}"`);
-    expect(hint).toContain(`write "${meant}" of "docker"`);
+    expect(hint).toContain(`write "${meant}" below "docker"`);
     expect(hint).not.toContain("insecureAcceptAnything");
     expect(verdict.similar).toEqual([{ scope, meant, transport, doubt: "transport", line: 1 }]);
   });

@@ -116,6 +116,36 @@ describe.runIf(CAN_SIGN)(`what is said of a mistake is enough to mend it${WHY_NO
     await expectEnough(gpgSigned(scope), words, gpgSigned());
   });
 
+  test.for([
+    ["a slash too many", (name: string) => name.replace("/team", "//team")],
+    ["a blank behind it", (name: string) => `${name} `],
+    ["a letter too few in a short part", (name: string) => name.replace(/app$/, "ap")],
+    [
+      "another port and another letter",
+      (name: string) => name.replace(/:\d+/, "").replace("team", "tem"),
+    ],
+    ["a tag that is another", (name: string) => `${name}:9`],
+    ["a user and a password", (name: string) => `user:geheim@${name}`],
+  ] as const)("a scope with %s", async ([, spoil]) => {
+    const wrong = gpgSigned(spoil(repositoryOf(signed)));
+    await expectEnough(wrong, `write "${repositoryOf(signed)}"`, gpgSigned());
+  });
+
+  test("a scope below another transport", async () => {
+    const { runtime } = world.runtime;
+    const scopes = { [repositoryOf(signed)]: [gpg] };
+    for (const transport of ["Docker", "docker-daemon"]) {
+      const policy = { default: [{ type: "reject" }], transports: { [transport]: scopes } };
+      await writeFile(join(world.path, "policy.json"), JSON.stringify(policy));
+      await expect(runtime.images.pull(signed)).rejects.toMatchObject({
+        code: "ERR_POLICY_REJECTED",
+        hint: expect.stringMatching(new RegExp(`"${transport}".*below "docker"`)),
+      });
+    }
+    await write(gpgSigned());
+    await runtime.images.pull(signed);
+  });
+
   test("a registry without its port", async () => {
     const wrong = gpgSigned(world.host.split(":")[0]);
     await expectEnough(wrong, `write "${world.host}"`, gpgSigned(world.host));
