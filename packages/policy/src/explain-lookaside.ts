@@ -2,6 +2,7 @@ import { escapeText } from "@stowage/content";
 import { formatRepository, type Reference, type Repository } from "@stowage/reference";
 
 import { scopesOf } from "./policy-scope.ts";
+import type { SignaturePlace } from "./ports.ts";
 import type { RegistriesD } from "./registries-d.ts";
 import { howToCorrect, nearMisses } from "./registries-d-remedy.ts";
 import { sectionsOf, type SignatureStorage } from "./signature-storage.ts";
@@ -22,36 +23,48 @@ export interface LookasideOf {
   readonly asked: Repository;
   /** What of the place is behind the URL that `registries.d` has. */
   readonly rest: string;
-  /** The folder that it names, if that is not there at all. */
-  readonly missing?: string | undefined;
 }
 
 /** Says which line decided where signatures are, or why none did, and what to write instead. */
 export function explainLookaside(
   config: RegistriesD,
   { lookasideFile: file, lookasideAt: at }: SignatureStorage,
-  { reference, asked, rest, missing }: LookasideOf,
+  { reference, asked, rest }: LookasideOf,
 ): ExplainedLookaside {
   const name = formatRepository(reference.repository);
   const isMirror = name !== formatRepository(asked);
-  const meant = isMirror ? `${name}, the mirror that the image comes from` : name;
+  const meant = isMirror ? `${name}${OF_MIRROR}` : name;
   const decided = sectionsOf(config, reference).find(
     ([, { lookaside }]) => lookaside !== undefined,
   );
   const write = howToCorrect(config, decided, name, { key: "lookaside", kind: "repository" });
-  const url = `URL is what stands before /${rest}, as in file:///srv/signatures.`;
+  const like = file === undefined ? ", as in file:///srv/signatures" : "";
+  const url = `URL is what stands before /${rest}${like}.`;
   const why = config.missing
     ? `${escapeText(config.directory)} does not exist`
     : `no file of ${escapeText(config.directory)} has a lookaside for ${meant}`;
-  const gone = missing === undefined ? "" : `; there is no ${escapeText(missing)} at all`;
   const misses = missesOf(config, reference, { key: "lookaside", decided: decided?.[0] });
   return {
     statedBy:
       file === undefined
         ? `the built-in default, since ${why}`
-        : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}${gone}`,
+        : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}`,
     remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`,
   };
+}
+
+const OF_MIRROR = ", the mirror that the image comes from";
+
+/** What made a place one, unless its remedy says which line it is, and there is no more to say. */
+export function statedBeside({ statedBy, remedy }: SignaturePlace): string | undefined {
+  const [line = ""] = statedBy?.split(", says so for ") ?? [];
+  const isSaid = remedy?.includes(line) === true && statedBy?.endsWith(OF_MIRROR) === false;
+  return isSaid ? undefined : statedBy;
+}
+
+/** That the folder of a place is not there at all, if it is not. */
+export function missingNote({ missing }: SignaturePlace): readonly string[] {
+  return missing === undefined ? [] : [`there is no ${escapeText(missing)} at all`];
 }
 
 function missesOf(config: RegistriesD, reference: Reference, about: MissesAbout): string {
@@ -96,4 +109,4 @@ export function explainAttachments(
 }
 
 const HOW_TO_SIGN =
-  "If there are none, have the image signed: skopeo copy and podman push do, with --sign-by. Those of a copy do not come along: sign it by its own name as well, or copy their folder there, and have the policy accept the name that they are for.";
+  "If there are none, have it signed: skopeo copy and podman push do, with --sign-by. Those of a copy do not come along: have it signed as well, or copy the original's folder there, and have the policy accept the original's name.";

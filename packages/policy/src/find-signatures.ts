@@ -79,7 +79,7 @@ export async function findSignatures(
     kind: SignaturePlace["kind"],
     location: string,
     found: readonly ImageSignature[],
-    explained: Pick<SignaturePlace, "remedy" | "statedBy"> = {},
+    explained: Pick<SignaturePlace, "missing" | "remedy" | "statedBy"> = {},
   ) => {
     signatures.push(...found);
     places.push({ kind, location, found: found.length, ...explained });
@@ -107,12 +107,14 @@ export async function findSignatures(
     const rest = `${lookasideName(repository, manifest)}/signature-1`;
     const of = { reference: physical, asked: reference.repository, rest };
     const missing = found.length > 0 ? undefined : await missingFolder(lookaside);
-    const { remedy, statedBy } = explainLookaside(registriesD, storage, { ...of, missing });
+    const { remedy, statedBy } = explainLookaside(registriesD, storage, of);
     note(
       "lookaside",
       shownSignature(lookaside, repository, manifest, found.length === 0 ? 1 : "N"),
       found,
-      found.length === 0 ? { statedBy, remedy } : { statedBy },
+      found.length > 0
+        ? { statedBy }
+        : { statedBy, remedy, ...(missing !== undefined && { missing }) },
     );
   }
   const tag = cosignTag(manifest);

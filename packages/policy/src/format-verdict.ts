@@ -1,6 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import { nearNotes } from "./describe-near-scope.ts";
+import { missingNote } from "./explain-lookaside.ts";
 import type { SignaturePlace } from "./ports.ts";
 import { describeScope, remedyOf, withoutPlaces } from "./rejection.ts";
 import { reasonsOf } from "./requirement-combined.ts";
@@ -46,11 +47,10 @@ function sayOnce(): IsNew {
   };
 }
 
-function formatPlace(
-  { kind, location, statedBy, found, skipped }: SignaturePlace,
-  isNew: IsNew,
-): string {
-  const by = statedBy === undefined ? "" : ` (${escapeText(statedBy, 2000)})`;
+function formatPlace(place: SignaturePlace, isNew: IsNew): string {
+  const { kind, location, statedBy, found, skipped } = place;
+  const notes = [statedBy ?? [], missingNote(place)].flat().join("; ");
+  const by = notes === "" ? "" : ` (${escapeText(notes, 2000)})`;
   const why = skipped !== undefined && isNew(skipped) ? `: ${escapeText(skipped, 2000)}` : "";
   const what = skipped === undefined ? `: ${found ?? 0}` : `: not looked at${why || " either"}`;
   return `  ${kind}: ${escapeText(location, 2000)}${by}${what}`;

@@ -1,3 +1,4 @@
+import { missingNote, statedBeside } from "./explain-lookaside.ts";
 import type { FoundSignatures, SignaturePlace } from "./ports.ts";
 import type { ImageSignature } from "./signature.ts";
 import type { RequirementVerdict } from "./verdict.ts";
@@ -39,8 +40,9 @@ export function missingSignature(
   return { reason, remedy: remedyFor(format, others, looked.find(hasRemedy)?.remedy) };
 }
 
-function showPlace({ location, statedBy }: SignaturePlace): string {
-  return statedBy === undefined ? location : `${location} (${statedBy})`;
+function showPlace(place: SignaturePlace): string {
+  const notes = [statedBeside(place) ?? [], missingNote(place)].flat();
+  return notes.length === 0 ? place.location : `${place.location} (${notes.join("; ")})`;
 }
 
 function hasRemedy({ remedy }: SignaturePlace): boolean {

@@ -33,6 +33,8 @@ export interface SignaturePlace {
   readonly location: string;
   /** What made that the place, as a clause: a line of `registries.d`, or that it has none. */
   readonly statedBy?: string;
+  /** The folder that it is in, if that is not there at all. */
+  readonly missing?: string;
   /** How many were there; absent if nobody looked. */
   readonly found?: number;
   /** Why nobody looked, as a clause. */

@@ -1,6 +1,7 @@
 import { escapeText } from "@stowage/content";
 
 import { nearRemedy } from "./describe-near-scope.ts";
+import { missingNote } from "./explain-lookaside.ts";
 import { PolicyError } from "./policy-error.ts";
 import type { PolicyScope } from "./policy-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
@@ -33,10 +34,17 @@ function reasonOf({ reason, requirements }: RequirementVerdict, { places }: Poli
 
 /** A reason without what made a place one, or had it passed over, where the place says that itself. */
 export function withoutPlaces(reason: string, places: readonly SignaturePlace[]): string {
-  return places.reduce((text, { statedBy, skipped }) => {
-    const bare = statedBy === undefined ? text : text.replaceAll(` (${statedBy})`, "");
+  return places.reduce((text, place) => {
+    const { skipped } = place;
+    const bare = notesOf(place).reduce((rest, note) => rest.replaceAll(` (${note})`, ""), text);
     return skipped === undefined ? bare : bare.replaceAll(skipped, "nobody looked for any");
   }, reason);
+}
+
+function notesOf(place: SignaturePlace): readonly string[] {
+  const notes = missingNote(place);
+  const { statedBy } = place;
+  return statedBy === undefined ? notes : [[statedBy, ...notes].join("; "), statedBy, ...notes];
 }
 
 /** In words, which scope it was. */

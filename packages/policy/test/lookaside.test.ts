@@ -1,7 +1,14 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { loadRegistriesD, lookasideUrl, MAX_SIGNATURE_BYTES } from "@stowage/policy";
+import {
+  createPolicyEvaluator,
+  formatVerdict,
+  loadRegistriesD,
+  lookasideUrl,
+  MAX_SIGNATURE_BYTES,
+  parsePolicy,
+} from "@stowage/policy";
 import { parseRepository } from "@stowage/reference";
 import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
@@ -216,6 +223,30 @@ describe("of a lookaside that has nothing, what is told", () => {
     const name = `a/b@sha256=${HEX}/signature-1`;
     for (const words of [...remedies, `URL is what stands before /${name}`, "--sign-by"])
       expect(places[0]?.remedy).toContain(words.replaceAll("DIR", directory));
+  });
+
+  test("names the line once: a refusal leaves to the remedy what that says", async () => {
+    await using folder = await tempDir();
+    await using world = await openPlaces();
+    const none = join(folder.path, "none");
+    const text = `docker:\n  q.io:\n    lookaside: file://${none}\n`;
+    await writeFile(join(folder.path, "a.yaml"), text);
+    const registriesD = await loadRegistriesD({ directory: folder.path });
+    const found = await world.find({ registriesD });
+    const evaluator = createPolicyEvaluator({
+      policy: parsePolicy(
+        '{"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPaths": []}]}',
+      ),
+      signatures: { findSignatures: async () => found },
+    });
+    const subject = { transport: "docker", reference: IMAGE, manifestDigest: MANIFEST } as const;
+    const refusal = await evaluator.requireAllowed(subject).catch((error: unknown) => error);
+    const { message = "", hint = "" } = refusal as { message?: string; hint?: string };
+    expect(`${message} ${hint}`.split("a.yaml, line 3")).toHaveLength(2);
+    expect(message).toContain(`/signature-1 (there is no ${none} at all))`);
+    expect(
+      formatVerdict(await evaluator.evaluate(subject)).split(`no ${none} at all`),
+    ).toHaveLength(2);
   });
 
   test("is not more than three things that somebody may have meant, the nearest first", async () => {
