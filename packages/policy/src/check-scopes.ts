@@ -8,14 +8,23 @@ import { suggestScope, tidyScope } from "./suggest-scope.ts";
 import { isReachableDockerScope, isTransport, TRANSPORTS } from "./transport-scope.ts";
 
 type Found = Pick<PolicyProblem, "problem" | "remedy" | "severity">;
+/** The scope with the port that others have, unless it is there as well. */
+type PortOf = (scope: string) => string | undefined;
 
 /** Finds transports and scopes that are for no image, or for others than their author can have meant. */
 export function checkScopes(policy: Policy): readonly PolicyProblem[] {
-  const docker = Object.keys(policy.transports["docker"] ?? {});
+  const docker = policy.transports["docker"] ?? {};
+  const ported = portedHosts(Object.keys(docker));
+  const portOf: PortOf = (scope) => {
+    const [host = ""] = scope.split("/");
+    const other = ported.get(host);
+    const meant = other === undefined ? undefined : other + scope.slice(host.length);
+    return meant === undefined || Object.hasOwn(docker, meant) ? undefined : meant;
+  };
   return Object.entries(policy.transports).flatMap(([transport, scopes]) => [
     ...checkTransport(transport),
     ...Object.keys(scopes).flatMap((scope) => {
-      const found = checkScope(transport, scope, docker);
+      const found = checkScope(transport, scope, portOf);
       if (found === undefined) return [];
       const line = lineOfScope(policy, transport, scope);
       const where = line === undefined ? "" : `in line ${line} `;
@@ -47,11 +56,7 @@ function checkTransport(transport: string): readonly PolicyProblem[] {
   ];
 }
 
-function checkScope(
-  transport: string,
-  scope: string,
-  docker: readonly string[],
-): Found | undefined {
+function checkScope(transport: string, scope: string, portOf: PortOf): Found | undefined {
   if (hasCredentials(scope)) {
     return {
       severity: "error",
@@ -59,10 +64,10 @@ function checkScope(
       remedy: `Write "${shownScope(tidyScope(scope))}", and change the password: whoever may read the policy knows it.`,
     };
   }
-  return transport === "docker" ? checkDockerScope(scope, docker) : undefined;
+  return transport === "docker" ? checkDockerScope(scope, portOf) : undefined;
 }
 
-function checkDockerScope(scope: string, all: readonly string[]): Found | undefined {
+function checkDockerScope(scope: string, portOf: PortOf): Found | undefined {
   const [alike] = findLookalikes([scope]);
   const meant = alike && shownScope(alike.meant);
   if (!isReachableDockerScope(scope)) {
@@ -88,7 +93,7 @@ function checkDockerScope(scope: string, all: readonly string[]): Found | undefi
       remedy: `Write ${meant} if that is meant.`,
     };
   }
-  const ported = withPort(scope, all);
+  const ported = portOf(scope);
   return ported === undefined
     ? undefined
     : {
@@ -98,12 +103,9 @@ function checkDockerScope(scope: string, all: readonly string[]): Found | undefi
       };
 }
 
-/** The scope with the port that others have, unless it is there as well. */
-function withPort(scope: string, all: readonly string[]): string | undefined {
-  const [host = ""] = scope.split("/");
-  const other = all
-    .map((name) => name.split("/")[0] ?? "")
-    .find((name) => name.replace(/:\d+$/, "") === host && name !== host);
-  const ported = other === undefined ? undefined : other + scope.slice(host.length);
-  return ported === undefined || all.includes(ported) ? undefined : ported;
+/** Hosts that have a port somewhere, by what they are without. */
+function portedHosts(scopes: readonly string[]): ReadonlyMap<string, string> {
+  const hosts = scopes.map((scope) => scope.split("/")[0] ?? "").toReversed();
+  const ported = hosts.filter((host) => /:\d+$/.test(host));
+  return new Map(ported.map((host) => [host.replace(/:\d+$/, ""), host]));
 }

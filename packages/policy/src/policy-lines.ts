@@ -1,11 +1,12 @@
-import { lineOfKey } from "./internal/json-lines.ts";
+import { linesOfScopes, type ScopeLines } from "./internal/json-lines.ts";
 import type { Policy } from "./policy.ts";
 
-const DOCUMENTS = new WeakMap<Policy, Uint8Array>();
+const LINES = new WeakMap<Policy, () => ScopeLines>();
 
 /** Keeps the document of a policy as long as the policy, for whoever asks where things stand in it. */
 export function keepDocument(policy: Policy, document: Uint8Array): void {
-  DOCUMENTS.set(policy, document);
+  let lines: ScopeLines | undefined;
+  LINES.set(policy, () => (lines ??= linesOfScopes(new TextDecoder().decode(document))));
 }
 
 /**
@@ -13,7 +14,5 @@ export function keepDocument(policy: Policy, document: Uint8Array): void {
  * otherwise than by reading it.
  */
 export function lineOfScope(policy: Policy, transport: string, scope: string): number | undefined {
-  const document = DOCUMENTS.get(policy);
-  if (document === undefined) return undefined;
-  return lineOfKey(new TextDecoder().decode(document), ["transports", transport, scope]);
+  return LINES.get(policy)?.().get(transport)?.get(scope);
 }

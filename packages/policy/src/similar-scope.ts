@@ -46,38 +46,32 @@ export function compareScopes({
   identity,
   namespaces,
 }: ImageScopes): (scope: string) => ScopeLikeness | undefined {
-  const own = [identity, ...namespaces].map((name) => ({ name, forms: plainForms(name) }));
-  return (scope) =>
-    scope === "" || own.some(({ name }) => name === scope)
-      ? undefined
-      : compare(plainForms(scope), own, namespaces[0]);
-}
-
-interface Name {
-  readonly name: string;
-  readonly forms: readonly string[];
-}
-
-function compare(
-  forms: readonly string[],
-  own: readonly Name[],
-  repository: string | undefined,
-): ScopeLikeness | undefined {
-  const find = (isAlike: (form: string, own: string) => boolean): string | undefined =>
-    own.find((name) => forms.some((form) => name.forms.some((other) => isAlike(form, other))))
-      ?.name;
-  const same = find((form, other) => form === other);
-  if (same !== undefined) return { meant: same };
-  const tagged = find((form, other) => isTagged(form) && untagged(form) === other);
-  if (tagged !== undefined) return { meant: tagged, doubt: "tag" };
-  const spelled = find(
-    (form, other) =>
-      isTagged(form) === isTagged(other) && !isWholeZone(other) && isSpelledAlike(other, form),
-  );
-  if (spelled !== undefined) return { meant: spelled, doubt: "spelling" };
-  return repository !== undefined && forms.some((form) => isElsewhere(repository, form))
-    ? { meant: repository, doubt: "registry" }
-    : undefined;
+  const own = [identity, ...namespaces];
+  const forms = own.flatMap((name) => plainForms(name).map((form) => ({ name, form })));
+  const nameOf = new Map(forms.toReversed().map(({ name, form }) => [form, name]));
+  const spelled = forms.filter(({ form }) => !isWholeZone(form));
+  const [repository] = namespaces;
+  return (scope) => {
+    if (scope === "" || own.includes(scope)) return undefined;
+    const written = plainForms(scope).map((form) => ({ form, bare: untagged(form) }));
+    for (const { form } of written) {
+      const meant = nameOf.get(form);
+      if (meant !== undefined) return { meant };
+    }
+    for (const { bare } of written) {
+      const meant = nameOf.get(bare);
+      if (meant !== undefined) return { meant, doubt: "tag" };
+    }
+    const meant = spelled.find(({ form: other }) =>
+      written.some(
+        ({ form, bare }) => (form === bare) === !isTagged(other) && isSpelledAlike(other, form),
+      ),
+    )?.name;
+    if (meant !== undefined) return { meant, doubt: "spelling" };
+    return repository !== undefined && written.some(({ bare }) => isElsewhere(repository, bare))
+      ? { meant: repository, doubt: "registry" }
+      : undefined;
+  };
 }
 
 /** As `*.io`, of which many are as alike. */
@@ -90,12 +84,14 @@ function isTagged(name: string): boolean {
 }
 
 function untagged(name: string): string {
-  return name.replace(/@.*$/, "").replace(/(\/[^/:]*):[^/:]*$/, "$1");
+  const bare = name.split("@", 1)[0] ?? "";
+  const slash = bare.lastIndexOf("/");
+  const colon = slash === -1 ? -1 : bare.indexOf(":", slash);
+  return colon === -1 ? bare : bare.slice(0, colon);
 }
 
 /** The scope has the same repository of another registry, or below another folder there. */
-function isElsewhere(repository: string, scope: string): boolean {
-  const bare = untagged(scope);
+function isElsewhere(repository: string, bare: string): boolean {
   const [path, other] = [repository, bare].map((name) => name.slice(name.indexOf("/") + 1));
   const [host, otherHost] = [repository, bare].map((name) => name.split("/")[0]);
   if (host === otherHost || !bare.includes("/") || !path || !other) return false;

@@ -1,5 +1,6 @@
 import {
   bypassWarning,
+  checkPolicy,
   createPolicyEvaluator,
   formatVerdict,
   parsePolicy,
@@ -136,6 +137,18 @@ describe("an image that came in past a scope that asks for more", () => {
       expect(bypassWarning(verdict)).toBeUndefined();
     },
   );
+});
+
+test("ten thousand scopes take one look each, and their lines one at the document", async () => {
+  const tags = Array.from({ length: 10_000 }, (_, at) => `${REPOSITORY}:${at}9`);
+  const docker = Object.fromEntries(tags.map((scope) => [scope, REJECT]));
+  const policy = parsePolicy(`{"default": ${JSON.stringify(REJECT)}, "transports": {"docker":
+    ${JSON.stringify(docker).replaceAll("],", "],\n")}}}`);
+  const { evaluate: ask } = createPolicyEvaluator({ policy });
+  const { similar } = await ask({ transport: "docker", reference: parseReference(IMAGE) });
+  expect(similar).toHaveLength(10_000);
+  expect(similar?.at(-1)).toMatchObject({ scope: tags.at(-1), line: 10_001 });
+  expect(await checkPolicy(policy)).toEqual([]);
 });
 
 async function evaluate(document: object): Promise<PolicyVerdict> {

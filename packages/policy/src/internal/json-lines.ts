@@ -14,22 +14,30 @@ export interface RepeatedKey {
 // What is no string and no bracket says nothing here.
 const TOKEN = /("(?:[^"\\]|\\.)*")\s*(:)?|[{}[\]]/g;
 
-/**
- * The line of the last of `keys`, each a key of what the one before it has, counted from 1. All of
- * them are there.
- */
-export function lineOfKey(text: string, keys: readonly string[]): number | undefined {
+/** Transport to scope to the line that it stands in, counted from 1. */
+export type ScopeLines = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** The lines of all scopes of a policy that was read. */
+export function linesOfScopes(text: string): ScopeLines {
+  const lines = new Map<string, Map<string, number>>();
+  const keys: string[] = [];
   let depth = 0;
-  let matched = 0;
+  let line = 1;
+  let counted = 0;
   for (const [token, string, colon] of tokensOf(text)) {
     if (string === undefined) {
       depth += token.text === "{" || token.text === "[" ? 1 : -1;
-    } else if (colon && depth === matched + 1 && JSON.parse(string) === keys[matched]) {
-      matched += 1;
-      if (matched === keys.length) return lineAt(text, token.index);
+    } else if (colon && depth <= 3) {
+      keys[depth] = JSON.parse(string) as string;
+      const [, top, transport = "", scope = ""] = keys;
+      if (depth < 3 || top !== "transports") continue;
+      line += countLineEnds(text, counted, token.index);
+      counted = token.index;
+      const known = lines.get(transport) ?? new Map<string, number>();
+      lines.set(transport, known.set(scope, line));
     }
   }
-  return undefined;
+  return lines;
 }
 
 /** The first key that stands twice in one object. */
@@ -62,9 +70,13 @@ function* tokensOf(text: string): Generator<readonly [Token, string | undefined,
 }
 
 function lineAt(text: string, index: number): number {
-  let line = 1;
-  for (let at = text.indexOf("\n"); at !== -1 && at < index; at = text.indexOf("\n", at + 1)) {
-    line += 1;
+  return 1 + countLineEnds(text, 0, index);
+}
+
+function countLineEnds(text: string, from: number, to: number): number {
+  let count = 0;
+  for (let at = text.indexOf("\n", from); at !== -1 && at < to; at = text.indexOf("\n", at + 1)) {
+    count += 1;
   }
-  return line;
+  return count;
 }
