@@ -41,9 +41,16 @@ export function nearNotes({ considered, similar = [], file }: PolicyVerdict): re
  * what looks like one may well be meant.
  */
 export function bypassWarning({ bypassed = [], file, image }: PolicyVerdict): string | undefined {
-  const near = bypassed.find(({ doubt }) => doubt !== "registry" && doubt !== "tag");
+  const near = bypassed.find((one) => !mayBeMeant(one));
   if (near === undefined) return undefined;
   return `${escapeText(image)} was let in unchecked: the scope ${placeOf(near, file)} looks like its own and does not match: ${correction(near)}`;
+}
+
+/** As a tag of its own, another registry, or one of two on the same host. */
+function mayBeMeant({ doubt, meant, scope }: SimilarScope): boolean {
+  const [port, other] = [meant, scope].map((name) => /^[^/]*:(\d+)/.exec(name)?.[1]);
+  const isOtherPort = port !== undefined && other !== undefined && port !== other;
+  return doubt === "registry" || doubt === "tag" || isOtherPort;
 }
 
 function placeOf({ scope, line, transport }: SimilarScope, file: string | undefined): string {

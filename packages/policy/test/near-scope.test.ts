@@ -151,6 +151,19 @@ test("ten thousand scopes take one look each, and their lines one at the documen
   expect(await checkPolicy(policy)).toEqual([]);
 });
 
+test("a registry on another port is another one, which an image need not be warned of", async () => {
+  const verdictOf = async (scope: string): Promise<PolicyVerdict> => {
+    const transports = { docker: { [scope]: SIGNED } };
+    const policy = parsePolicy(JSON.stringify({ default: ACCEPT, transports }));
+    const reference = parseReference("q.example.com:5000/app:1");
+    return await createPolicyEvaluator({ policy }).evaluate({ transport: "docker", reference });
+  };
+  const other = await verdictOf("q.example.com:5001");
+  expect(other.bypassed).toMatchObject([{ scope: "q.example.com:5001" }]);
+  expect(bypassWarning(other)).toBeUndefined();
+  expect(bypassWarning(await verdictOf("q.example.com"))).toContain('"q.example.com:5000"');
+});
+
 async function evaluate(document: object): Promise<PolicyVerdict> {
   const policy = parsePolicy(JSON.stringify(document, undefined, 2));
   const { evaluate: ask } = createPolicyEvaluator({ policy, file: "/etc/p.json" });
