@@ -1,22 +1,22 @@
 import { type Digest, escapeText, hasErrorCode } from "@stowage/content";
 import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/reference";
 
-import { judgeAnyOf, judgeAudit } from "./requirement-combined.ts";
-import type { JudgeContext } from "./judge-signatures.ts";
-import { readKeyFile } from "./key-material.ts";
-import { bypassedOf, findNearScopes } from "./near-scope.ts";
+import { judgeAnyOf, judgeAudit } from "./requirement/requirement-combined.ts";
+import type { JudgeContext } from "./signature/judge-signatures.ts";
+import { readKeyFile } from "./key/key-material.ts";
+import { bypassedOf, findNearScopes } from "./scope/near-scope.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
-import { chooseRequirements, scopesOf } from "./policy-scope.ts";
+import { chooseRequirements, scopesOf } from "./scope/policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
 import { rejection } from "./rejection.ts";
-import { showSpot } from "./requirement-spot.ts";
-import { judgeInsecureAcceptAnything } from "./requirement-insecure-accept-anything.ts";
-import { judgeReject } from "./requirement-reject.ts";
-import { judgeSignedBaseLayer } from "./requirement-signed-base-layer.ts";
-import { judgeSignedBy } from "./requirement-signed-by.ts";
-import { judgeSigstoreBundle } from "./judge-sigstore-bundle.ts";
-import { judgeSigstoreSigned } from "./judge-sigstore-signed.ts";
+import { showSpot } from "./requirement/requirement-spot.ts";
+import { judgeInsecureAcceptAnything } from "./requirement/requirement-insecure-accept-anything.ts";
+import { judgeReject } from "./requirement/requirement-reject.ts";
+import { judgeSignedBaseLayer } from "./requirement/requirement-signed-base-layer.ts";
+import { judgeSignedBy } from "./requirement/requirement-signed-by.ts";
+import { judgeSigstoreBundle } from "./sigstore/judge-sigstore-bundle.ts";
+import { judgeSigstoreSigned } from "./sigstore/judge-sigstore-signed.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 
 /** What an evaluator is made of. */

@@ -1,10 +1,10 @@
 import { escapeText } from "@stowage/content";
 
-import { nearNotes } from "./describe-near-scope.ts";
-import { missingNote } from "./explain-lookaside.ts";
+import { nearNotes } from "./scope/describe-near-scope.ts";
+import { missingNote } from "./registries-d/explain-lookaside.ts";
 import type { SignaturePlace } from "./ports.ts";
 import { describeScope, remedyOf, withoutPlaces } from "./rejection.ts";
-import { reasonsOf } from "./requirement-combined.ts";
+import { reasonsOf } from "./requirement/requirement-combined.ts";
 import type { PolicyVerdict, RequirementVerdict, SignatureVerdict } from "./verdict.ts";
 
 /** The whole of a verdict as text for a terminal, several lines without a last line end. */

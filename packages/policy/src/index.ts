@@ -4,28 +4,20 @@
  * @packageDocumentation
  */
 export { acceptedAuthors } from "./accepted-authors.ts";
-export {
-  checkPolicy,
-  checkPolicyKeys,
-  type CheckPolicyOptions,
-  type PolicyProblem,
-} from "./check-policy.ts";
+export { checkPolicy, checkPolicyKeys, type CheckPolicyOptions } from "./check/check-policy.ts";
+export type { PolicyProblem } from "./check/policy-problem.ts";
 export {
   createPolicyEvaluator,
   type EvaluatePolicyOptions,
   type PolicyEvaluator,
   type PolicyEvaluatorOptions,
 } from "./evaluate-policy.ts";
-export {
-  findSignatures,
-  type FindSignaturesOptions,
-  type SignatureRegistry,
-} from "./find-signatures.ts";
-export { readSignatureFiles } from "./signature-files.ts";
-export { bypassWarning } from "./describe-near-scope.ts";
+export { findSignatures, type FindSignaturesOptions } from "./signature/find-signatures.ts";
+export { readSignatureFiles } from "./signature/signature-files.ts";
+export { bypassWarning } from "./scope/describe-near-scope.ts";
 export { formatVerdict } from "./format-verdict.ts";
 export { createPolicyDocument, type PolicyDocumentOptions } from "./initial-policy.ts";
-export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./kept-signatures.ts";
+export { MAX_KEPT_BYTES, packSignatures, unpackSignatures } from "./signature/kept-signatures.ts";
 export {
   type LoadedPolicy,
   loadPolicy,
@@ -35,7 +27,7 @@ export {
   policyPaths,
   SYSTEM_POLICY_PATH,
 } from "./load-policy.ts";
-export { lookasideUrl, type UrlFetcher } from "./lookaside.ts";
+export { lookasideUrl, type UrlFetcher } from "./registries-d/lookaside.ts";
 export { PolicyError, type PolicyErrorCode, type PolicyErrorOptions } from "./policy-error.ts";
 export {
   type ChosenRequirements,
@@ -46,7 +38,7 @@ export {
   ociLayoutScopes,
   type PolicyScope,
   scopesOf,
-} from "./policy-scope.ts";
+} from "./scope/policy-scope.ts";
 export type {
   ArchiveSubject,
   DaemonSubject,
@@ -62,40 +54,46 @@ export {
   type PolicyRequirement,
   type PolicyScopes,
 } from "./policy.ts";
-export type { FoundSignatures, KeyFileReader, SignaturePlace, SignatureSource } from "./ports.ts";
-export { matchesIdentity } from "./reference-match.ts";
+export type {
+  FoundSignatures,
+  KeyFileReader,
+  SignaturePlace,
+  SignatureRegistry,
+  SignatureSource,
+} from "./ports.ts";
+export { matchesIdentity } from "./requirement/reference-match.ts";
 export {
   loadRegistriesD,
   type LoadRegistriesDOptions,
   type RegistriesD,
-  type SignatureSection,
   type UnknownKey,
-} from "./registries-d.ts";
-export { type SignatureStorage, signatureStorageOf } from "./signature-storage.ts";
-export type { AnyOfRequirement, AuditRequirement } from "./requirement-combined.ts";
-export type { InsecureAcceptAnythingRequirement } from "./requirement-insecure-accept-anything.ts";
-export type { RejectRequirement } from "./requirement-reject.ts";
-export type { SignedBaseLayerRequirement } from "./requirement-signed-base-layer.ts";
+} from "./registries-d/registries-d.ts";
+export type { SignatureSection } from "./registries-d/signature-section.ts";
+export { type SignatureStorage, signatureStorageOf } from "./registries-d/signature-storage.ts";
+export type { AnyOfRequirement, AuditRequirement } from "./requirement/requirement-combined.ts";
+export type { InsecureAcceptAnythingRequirement } from "./requirement/requirement-insecure-accept-anything.ts";
+export type { RejectRequirement } from "./requirement/requirement-reject.ts";
+export type { SignedBaseLayerRequirement } from "./requirement/requirement-signed-base-layer.ts";
 export type {
   SignedByKeys,
   SignedByKeyType,
   SignedByRequirement,
-} from "./requirement-signed-by.ts";
+} from "./requirement/requirement-signed-by.ts";
 export type {
   BundleIdentity,
   BundleRoot,
   BundleTrust,
   SigstoreBundleRequirement,
-} from "./requirement-sigstore-bundle.ts";
+} from "./requirement/requirement-sigstore-bundle.ts";
 export type {
   SigstoreFulcio,
   SigstorePki,
   SigstoreRekor,
   SigstoreSignedRequirement,
   SigstoreTrust,
-} from "./requirement-sigstore-signed.ts";
-export type { SignerKeys } from "./signer-keys.ts";
-export { formatSignatureBlob, parseSignatureBlob } from "./signature-blob.ts";
+} from "./requirement/requirement-sigstore-signed.ts";
+export type { SignerKeys } from "./key/signer-keys.ts";
+export { formatSignatureBlob, parseSignatureBlob } from "./signature/signature-blob.ts";
 export {
   type BundleSignature,
   type ImageSignature,
@@ -104,11 +102,11 @@ export {
   MAX_SIGNATURES_BYTES,
   type SigstoreSignature,
   type SimpleSignature,
-} from "./signature.ts";
-export type { SignatureFault } from "./signature-rejection.ts";
-export type { SignedIdentity } from "./signed-identity.ts";
-export type { SimilarScope } from "./similar-scope.ts";
-export { findUnreachableScopes, type UnreachableScope } from "./transport-scope.ts";
+} from "./signature/signature.ts";
+export type { SignatureFault } from "./signature/signature-rejection.ts";
+export type { SignedIdentity } from "./requirement/signed-identity.ts";
+export type { SimilarScope } from "./scope/similar-scope.ts";
+export { findUnreachableScopes, type UnreachableScope } from "./scope/transport-scope.ts";
 export type {
   ConsideredScope,
   PolicyVerdict,

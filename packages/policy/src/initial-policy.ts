@@ -2,8 +2,8 @@ import { errorKind } from "@stowage/content";
 import { formatRepository, parseReference } from "@stowage/reference";
 
 import { PolicyError } from "./policy-error.ts";
-import { hasCredentials, shownScope } from "./shown-scope.ts";
-import { isReachableDockerScope } from "./transport-scope.ts";
+import { hasCredentials, shownScope } from "./scope/shown-scope.ts";
+import { isReachableDockerScope } from "./scope/transport-scope.ts";
 
 /** What a first policy trusts, without signatures. */
 export interface PolicyDocumentOptions {

@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join } from "node:path";
 
 import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/content";
 
-import { checkScopes } from "./check-scopes.ts";
+import { checkScopes } from "./check/check-scopes.ts";
 import { parsePolicy, type Policy } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
 

@@ -2,7 +2,7 @@ import { hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/conten
 
 import { findRepeatedKey } from "./internal/json-lines.ts";
 import { PolicyError } from "./policy-error.ts";
-import { shownScope } from "./shown-scope.ts";
+import { shownScope } from "./scope/shown-scope.ts";
 
 /**
  * Reads the JSON of a policy.

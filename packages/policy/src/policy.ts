@@ -15,26 +15,26 @@ import {
   type AuditRequirement,
   parseAnyOf,
   parseAudit,
-} from "./requirement-combined.ts";
+} from "./requirement/requirement-combined.ts";
 import {
   type InsecureAcceptAnythingRequirement,
   parseInsecureAcceptAnything,
-} from "./requirement-insecure-accept-anything.ts";
-import { parseReject, type RejectRequirement } from "./requirement-reject.ts";
+} from "./requirement/requirement-insecure-accept-anything.ts";
+import { parseReject, type RejectRequirement } from "./requirement/requirement-reject.ts";
 import {
   parseSignedBaseLayer,
   type SignedBaseLayerRequirement,
-} from "./requirement-signed-base-layer.ts";
-import { parseSignedBy, type SignedByRequirement } from "./requirement-signed-by.ts";
+} from "./requirement/requirement-signed-base-layer.ts";
+import { parseSignedBy, type SignedByRequirement } from "./requirement/requirement-signed-by.ts";
 import {
   parseSigstoreBundle,
   type SigstoreBundleRequirement,
-} from "./requirement-sigstore-bundle.ts";
+} from "./requirement/requirement-sigstore-bundle.ts";
 import {
   parseSigstoreSigned,
   type SigstoreSignedRequirement,
-} from "./requirement-sigstore-signed.ts";
-import { scopeProblem } from "./transport-scope.ts";
+} from "./requirement/requirement-sigstore-signed.ts";
+import { scopeProblem } from "./scope/transport-scope.ts";
 
 /** One condition that an image has to meet. */
 export type PolicyRequirement =

@@ -3,8 +3,11 @@
  *
  * @module
  */
+import type { ContentProvider, Descriptor, Digest, FetchedManifest } from "@stowage/content";
+import type { Repository, Tag } from "@stowage/reference";
+
 import type { PolicySubject } from "./policy-subject.ts";
-import type { ImageSignature } from "./signature.ts";
+import type { ImageSignature } from "./signature/signature.ts";
 
 /** Where signatures of images are found. */
 export interface SignatureSource {
@@ -41,6 +44,29 @@ export interface SignaturePlace {
   readonly skipped?: string;
   /** What would make somebody look, or look elsewhere if nothing was there, as a sentence. */
   readonly remedy?: string;
+}
+
+/** The registry or other place that an image comes from, as far as signatures go. */
+export interface SignatureRegistry extends ContentProvider {
+  /** How people write the place, if it is no registry. No lookaside is asked about it then. */
+  readonly location?: string;
+  /** By its physical name: that of the mirror, if the image comes from one. */
+  readonly repository: Repository;
+  /** `undefined` only if the registry says that there is none. */
+  findManifest(
+    target: Tag | Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<FetchedManifest | undefined>;
+  /** What refers to a manifest. */
+  referrers(
+    subject: Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): AsyncIterable<Descriptor>;
+  /** Files of signatures that the registry itself keeps; `undefined` if it keeps none of any image. */
+  signatureFiles(
+    manifest: Digest,
+    options: { readonly signal?: AbortSignal | undefined },
+  ): Promise<readonly Uint8Array[] | undefined>;
 }
 
 /** Reads a file of keys or certificates; `maxBytes` is all that it may hold. */

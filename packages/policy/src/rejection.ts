@@ -1,9 +1,9 @@
 import { escapeText } from "@stowage/content";
 
-import { nearRemedy } from "./describe-near-scope.ts";
-import { missingNote } from "./explain-lookaside.ts";
+import { nearRemedy } from "./scope/describe-near-scope.ts";
+import { missingNote } from "./registries-d/explain-lookaside.ts";
 import { PolicyError } from "./policy-error.ts";
-import type { PolicyScope } from "./policy-scope.ts";
+import type { PolicyScope } from "./scope/policy-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
 import type { PolicyVerdict, RequirementVerdict } from "./verdict.ts";
 

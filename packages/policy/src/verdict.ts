@@ -1,11 +1,11 @@
 import type { Digest } from "@stowage/content";
 
 import type { PolicyRequirement } from "./policy.ts";
-import type { PolicyScope } from "./policy-scope.ts";
+import type { PolicyScope } from "./scope/policy-scope.ts";
 import type { SignaturePlace } from "./ports.ts";
-import type { ImageSignature } from "./signature.ts";
-import type { SignatureFault } from "./signature-rejection.ts";
-import type { SimilarScope } from "./similar-scope.ts";
+import type { ImageSignature } from "./signature/signature.ts";
+import type { SignatureFault } from "./signature/signature-rejection.ts";
+import type { SimilarScope } from "./scope/similar-scope.ts";
 
 /** What one requirement of the chosen scope says. */
 export interface RequirementVerdict {

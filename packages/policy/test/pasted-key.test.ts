@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 import { expect, test } from "vitest";
 
-import { readKeyFile } from "../src/key-material.ts";
+import { readKeyFile } from "../src/key/key-material.ts";
 
 test("a key that stands where its path belongs is refused, and shown nowhere", async () => {
   const path = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n";

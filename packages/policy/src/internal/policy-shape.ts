@@ -1,8 +1,8 @@
 import type { JsonValue } from "@stowage/content";
 
 import { PolicyError } from "../policy-error.ts";
-import { shownScope } from "../shown-scope.ts";
-import { isOneEditAway } from "../spelled-alike.ts";
+import { shownScope } from "../scope/shown-scope.ts";
+import { isOneEditAway } from "../scope/spelled-alike.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
 

@@ -1,0 +1,38 @@
+import { escapeText } from "@stowage/content";
+
+import { type RequirementSpot, requirementAt, showSpot } from "../requirement/requirement-spot.ts";
+
+const MAX_LISTED = 5;
+
+/**
+ * What to do about a signature by none of these keys, each as people know it.
+ *
+ * @param gpgKey - the key that it says that it is by, if it is for gpg to export.
+ */
+export function otherKeyRemedy(
+  keys: readonly string[],
+  spot: RequirementSpot,
+  gpgKey?: string,
+): string {
+  const listed = keys.slice(0, MAX_LISTED).map((key) => escapeText(key, 200));
+  if (keys.length > MAX_LISTED) listed.push(`${keys.length - MAX_LISTED} more`);
+  const known = listed.length === 0 ? "it has none" : listed.join(", ");
+  return `Have it signed by a key of the policy (${known}), or, if you trust its signer, add the signer's public key to ${showSpot(spot)}: ${howToAdd(spot, gpgKey)}. A requirement of its own would not do: all of a scope have to be met.`;
+}
+
+function howToAdd(spot: RequirementSpot, gpgKey: string | undefined): string {
+  const requirement = requirementAt(spot);
+  const exported = gpgKey === undefined ? "" : ` (gpg --armor --export ${gpgKey})`;
+  const path = `PATH being a file of that key${exported}`;
+  if ("keyPath" in requirement) {
+    const known = JSON.stringify(escapeText(requirement.keyPath, 512));
+    return `write "keyPaths": [${known}, "PATH"] in place of its "keyPath", ${path}`;
+  }
+  if ("keyPaths" in requirement) return `add "PATH" to its "keyPaths", ${path}`;
+  // Of these there is one, which may hold several keys.
+  if (requirement.type === "signedBy")
+    return `give it as "keyData" the base64 of all keys in one, as gpg --export KEY… | base64 -w0 writes it`;
+  return "keyDatas" in requirement
+    ? `add "DATA" to its "keyDatas", DATA being that key in base64`
+    : `write "keyDatas": ["OLD", "DATA"] in place of its "keyData", OLD being what that has and DATA that key in base64`;
+}
