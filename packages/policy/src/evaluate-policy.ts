@@ -154,7 +154,7 @@ async function judgeByType(
     case "insecureAcceptAnything":
       return judgeInsecureAcceptAnything();
     case "reject":
-      return judgeReject();
+      return judgeReject(context.spot);
     case "signedBy":
       return await judgeSignedBy(requirement, context);
     case "signedBaseLayer":

@@ -69,7 +69,13 @@ export function remedyOf(verdict: PolicyVerdict): string | undefined {
   if (denied?.remedy !== undefined) return denied.remedy;
   if (unsigned) return "Give its scope a requirement that asks for a signature.";
   if (transport !== "docker") return undefined;
+  // Beside a scope of the image's own, another would go round what that one asks for.
+  if (verdict.scope.kind !== "default") return undefined;
   const scope = escapeText(image.replace(/@.*$|:[^/:]*$/, ""), 512);
   const where = file === undefined ? "the policy" : escapeText(file);
-  return `To trust it, give ${where} a scope transports.docker["${scope}"] of what it must have: signedBy or sigstoreSigned with the key of its signer, or [{"type":"insecureAcceptAnything"}] for an image that nobody signed.`;
+  const unsignedToo =
+    denied?.type === "reject"
+      ? `; or, for an image that nobody signed, [{"type":"insecureAcceptAnything"}]`
+      : "";
+  return `To trust it, give ${where} a scope transports.docker["${scope}"] of what it must have: signedBy or sigstoreSigned with the key of its signer${unsignedToo}.`;
 }

@@ -21,5 +21,6 @@ export function judgeSignedBaseLayer(): RequirementVerdict {
     type: "signedBaseLayer",
     allowed: false,
     reason: "it cannot be checked: no tool gives this requirement a meaning",
+    remedy: "Use signedBy or sigstoreSigned instead: nothing can ever meet this one.",
   };
 }

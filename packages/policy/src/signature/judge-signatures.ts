@@ -89,7 +89,8 @@ async function judgeOne(
     };
   } catch (error) {
     if (!(error instanceof SignatureRejection)) throw error;
-    const { fault, message, remedy } = error;
+    const { fault, message } = error;
+    const remedy = error.remedy ?? (fault === "malformed" ? fetchAgain(origin) : undefined);
     return {
       format,
       origin,
@@ -99,6 +100,11 @@ async function judgeOne(
       ...(remedy === undefined ? {} : { remedy }),
     };
   }
+}
+
+/** What is to be done about one that is damaged; never to trust the image all the same. */
+function fetchAgain(origin: string): string {
+  return `Fetch the signature again (${escapeText(origin)}), or have the image signed again: this one is damaged, or somebody changed it.`;
 }
 
 function denial(
@@ -123,7 +129,8 @@ function denial(
       threshold > 1
         ? `${count} of the ${verdicts.length} ${noun}s found count, ${threshold} different signers are needed${reasons && `: ${reasons}`}`
         : `none of the ${verdicts.length} ${noun}s count: ${reasons}`,
-    ...(nearest?.remedy === undefined ? {} : { remedy: nearest.remedy }),
+    remedy:
+      nearest?.remedy ?? `Have it signed by others as well: ${threshold} different ones are needed.`,
   };
 }
 

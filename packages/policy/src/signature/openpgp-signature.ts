@@ -7,6 +7,7 @@
 import type {
   enums,
   Key,
+  KeyID,
   Message,
   PartialConfig,
   PublicKey,
@@ -17,6 +18,7 @@ import type {
 import { invalidKey, type KeyMaterial } from "../key/key-material.ts";
 import { otherKeyRemedy } from "../key/key-remedy.ts";
 import type { RequirementSpot } from "../requirement/requirement-spot.ts";
+import { weakness } from "./openpgp-weakness.ts";
 import { SignatureRejection } from "./signature-rejection.ts";
 
 /** What was signed, and by which of the keys. */
@@ -121,13 +123,15 @@ export async function verifySignedMessage(
     if (packet?.signatureType !== enums.signature.binary) return malformed("it signs no bytes");
     requireNothingBeside(message.unwrapCompressed(), packet, signer.getKeys(keyID), enums.packet);
     // The library asks whether the key was good when it signed; it must be good still.
-    await signer.getSigningKey(keyID, now);
+    await requireSigningKey(signer, keyID, now);
     return { content: data, fingerprint };
   } catch (cause) {
     if (cause instanceof SignatureRejection) throw cause;
-    throw new SignatureRejection("malformed", `its signature does not hold (${reasonOf(cause)})`, {
-      cause,
-    });
+    // What the library says is about packets, and not about what to do.
+    throw (
+      weakness(message, [signer, ...signer.getKeys(keyID)], enums) ??
+      new SignatureRejection("malformed", "its signature does not hold", { cause })
+    );
   }
 }
 
@@ -170,7 +174,7 @@ async function readSignedMessage(bytes: Uint8Array): Promise<Message<Uint8Array>
   try {
     return await readMessage({ binaryMessage: bytes, config: STRICT });
   } catch (cause) {
-    throw new SignatureRejection("malformed", `it is no OpenPGP message (${reasonOf(cause)})`, {
+    throw new SignatureRejection("malformed", "it is no OpenPGP message that can be read", {
       cause,
     });
   }
@@ -180,16 +184,26 @@ async function requireValidKey(key: PublicKey, now: Date): Promise<void> {
   try {
     await key.verifyPrimaryKey(now);
   } catch (cause) {
-    throw new SignatureRejection(
-      "untrusted",
-      `its key ${key.getFingerprint().toUpperCase()} is not valid (${reasonOf(cause)})`,
-      { cause, remedy: "Have it signed by a key that is neither expired nor revoked." },
-    );
+    throw invalidSigner(key, cause);
   }
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message.slice(0, 160) : String(error);
+async function requireSigningKey(key: PublicKey, keyID: KeyID, now: Date): Promise<void> {
+  try {
+    await key.getSigningKey(keyID, now);
+  } catch (cause) {
+    throw invalidSigner(key, cause);
+  }
+}
+
+function invalidSigner(key: PublicKey, cause: unknown): SignatureRejection {
+  const text = cause instanceof Error ? cause.message : "";
+  const [state = "not valid"] = /expired|revoked/i.exec(text) ?? [];
+  return new SignatureRejection(
+    "untrusted",
+    `its key ${key.getFingerprint().toUpperCase()} is ${state.toLowerCase()}`,
+    { cause, remedy: "Have it signed by a key that is neither expired nor revoked." },
+  );
 }
 
 function hex(bytes: Uint8Array | readonly number[]): string {

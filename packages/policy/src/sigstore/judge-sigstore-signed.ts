@@ -7,6 +7,7 @@ import {
   judgeSignatures,
   requireClaims,
 } from "../signature/judge-signatures.ts";
+import { type RequirementSpot, requirementAt, showSpot } from "../requirement/requirement-spot.ts";
 import type {
   SigstoreFulcio,
   SigstorePki,
@@ -104,7 +105,7 @@ function byKey(
   }
   if (logKeys.length > 0) {
     const logged = { payload, signature, verifier: signer.der };
-    requireLogged(logEntryOf(annotations), logKeys, logged, now);
+    requireLogged(logEntryOf(annotations, unlessLogged(spot)), logKeys, logged, now);
   }
   return signer.label;
 }
@@ -124,7 +125,7 @@ function byFulcio(
   const leaf = leafOf(annotations);
   const logged = { payload, signature: bytes, verifier: leaf.der };
   // The certificate was good for minutes, so that only the log's word says that this was then.
-  const at = requireLogged(logEntryOf(annotations), logKeys, logged, now);
+  const at = requireLogged(logEntryOf(annotations, SIGN_WITH_LOG), logKeys, logged, now);
   requireChain(leaf, { roots, intermediates: intermediatesOf(annotations), at });
   const issuer = issuerOf(leaf);
   const [email] = leaf.emails;
@@ -195,8 +196,23 @@ function intermediatesOf(annotations: Readonly<Record<string, string>>): readonl
   return text === undefined || text === "" ? [] : readCertificates(text).slice(0, -1);
 }
 
-function logEntryOf(annotations: Readonly<Record<string, string>>): string {
-  return annotations[ANNOTATION.bundle] ?? refuse(`it has no annotation ${ANNOTATION.bundle}`);
+function logEntryOf(annotations: Readonly<Record<string, string>>, remedy: string): string {
+  const entry = annotations[ANNOTATION.bundle];
+  if (entry !== undefined) return entry;
+  throw new SignatureRejection(
+    "untrusted",
+    `it has no entry of a transparency log: there is no annotation ${ANNOTATION.bundle}`,
+    { remedy },
+  );
+}
+
+const SIGN_WITH_LOG =
+  "Have the image signed with the log, as cosign sign does unless told otherwise.";
+
+/** With a key, the log is only asked for if the policy names its key. */
+function unlessLogged(spot: RequirementSpot): string {
+  const asked = Object.keys(requirementAt(spot)).find((key) => key.startsWith("rekorPublicKey"));
+  return `${SIGN_WITH_LOG} If no log is wanted, remove "${asked}" from ${showSpot(spot)}.`;
 }
 
 function issuerOf(leaf: Certificate): string {
