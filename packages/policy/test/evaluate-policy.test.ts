@@ -171,7 +171,7 @@ describe("requireAllowed", () => {
       kind: "PolicyRejected",
       message:
         'q.io/a/b:1 is rejected by policy (/etc/policy.json, scope "q.io/a" of docker, requirement 2 of 2, reject: it denies every image)',
-      hint: expect.stringContaining('remove requirement 2 (/etc/policy.json'),
+      hint: expect.stringContaining("remove requirement 2 (/etc/policy.json"),
       verdict: { allowed: false, scope: { kind: "namespace", text: "q.io/a" } },
     });
   });

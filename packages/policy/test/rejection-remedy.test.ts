@@ -37,7 +37,9 @@ describe("a requirement that rejects", () => {
   test("by default leads to a scope, and to one for what nobody signed last", async () => {
     const { hint = "" } = await refusalOf([REJECT], [], true);
     expect(hint).toContain('a scope transports.docker["q.io/a/b"]');
-    expect(hint).toMatch(/for an image that nobody signed, \[\{"type":"insecureAcceptAnything"\}\]/);
+    expect(hint).toMatch(
+      /for an image that nobody signed, \[\{"type":"insecureAcceptAnything"\}\]/,
+    );
     expect(hint.indexOf("signedBy")).toBeLessThan(hint.indexOf(ACCEPT_ANYTHING));
   });
 

@@ -130,7 +130,8 @@ function denial(
         ? `${count} of the ${verdicts.length} ${noun}s found count, ${threshold} different signers are needed${reasons && `: ${reasons}`}`
         : `none of the ${verdicts.length} ${noun}s count: ${reasons}`,
     remedy:
-      nearest?.remedy ?? `Have it signed by others as well: ${threshold} different ones are needed.`,
+      nearest?.remedy ??
+      `Have it signed by others as well: ${threshold} different ones are needed.`,
   };
 }
 

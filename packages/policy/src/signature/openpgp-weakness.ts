@@ -30,13 +30,15 @@ export function weakness(
     );
   }
   const { packets } = message.unwrapCompressed();
+  const [signature] = packets.filterByTag(packet.signature);
+  const [announced] = packets.filterByTag(packet.onePassSignature);
   // Once it was verified, only what announced the signature may be left.
-  const announced = [
-    ...packets.filterByTag(packet.signature),
-    ...packets.filterByTag(packet.onePassSignature),
-  ];
+  const algorithm: unknown =
+    signature !== undefined && "hashAlgorithm" in signature
+      ? signature.hashAlgorithm
+      : announced?.write()[2];
   const forgeable: readonly unknown[] = [hash.md5, hash.sha1, hash.ripemd];
-  return announced.some(({ hashAlgorithm }) => forgeable.includes(hashAlgorithm))
+  return forgeable.includes(algorithm)
     ? new SignatureRejection("untrusted", "it is by a hash that can be forged", {
         remedy:
           "Have it signed again, by SHA-256 or better: gpg does, unless --digest-algo says otherwise.",
