@@ -3,9 +3,11 @@ import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/r
 
 import { judgeAnyOf, judgeAudit } from "./requirement/requirement-combined.ts";
 import type { JudgeContext } from "./signature/judge-signatures.ts";
+import { fieldOfInvalidKey } from "./key/key-field.ts";
 import { readKeyFile } from "./key/key-material.ts";
 import { bypassedOf, findNearScopes } from "./scope/near-scope.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
+import { lineInPolicy } from "./policy-lines.ts";
 import { chooseRequirements, scopesOf } from "./scope/policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
@@ -100,6 +102,7 @@ async function evaluate(
       scope,
       requirements,
       indices: [],
+      lineOf: (steps) => lineInPolicy(policy, steps),
     },
     signatures: finding.find,
   };
@@ -138,7 +141,7 @@ export async function judge(
     return await judgeByType(requirement, context);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-    const mend = `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot)}.`;
+    const mend = `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, fieldOfInvalidKey(requirement, error))}.`;
     const remedy = requirement.type === "sigstoreBundle" ? `${mend} ${ROOT}` : mend;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }

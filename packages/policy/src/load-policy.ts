@@ -186,7 +186,9 @@ async function warn(handle: FileHandle, file: string, policy: Policy): Promise<s
   const name = escapeText(file);
   const warnings = checkScopes(policy)
     .filter(({ severity }) => severity === "error")
-    .map(({ path, problem }) => `${name}: ${path} ${problem}`);
+    .map(
+      ({ path, line, problem }) => `${name}: ${path} ${line ? `in line ${line} ` : ""}${problem}`,
+    );
   const { mode } = await handle.stat();
   if ((mode & WRITABLE_BY_OTHERS) !== 0) warnings.push(`${name}: anybody may change this file`);
   const parent = await stat(dirname(file)).catch((cause: unknown) => {

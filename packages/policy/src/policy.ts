@@ -6,6 +6,8 @@
  */
 import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
+import { lineOf, readLines } from "./internal/json-lines.ts";
+import { PolicyFormError } from "./internal/policy-form-error.ts";
 import { nearestWord, PolicyShape } from "./internal/policy-shape.ts";
 import { readPolicyDocument } from "./policy-document.ts";
 import { PolicyError } from "./policy-error.ts";
@@ -81,7 +83,8 @@ export interface ParsePolicyOptions {
  *
  * Key files are not opened.
  *
- * @throws {@link PolicyError} `ERR_POLICY_INVALID_CONFIG` with the JSON path of the first mistake.
+ * @throws {@link PolicyError} `ERR_POLICY_INVALID_CONFIG` with the line and the JSON path of
+ *   the first mistake.
  */
 export function parsePolicy(
   document: Uint8Array | string,
@@ -90,14 +93,19 @@ export function parsePolicy(
   const bytes = typeof document === "string" ? new TextEncoder().encode(document) : document;
   const source = options.source === undefined ? "policy" : escapeText(options.source);
   try {
-    const policy = readPolicy(new PolicyShape(readPolicyDocument(bytes), ""));
+    const policy = readPolicy(new PolicyShape(readPolicyDocument(bytes)));
     keepDocument(policy, bytes);
     return policy;
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_CONFIG")) throw error;
     const { hint = "Correct the policy; until then every image is refused." } =
       error as PolicyError;
-    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", `${source}: ${error.message}`, { hint });
+    const line =
+      error instanceof PolicyFormError
+        ? `, line ${lineOf(readLines(new TextDecoder().decode(bytes)), error.steps)}`
+        : "";
+    const message = `${source}${line}: ${error.message}`;
+    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", message, { hint });
   }
 }
 
@@ -105,9 +113,9 @@ function readPolicy(shape: PolicyShape): Policy {
   shape.allow("default", "transports");
   const transports: Record<string, PolicyScopes> = Object.create(null);
   if (shape.has("transports")) {
-    const named = new PolicyShape(shape.value("transports"), shape.pathOf("transports"));
+    const named = shape.inner("transports");
     for (const transport of named.keys) {
-      const scopes = new PolicyShape(named.value(transport), named.pathOf(transport), OF_SCOPES);
+      const scopes = named.inner(transport, OF_SCOPES);
       transports[transport] = readScopes(transport, scopes);
     }
   }
@@ -139,7 +147,7 @@ function readRequirements(shape: PolicyShape, key: string): readonly PolicyRequi
   const items = list as readonly JsonValue[];
   if (items.length === 0) shape.fail("is a list of no requirements", key);
   return items.map((item, index) =>
-    readRequirement(new PolicyShape(item, shape.pathOf(key, index), exampleOf(item))),
+    readRequirement(new PolicyShape(item, shape.stepsTo(key, index), exampleOf(item))),
   );
 }
 

@@ -30,7 +30,8 @@ describe("checkPolicy, of scopes that match nothing, names what is meant and the
       {
         severity: "error",
         path: `transports.docker["${scope.replace("\t", "\\u{9}")}"]`,
-        problem: "in line 14 can match no image",
+        line: 14,
+        problem: "can match no image",
         remedy: expect.stringContaining(remedy),
       },
     ]);
@@ -108,7 +109,7 @@ describe("checkPolicy, of transports that there are none of,", () => {
       text({ Docker: { "": REJECT }, docker: { "q.io//a": REJECT, "qauy.io": REJECT } }),
     );
     expect((await loadPolicy({ path })).warnings).toEqual([
-      `${path}: transports.Docker is no transport that images come by`,
+      `${path}: transports.Docker in line 8 is no transport that images come by`,
       `${path}: transports.docker["q.io//a"] in line 16 can match no image`,
     ]);
   });

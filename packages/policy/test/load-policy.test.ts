@@ -149,10 +149,10 @@ describe("loadPolicy", () => {
     });
   });
 
-  test("says the JSON path of a mistake", async () => {
+  test("says the line and the JSON path of a mistake", async () => {
     await using world = await createWorld();
     const path = await world.write("p.json", '{"default":[{"type":"reject"},{"type":"x"}]}');
-    await expect(loadPolicy({ path })).rejects.toThrow(`${path}: default[1].type is "x"`);
+    await expect(loadPolicy({ path })).rejects.toThrow(`${path}, line 1: default[1].type is "x"`);
   });
 
   test("P08, P15 warns of scopes that match nothing and of files that anybody may change", async () => {

@@ -35,7 +35,8 @@ describe("a user and a password in a policy are never shown:", () => {
     const meant = scope.endsWith("/team") ? "q.io/team" : "q.io";
     expect(problem).toMatchObject({
       severity: "error",
-      problem: expect.stringMatching(/^in line 14 has a user or a password/),
+      line: 14,
+      problem: expect.stringMatching(/^has a user or a password/),
       remedy: expect.stringContaining(`Write "${meant}"`),
     });
     expect(told).toContain(`in line 14, which is not this image's, since a scope has no user`);

@@ -59,10 +59,10 @@ export function watchPolicy(
   };
 
   function tellKeys(file: string, problems: readonly PolicyProblem[], refusal: unknown): void {
-    for (const { path, problem } of problems) {
+    for (const { path, line, problem } of problems) {
       if (isTold(refusal, path, problem)) continue;
       onWarning?.(
-        `${file}: ${path}: ${problem}. Until that is mended, this requirement accepts no image.`,
+        `${file}${line === undefined ? "" : `, line ${line}`}: ${path}: ${problem}. Until that is mended, this requirement accepts no image.`,
       );
     }
   }

@@ -53,13 +53,15 @@ describe.runIf(CAN_SIGN)(`what is said of a path of a key, done to the letter${W
     expect(refusal).toMatchObject({
       code: "ERR_POLICY_INVALID_KEY",
       message: expect.stringContaining(`signedBy: ${reason})`),
-      hint: expect.stringContaining(`in ${join(world.path, "policy.json")}, default[0].`),
+      hint: expect.stringContaining(
+        `in ${join(world.path, "policy.json")}, line 1, default[0].keyPath.`,
+      ),
     });
     for (let cause = refusal; cause !== undefined; cause = (cause as Error).cause) {
       expect((cause as Error).message).toContain(reason);
     }
     expect((await checked()).filter(({ path }) => path === "default[0]")).toMatchObject([
-      { severity: "error", problem: reason },
+      { severity: "error", line: 1, problem: reason },
     ]);
     await trust(path, true);
     expect((await checked()).filter(({ severity }) => severity === "error")).toMatchObject([

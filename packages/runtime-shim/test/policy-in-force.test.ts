@@ -86,7 +86,7 @@ describe("P05, S06 a key that is none", () => {
       String.raw`"q\.io/b"\]\[0\]`,
     ].map((path) =>
       expect.stringMatching(
-        new RegExp(`policy\\.json: .*${path}: /nowhere/a\\.asc is not there\\. Until`),
+        new RegExp(`policy\\.json, line 1: .*${path}: /nowhere/a\\.asc is not there\\. Until`),
       ),
     );
     const { images } = world.runtime;

@@ -122,7 +122,7 @@ describe.runIf(CAN_SIGN)(`what is said of a signer, done to the letter${WHY_NOT}
     };
     await write({ team: [{ type: "insecureAcceptAnything" }, rule] });
     const hint = await addKey(signed, { path: world.keyPath, data: "" });
-    expect(hint).toContain(`${policyFile()}, transports.docker["${folder()}/team"][1]: `);
+    expect(hint).toContain(`${policyFile()}, line 1, transports.docker["${folder()}/team"][1]: `);
     expect(hint).toContain(`gpg --armor --export ${world.signer.slice(-16)}`);
   });
 

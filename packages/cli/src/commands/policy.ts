@@ -58,8 +58,8 @@ export const policyCheck: RunCommand = async (context, { args }) => {
   }).catch((error: unknown) => {
     throw args[0] === undefined ? error : Object.assign(error as Error, { policyFile: args[0] });
   });
-  const lines = problems.flatMap(({ severity, path, problem, remedy }) => [
-    `${severity}: ${path} ${problem}`,
+  const lines = problems.flatMap(({ severity, path, line, problem, remedy }) => [
+    `${severity}: ${path} ${line === undefined ? "" : `in line ${line} `}${problem}`,
     `  ${remedy}`,
   ]);
   context.print(

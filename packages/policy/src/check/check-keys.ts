@@ -2,7 +2,10 @@ import { isAbsolute } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
-import type { PolicyProblem } from "./policy-problem.ts";
+import type { PolicyProblem, RequirementPlace } from "./policy-problem.ts";
+import type { JsonSteps } from "../internal/json-lines.ts";
+import { showPath } from "../internal/policy-shape.ts";
+import { fieldOfInvalidKey, isPathField, keyFieldsOf } from "../key/key-field.ts";
 import { readBundleMaterial } from "../sigstore/judge-sigstore-bundle.ts";
 import { MAX_KEY_BYTES } from "../key/key-material.ts";
 import { shown } from "../key/key-path.ts";
@@ -11,24 +14,22 @@ import type { KeyFileReader } from "../ports.ts";
 import { readSignedByKeys } from "../requirement/requirement-signed-by.ts";
 import { readTrust } from "../sigstore/sigstore-trust.ts";
 
-/**
- * What is wrong with the keys and certificates that a requirement names.
- *
- * @param path - of the requirement, as JSON.
- */
+/** What is wrong with the keys and certificates that a requirement names. */
 export async function checkKeysOf(
   requirement: PolicyRequirement,
-  path: string,
+  place: RequirementPlace,
   readKeyFile: KeyFileReader,
   signal: AbortSignal | undefined,
 ): Promise<readonly PolicyProblem[]> {
   const problems: PolicyProblem[] = [];
-  for (const [at, part] of partsOf(requirement, path)) {
+  for (const [at, part] of partsOf(requirement, place)) {
     try {
       await readKeysOf(part, readKeyFile, signal);
     } catch (error) {
       if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-      problems.push({ severity: "error", path: at, problem: error.message, remedy: REMEDY });
+      const line = at.lineOf(fieldOfInvalidKey(part, error));
+      const { path } = at;
+      problems.push({ severity: "error", path, ...line, problem: error.message, remedy: REMEDY });
     }
   }
   return problems;
@@ -40,19 +41,19 @@ const REMEDY =
 /** Finds files of keys that are there, but only as long as commands run where this one does. */
 export async function checkRelativePaths(
   requirement: PolicyRequirement,
-  path: string,
+  place: RequirementPlace,
   readKeyFile: KeyFileReader,
   signal: AbortSignal | undefined,
 ): Promise<readonly PolicyProblem[]> {
   const problems: PolicyProblem[] = [];
-  for (const [at, part] of partsOf(requirement, path)) {
-    for (const [field, file] of part.type === "anyOf" || part.type === "audit"
-      ? []
-      : filesOf(part)) {
-      if (isAbsolute(file) || !(await isRead(file, readKeyFile, signal))) continue;
+  for (const [at, part] of partsOf(requirement, place)) {
+    for (const [steps, file] of keyFieldsOf(part)) {
+      if (!isPathField(steps) || isAbsolute(file)) continue;
+      if (!(await isRead(file, readKeyFile, signal))) continue;
       problems.push({
         severity: "warning",
-        path: `${at}.${field}`,
+        path: `${at.path}.${showPath(steps)}`,
+        ...at.lineOf(steps),
         problem: `is "${escapeText(file, 512)}", which is no absolute path: which file that is depends on where a command is run`,
         remedy: `Write "${shown(file)}", if that is meant, which it is from here.`,
       });
@@ -61,27 +62,20 @@ export async function checkRelativePaths(
   return problems;
 }
 
-/** A requirement and all that it is made of, each with its JSON path. */
+/** A requirement and all that it is made of, each with its place. */
 function* partsOf(
   requirement: PolicyRequirement,
-  path: string,
-): Generator<readonly [string, PolicyRequirement]> {
-  yield [path, requirement];
+  place: RequirementPlace,
+): Generator<readonly [RequirementPlace, PolicyRequirement]> {
+  yield [place, requirement];
   if (!("requirements" in requirement)) return;
   for (const [index, part] of requirement.requirements.entries()) {
-    yield* partsOf(part, `${path}.requirements[${index}]`);
-  }
-}
-
-/** Whatever is called a path, with its field. */
-function* filesOf(fields: object, prefix = ""): Generator<readonly [string, string]> {
-  for (const [key, value] of Object.entries(fields)) {
-    const field = `${prefix}${key}`;
-    if (typeof value === "string" && key.endsWith("Path")) yield [field, value];
-    else if (Array.isArray(value) && key.endsWith("Paths"))
-      yield* value.map((file, index) => [`${field}[${index}]`, String(file)] as const);
-    else if (typeof value === "object" && value !== null && !Array.isArray(value))
-      yield* filesOf(value, `${field}.`);
+    const inside: JsonSteps = ["requirements", index];
+    yield* partsOf(part, {
+      ...place,
+      path: `${place.path}.${showPath(inside)}`,
+      lineOf: (steps) => place.lineOf([...inside, ...steps]),
+    });
   }
 }
 

@@ -2,6 +2,8 @@ import { checkKeysOf, checkRelativePaths } from "./check-keys.ts";
 import { checkAttachments } from "./check-attachments.ts";
 import { checkKeyPairs } from "./check-key-pairs.ts";
 import { checkLookasideFolders, checkRegistriesD } from "./check-registries-d.ts";
+import type { JsonSteps } from "../internal/json-lines.ts";
+import { lineOfProblem } from "../policy-lines.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "../policy.ts";
 import type { KeyFileReader } from "../ports.ts";
@@ -32,14 +34,14 @@ export async function checkPolicy(
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
     ...(registriesD === undefined ? [] : await checkLookasideFolders(registriesD)),
   ];
-  for (const [{ path }, requirements] of placesOf(policy)) {
-    problems.push(...checkKeyPairs(requirements, path));
+  for (const [place, requirements] of placesOf(policy)) {
+    problems.push(...withLines(checkKeyPairs(requirements, place.path), place));
   }
   for (const [place, requirement] of requirementsOf(policy)) {
-    problems.push(...checkRequirement(requirement, place.path));
-    problems.push(...(await checkKeysOf(requirement, place.path, read, signal)));
-    problems.push(...(await checkRelativePaths(requirement, place.path, read, signal)));
-    problems.push(...checkAttachments(requirement, place, registriesD));
+    problems.push(...withLines(checkRequirement(requirement, place.path), place));
+    problems.push(...(await checkKeysOf(requirement, place, read, signal)));
+    problems.push(...(await checkRelativePaths(requirement, place, read, signal)));
+    problems.push(...withLines(checkAttachments(requirement, place, registriesD), place));
   }
   return problems;
 }
@@ -54,35 +56,55 @@ export async function checkPolicyKeys(
 ): Promise<readonly PolicyProblem[]> {
   const { readKeyFile: read = readKeyFile, signal } = options;
   const problems: PolicyProblem[] = [];
-  for (const [{ path }, requirement] of requirementsOf(policy)) {
-    problems.push(...(await checkKeysOf(requirement, path, read, signal)));
+  for (const [place, requirement] of requirementsOf(policy)) {
+    problems.push(...(await checkKeysOf(requirement, place, read, signal)));
   }
   return problems;
+}
+
+/** The same, with the line of each; behind the path of the place, theirs have words of the grammar. */
+function withLines(
+  problems: readonly PolicyProblem[],
+  place: RequirementPlace,
+): readonly PolicyProblem[] {
+  return problems.map((problem) => {
+    const inside = problem.path.slice(place.path.length).match(/\w+/g) ?? [];
+    const steps = inside.map((step) => (/^\d/.test(step) ? Number(step) : step));
+    return { ...problem, ...place.lineOf(steps) };
+  });
 }
 
 function* requirementsOf(policy: Policy): Generator<[RequirementPlace, PolicyRequirement]> {
   for (const [place, requirements] of placesOf(policy)) {
     for (const [index, requirement] of requirements.entries()) {
-      yield [{ ...place, path: `${place.path}[${index}]` }, requirement];
+      const lineOf: RequirementPlace["lineOf"] = (steps) => place.lineOf([index, ...steps]);
+      yield [{ ...place, path: `${place.path}[${index}]`, lineOf }, requirement];
     }
   }
 }
 
 function* placesOf(policy: Policy): Generator<[RequirementPlace, readonly PolicyRequirement[]]> {
-  yield [{ transport: undefined, scope: "", path: "default" }, policy.default];
+  const below =
+    (...above: JsonSteps): RequirementPlace["lineOf"] =>
+    (steps) =>
+      lineOfProblem(policy, [...above, ...steps]);
+  const lineOf = below("default");
+  yield [{ transport: undefined, scope: "", path: "default", lineOf }, policy.default];
   for (const [transport, scopes] of Object.entries(policy.transports)) {
     for (const [scope, requirements] of Object.entries(scopes)) {
-      yield [{ transport, scope, path: scopePath(transport, scope) }, requirements];
+      const lineOf = below("transports", transport, scope);
+      yield [{ transport, scope, path: scopePath(transport, scope), lineOf }, requirements];
     }
   }
 }
 
-function checkDefault({ default: requirements }: Policy): readonly PolicyProblem[] {
-  if (!requirements.some(({ type }) => type === "insecureAcceptAnything")) return [];
+function checkDefault(policy: Policy): readonly PolicyProblem[] {
+  if (!policy.default.some(({ type }) => type === "insecureAcceptAnything")) return [];
   return [
     {
       severity: "warning",
       path: "default",
+      ...lineOfProblem(policy, ["default"]),
       problem: "accepts every image that no scope covers",
       remedy: 'Make it [{"type": "reject"}], and name what is trusted.',
     },

@@ -1,7 +1,7 @@
 import type { PolicyProblem } from "./policy-problem.ts";
 import { findLookalikes } from "../scope/lookalike-host.ts";
 import type { Policy } from "../policy.ts";
-import { lineOfScope } from "../policy-lines.ts";
+import { lineOfProblem } from "../policy-lines.ts";
 import { hasCredentials, shownScope } from "../scope/shown-scope.ts";
 import { isOneEditAway } from "../scope/spelled-alike.ts";
 import { suggestScope, tidyScope } from "../scope/suggest-scope.ts";
@@ -22,14 +22,12 @@ export function checkScopes(policy: Policy): readonly PolicyProblem[] {
     return meant === undefined || Object.hasOwn(docker, meant) ? undefined : meant;
   };
   return Object.entries(policy.transports).flatMap(([transport, scopes]) => [
-    ...checkTransport(transport),
+    ...checkTransport(policy, transport),
     ...Object.keys(scopes).flatMap((scope) => {
       const found = checkScope(transport, scope, portOf);
       if (found === undefined) return [];
-      const line = lineOfScope(policy, transport, scope);
-      const where = line === undefined ? "" : `in line ${line} `;
       const path = scopePath(transport, scope);
-      return [{ ...found, path, problem: where + found.problem }];
+      return [{ ...found, path, ...lineOfProblem(policy, ["transports", transport, scope]) }];
     }),
   ]);
 }
@@ -39,7 +37,7 @@ export function scopePath(transport: string, scope: string): string {
   return `transports.${shownScope(transport)}["${shownScope(scope)}"]`;
 }
 
-function checkTransport(transport: string): readonly PolicyProblem[] {
+function checkTransport(policy: Policy, transport: string): readonly PolicyProblem[] {
   if (isTransport(transport)) return [];
   const plain = transport.trim().toLowerCase();
   const meant = TRANSPORTS.find((name) => name === plain || isOneEditAway(name, plain));
@@ -47,6 +45,7 @@ function checkTransport(transport: string): readonly PolicyProblem[] {
     {
       severity: "error",
       path: `transports.${shownScope(transport)}`,
+      ...lineOfProblem(policy, ["transports", transport]),
       problem: "is no transport that images come by",
       remedy:
         meant === undefined

@@ -1,3 +1,4 @@
+import type { JsonSteps } from "../internal/json-lines.ts";
 import type { PolicyErrorCode } from "../policy-error.ts";
 
 /** Something in a policy that is not what its author can have meant. */
@@ -9,6 +10,8 @@ export interface PolicyProblem {
   readonly severity: "error" | "warning" | "info";
   /** Where, as a JSON path. */
   readonly path: string;
+  /** The line of that, counted from 1, of a policy that was read from a document. */
+  readonly line?: number;
   readonly problem: string;
   /** What to do, as a sentence. */
   readonly remedy: string;
@@ -23,4 +26,6 @@ export interface RequirementPlace {
   readonly scope: string;
   /** As JSON. */
   readonly path: string;
+  /** What a problem has as its line, of something that the steps lead to from here. */
+  readonly lineOf: (steps: JsonSteps) => Pick<PolicyProblem, "line">;
 }

@@ -4,6 +4,9 @@
  * @module
  */
 
+/** The way from the top of a document to something in it: keys, and indices of arrays. */
+export type JsonSteps = readonly (string | number)[];
+
 /** A key that stands twice in one object. */
 export interface RepeatedKey {
   readonly key: string;
@@ -11,43 +14,62 @@ export interface RepeatedKey {
   readonly lines: readonly [number, number];
 }
 
-// What is no string and no bracket says nothing here.
-const TOKEN = /("(?:[^"\\]|\\.)*")\s*(:)?|[{}[\]]/g;
+/** The line that something begins in, counted from 1, and what is inside of it. */
+export interface JsonLines {
+  readonly line: number;
+  readonly inner: ReadonlyMap<string | number, JsonLines>;
+}
 
-/** Transport to scope to the line that it stands in, counted from 1. */
-export type ScopeLines = ReadonlyMap<string, ReadonlyMap<string, number>>;
+interface OpenLines extends JsonLines {
+  readonly inner: Map<string | number, JsonLines>;
+}
 
-/** The lines of all scopes of a policy that was read. */
-export function linesOfScopes(text: string): ScopeLines {
-  const lines = new Map<string, Map<string, number>>();
-  const keys: string[] = [];
-  let depth = 0;
+// A string, with the colon behind a key; a bracket; a comma; a number or a word.
+const TOKEN = /("(?:[^"\\]|\\.)*")\s*(:)?|[{}[\],]|[^\s{}[\],:"]+/g;
+
+/** The lines of all that is in a document that was read. A key begins what it names. */
+export function readLines(text: string): JsonLines {
+  const root: OpenLines = { line: 1, inner: new Map() };
+  const open: { readonly lines: OpenLines; readonly isArray: boolean }[] = [];
+  let last = root;
   let line = 1;
   let counted = 0;
   for (const [token, string, colon] of tokensOf(text)) {
-    if (string === undefined) {
-      depth += token.text === "{" || token.text === "[" ? 1 : -1;
-    } else if (colon && depth <= 3) {
-      keys[depth] = JSON.parse(string) as string;
-      const [, top, transport = "", scope = ""] = keys;
-      if (depth < 3 || top !== "transports") continue;
-      line += countLineEnds(text, counted, token.index);
-      counted = token.index;
-      const known = lines.get(transport) ?? new Map<string, number>();
-      lines.set(transport, known.set(scope, line));
+    line += countLineEnds(text, counted, token.index);
+    counted = token.index;
+    if (token.text === ",") continue;
+    if (token.text === "}" || token.text === "]") {
+      open.pop();
+      continue;
     }
+    const parent = open.at(-1);
+    if (parent !== undefined && (colon || parent.isArray)) {
+      last = { line, inner: new Map() };
+      const { inner } = parent.lines;
+      inner.set(colon ? (JSON.parse(string ?? "") as string) : inner.size, last);
+    }
+    if (token.text === "{" || token.text === "[")
+      open.push({ lines: last, isArray: token.text === "[" });
   }
-  return lines;
+  return root;
 }
+
+/** The line of what the steps lead to or, of what is not there, of what it would be in. */
+export function lineOf(lines: JsonLines, steps: JsonSteps): number {
+  let at = lines;
+  for (const step of steps) at = at.inner.get(step) ?? { line: at.line, inner: NOTHING };
+  return at.line;
+}
+
+const NOTHING: ReadonlyMap<string | number, JsonLines> = new Map();
 
 /** The first key that stands twice in one object. */
 export function findRepeatedKey(text: string): RepeatedKey | undefined {
   const open: Map<string, number>[] = [];
   for (const [token, string, colon] of tokensOf(text)) {
-    if (string === undefined) {
-      if (token.text === "{" || token.text === "[") open.push(new Map());
-      else open.pop();
-    } else if (colon) {
+    if (token.text === "{" || token.text === "[") open.push(new Map());
+    else if (token.text === "}" || token.text === "]") open.pop();
+    else if (string !== undefined && colon) {
       const key = JSON.parse(string) as string;
       const first = open.at(-1)?.get(key);
       if (first !== undefined)
@@ -69,7 +91,8 @@ function* tokensOf(text: string): Generator<readonly [Token, string | undefined,
   }
 }
 
-function lineAt(text: string, index: number): number {
+/** The line of a character, counted from 1. */
+export function lineAt(text: string, index: number): number {
   return 1 + countLineEnds(text, 0, index);
 }
 

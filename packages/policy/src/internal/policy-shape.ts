@@ -1,6 +1,7 @@
 import type { JsonValue } from "@stowage/content";
 
-import { PolicyError } from "../policy-error.ts";
+import type { JsonSteps } from "./json-lines.ts";
+import { PolicyFormError } from "./policy-form-error.ts";
 import { shownScope } from "../scope/shown-scope.ts";
 import { isOneEditAway } from "../scope/spelled-alike.ts";
 
@@ -11,12 +12,13 @@ const WORD = /^[A-Za-z][A-Za-z0-9-]*$/;
 
 /** Reads one JSON object of a policy, and says the path of the first thing that is wrong. */
 export class PolicyShape {
-  readonly path: string;
+  /** Where it is in the document. */
+  readonly steps: JsonSteps;
   readonly #object: JsonObject;
 
   /** @param what - what the object has, where that is worth saying. */
-  constructor(value: JsonValue | undefined, path: string, what = "") {
-    this.path = path;
+  constructor(value: JsonValue | undefined, steps: JsonSteps = [], what = "") {
+    this.steps = steps;
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       this.fail(`is not an object${what}`);
     }
@@ -33,6 +35,15 @@ export class PolicyShape {
 
   value(key: string): JsonValue | undefined {
     return this.#object[key];
+  }
+
+  /** The object that a key has. @param what - what that has, where that is worth saying. */
+  inner(key: string, what?: string): PolicyShape {
+    return new PolicyShape(this.#object[key], this.stepsTo(key), what);
+  }
+
+  stepsTo(key: string, index?: number): JsonSteps {
+    return [...this.steps, key, ...(index === undefined ? [] : [index])];
   }
 
   /** Fails if there is a key that is none of `known`. Case counts. */
@@ -90,13 +101,9 @@ export class PolicyShape {
     return first;
   }
 
-  pathOf(key: string, index?: number): string {
-    return pathOf(this.path, key, index);
-  }
-
   fail(problem: string, key?: string, index?: number): never {
-    const path = key === undefined ? this.path : this.pathOf(key, index);
-    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", `${path || "the document"} ${problem}`);
+    const steps = key === undefined ? this.steps : this.stepsTo(key, index);
+    throw new PolicyFormError(`${showPath(steps) || "the document"} ${problem}`, steps);
   }
 
   #checkBase64(text: string, key: string, index?: number): string {
@@ -113,9 +120,11 @@ export function nearestWord(word: string, known: readonly string[]): string | un
   );
 }
 
-/** The JSON path of a key: `transports.docker["quay.io"][0]`. */
-export function pathOf(path: string, key: string, index?: number): string {
-  const item = index === undefined ? "" : `[${index}]`;
-  if (!WORD.test(key)) return `${path}["${shownScope(key)}"]${item}`;
-  return `${path}${path === "" ? "" : "."}${key}${item}`;
+/** A JSON path: `transports.docker["quay.io"][0]`. */
+export function showPath(steps: JsonSteps): string {
+  return steps.reduce<string>((path, step) => {
+    if (typeof step === "number") return `${path}[${step}]`;
+    if (!WORD.test(step)) return `${path}["${shownScope(step)}"]`;
+    return `${path}${path === "" ? "" : "."}${step}`;
+  }, "");
 }

@@ -9,7 +9,7 @@ import { open } from "node:fs/promises";
 import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { badPath } from "./key-path.ts";
-import { PolicyError } from "../policy-error.ts";
+import { PolicyError, type PolicyErrorOptions } from "../policy-error.ts";
 import type { KeyFileReader } from "../ports.ts";
 import { hasCredentials, withoutSecrets } from "../scope/shown-scope.ts";
 
@@ -49,8 +49,10 @@ export async function readKeyMaterial(
     if (bytes.byteLength === 0) throw invalidKey(path, "is empty");
     found.push({ name: path, bytes });
   }
-  for (const data of source.datas ?? []) {
-    found.push({ name: source.dataName ?? "keyData", bytes: Buffer.from(data, "base64") });
+  const { datas = [], dataName = "keyData" } = source;
+  for (const [index, data] of datas.entries()) {
+    const name = dataName.endsWith("s") ? `${dataName}[${index}]` : dataName;
+    found.push({ name, bytes: Buffer.from(data, "base64") });
   }
   return found;
 }
@@ -80,14 +82,30 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
   }
 };
 
+/** An `ERR_POLICY_INVALID_KEY` that knows which key it is of. */
+class InvalidKeyError extends PolicyError {
+  // Private, since it may have a password, and whoever looks at an error sees all else that it has.
+  readonly #material: string;
+
+  constructor(material: string, message: string, options: PolicyErrorOptions) {
+    super("ERR_POLICY_INVALID_KEY", message, options);
+    this.#material = material;
+  }
+
+  static materialOf(error: unknown): string | undefined {
+    return error instanceof InvalidKeyError ? error.#material : undefined;
+  }
+}
+
+/** The path of the file, or the field of the policy, that an error says is no key. */
+export function invalidMaterialOf(error: unknown): string | undefined {
+  return InvalidKeyError.materialOf(error);
+}
+
 export function invalidKey(name: string, problem: string, cause?: unknown): PolicyError {
   const isFit = cause !== undefined && !hasCredentials(name);
-  return new PolicyError(
-    "ERR_POLICY_INVALID_KEY",
-    `${escapeText(withoutSecrets(name))} ${problem}`,
-    {
-      ...(isFit ? { cause } : {}),
-      hint: "Until the policy names keys that can be read, no image of this scope can be allowed.",
-    },
-  );
+  return new InvalidKeyError(name, `${escapeText(withoutSecrets(name))} ${problem}`, {
+    ...(isFit ? { cause } : {}),
+    hint: "Until the policy names keys that can be read, no image of this scope can be allowed.",
+  });
 }

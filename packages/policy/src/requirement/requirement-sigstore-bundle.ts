@@ -1,4 +1,4 @@
-import { PolicyShape } from "../internal/policy-shape.ts";
+import type { PolicyShape } from "../internal/policy-shape.ts";
 import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "../key/signer-keys.ts";
 import { compilePattern } from "../sigstore/subject-pattern.ts";
 
@@ -63,7 +63,7 @@ export function parseSigstoreBundle(shape: PolicyShape): SigstoreBundleRequireme
 function parseTrust(shape: PolicyShape): BundleTrust {
   const source = shape.exactlyOne(...TRUST_KEYS);
   if (source !== "identity") return parseSignerKeys(shape, source);
-  return { identity: parseIdentity(new PolicyShape(shape.value(source), shape.pathOf(source))) };
+  return { identity: parseIdentity(shape.inner(source)) };
 }
 
 function parseIdentity(shape: PolicyShape): BundleIdentity {

@@ -1,4 +1,4 @@
-import { PolicyShape } from "../internal/policy-shape.ts";
+import type { PolicyShape } from "../internal/policy-shape.ts";
 import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "../key/signer-keys.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
 
@@ -66,9 +66,9 @@ function parseTrust(shape: PolicyShape): SigstoreTrust {
   const source = shape.exactlyOne(...TRUST_KEYS);
   switch (source) {
     case "fulcio":
-      return { fulcio: parseFulcio(new PolicyShape(shape.value(source), shape.pathOf(source))) };
+      return { fulcio: parseFulcio(shape.inner(source)) };
     case "pki":
-      return { pki: parsePki(new PolicyShape(shape.value(source), shape.pathOf(source))) };
+      return { pki: parsePki(shape.inner(source)) };
     default:
       return parseSignerKeys(shape, source);
   }

@@ -1,5 +1,7 @@
 import { escapeText } from "@stowage/content";
 
+import type { JsonSteps } from "../internal/json-lines.ts";
+import { showPath } from "../internal/policy-shape.ts";
 import type { PolicyRequirement } from "../policy.ts";
 import type { PolicyScope } from "../scope/policy-scope.ts";
 import { shownScope } from "../scope/shown-scope.ts";
@@ -16,13 +18,34 @@ export interface RequirementSpot {
   readonly requirements: readonly PolicyRequirement[];
   /** Its index there; then, for one that is part of another, its index in that. */
   readonly indices: readonly number[];
+  /** The line of something in its document, if that was read. */
+  readonly lineOf?: (steps: JsonSteps) => number | undefined;
 }
 
-/** File and JSON path, as in `/etc/p.json, transports.docker["q.io"][0].requirements[1]`. */
-export function showSpot({ file, transport, scope, indices }: RequirementSpot): string {
+/**
+ * File, line and JSON path, as in `/etc/p.json, line 7, transports.docker["q.io"][0].keyPath`.
+ *
+ * @param field - The way from the requirement to what is meant of it.
+ */
+export function showSpot(spot: RequirementSpot, field: JsonSteps = []): string {
+  const { file, transport, scope, indices } = spot;
   const top =
     scope.kind === "default" ? "default" : `transports.${transport}["${shownScope(scope.text)}"]`;
-  return `${showFile(file)}, ${top}${indices.map(showIndex).join("")}`;
+  const line = lineOfSpot(spot, field);
+  const where = line === undefined ? showFile(file) : `${showFile(file)}, line ${line}`;
+  const inner = field.length === 0 ? "" : `.${showPath(field)}`;
+  return `${where}, ${top}${indices.map(showIndex).join("")}${inner}`;
+}
+
+function lineOfSpot(
+  { transport, scope, indices, lineOf }: RequirementSpot,
+  field: JsonSteps,
+): number | undefined {
+  const top = scope.kind === "default" ? ["default"] : ["transports", transport, scope.text];
+  const inside = indices.flatMap((index, depth) =>
+    depth === 0 ? [index] : ["requirements", index],
+  );
+  return lineOf?.([...top, ...inside, ...field]);
 }
 
 export function showFile(file: string | undefined): string {

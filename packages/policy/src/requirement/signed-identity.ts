@@ -7,7 +7,7 @@ import {
   type Reference,
 } from "@stowage/reference";
 
-import { nearestWord, PolicyShape } from "../internal/policy-shape.ts";
+import { nearestWord, type PolicyShape } from "../internal/policy-shape.ts";
 
 /** Which name a signature must be for. */
 export type SignedIdentity =
@@ -33,7 +33,7 @@ export function isDefaultIdentity(identity: SignedIdentity): boolean {
 export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIdentity {
   if (!parent.has(key)) parent.fail("is missing", key);
   const value = parent.value(key);
-  const shape = new PolicyShape(value, parent.pathOf(key), `: write ${exampleOf(value)}`);
+  const shape = parent.inner(key, `: write ${exampleOf(value)}`);
   const type = shape.string("type");
   switch (type) {
     case "matchExact":

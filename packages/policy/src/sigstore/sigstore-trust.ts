@@ -87,6 +87,6 @@ function logSource(rekor: SigstoreRekor): KeyMaterialSource {
   return {
     paths: [...(path ? [path] : []), ...(rekor.rekorPublicKeyPaths ?? [])],
     datas: [...(data ? [data] : []), ...(rekor.rekorPublicKeyDatas ?? [])],
-    dataName: "rekorPublicKeyData",
+    dataName: rekor.rekorPublicKeyDatas ? "rekorPublicKeyDatas" : "rekorPublicKeyData",
   };
 }
