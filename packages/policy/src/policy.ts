@@ -8,7 +8,9 @@ import { escapeText, hasErrorCode, type JsonValue } from "@stowage/content";
 
 import { lineOf, readLines } from "./internal/json-lines.ts";
 import { PolicyFormError } from "./internal/policy-form-error.ts";
-import { nearestWord, PolicyShape } from "./internal/policy-shape.ts";
+import { nearestWord } from "./internal/nearest-word.ts";
+import { howToRequire, howToType, REQUIREMENTS } from "./internal/policy-example.ts";
+import { PolicyShape } from "./internal/policy-shape.ts";
 import { readPolicyDocument } from "./policy-document.ts";
 import { PolicyError } from "./policy-error.ts";
 import { keepDocument } from "./policy-lines.ts";
@@ -36,7 +38,7 @@ import {
   parseSigstoreSigned,
   type SigstoreSignedRequirement,
 } from "./requirement/requirement-sigstore-signed.ts";
-import { scopeProblem } from "./scope/transport-scope.ts";
+import { isTransport, scopeProblem } from "./scope/transport-scope.ts";
 
 /** One condition that an image has to meet. */
 export type PolicyRequirement =
@@ -110,6 +112,13 @@ export function parsePolicy(
 }
 
 function readPolicy(shape: PolicyShape): Policy {
+  const misplaced = shape.keys.find((key) => isTransport(key) || /[./:]/.test(key));
+  if (misplaced !== undefined) {
+    shape.fail(
+      `is a key that the grammar does not have: there are default, transports, and ${BELOW}`,
+      misplaced,
+    );
+  }
   shape.allow("default", "transports");
   const transports: Record<string, PolicyScopes> = Object.create(null);
   if (shape.has("transports")) {
@@ -127,8 +136,9 @@ function readPolicy(shape: PolicyShape): Policy {
   return { default: readRequirements(shape, "default"), transports };
 }
 
-const OF_SCOPES =
-  ' of scopes: scopes stand below their transport, as in "transports": {"docker": {"quay.io": […]}}';
+const BELOW =
+  'scopes stand below their transport, and that below transports, as in "transports": {"docker": {"quay.io": […]}}';
+const OF_SCOPES = ` of scopes: ${BELOW}`;
 
 function readScopes(transport: string, shape: PolicyShape): PolicyScopes {
   const scopes: Record<string, readonly PolicyRequirement[]> = Object.create(null);
@@ -142,10 +152,11 @@ function readScopes(transport: string, shape: PolicyShape): PolicyScopes {
 
 function readRequirements(shape: PolicyShape, key: string): readonly PolicyRequirement[] {
   const list = shape.value(key);
+  if (list === undefined) shape.fail(`is missing: write "${key}": ${REQUIREMENTS}`, key);
   if (!Array.isArray(list))
-    shape.fail("is not a list of requirements: write [ and ] around them", key);
+    shape.fail(`is not a list of requirements${howToRequire(list, TYPES)}`, key);
   const items = list as readonly JsonValue[];
-  if (items.length === 0) shape.fail("is a list of no requirements", key);
+  if (items.length === 0) shape.fail(`is a list of no requirements: write ${REQUIREMENTS}`, key);
   return items.map((item, index) =>
     readRequirement(new PolicyShape(item, shape.stepsTo(key, index), exampleOf(item))),
   );
@@ -162,7 +173,20 @@ function exampleOf(item: JsonValue): string {
   return type === undefined ? "" : `: write {"type": "${type}"}`;
 }
 
+/** What none but one type has. */
+const FIELDS: Readonly<Record<string, PolicyRequirement["type"]>> = {
+  keyType: "signedBy",
+  fulcio: "sigstoreSigned",
+  rekorPublicKeyPath: "sigstoreSigned",
+  pki: "sigstoreSigned",
+  identity: "sigstoreBundle",
+  trustedRootPath: "sigstoreBundle",
+  trustedRootData: "sigstoreBundle",
+  baseLayerIdentity: "signedBaseLayer",
+};
+
 function readRequirement(shape: PolicyShape): PolicyRequirement {
+  if (!shape.has("type")) shape.fail(`is missing${howToType(shape.keys, FIELDS, TYPES)}`, "type");
   const type = shape.string("type");
   switch (type) {
     case "insecureAcceptAnything":

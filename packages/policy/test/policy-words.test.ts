@@ -6,6 +6,8 @@ import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 const GPG = '{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k"';
+const ARMOR = String.raw`-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nMHcCAQEE\n`;
+const PRIVATE = String.raw`-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n`;
 const REJECT = '"default": [{"type": "reject"}]';
 
 describe("a policy that somebody wrote by hand and that is none is told of in words that mend it:", () => {
@@ -105,6 +107,131 @@ describe("a policy that somebody wrote by hand and that is none is told of in wo
     expect(error.cause).toBeUndefined();
   });
 
+  test.for([
+    ["a list of paths", '"keyPath": ["/a", "/b"]', "keyPath is not a string: write keyPaths for a"],
+    [
+      "a path for a list",
+      '"keyPaths": "/a"',
+      "is not an array: write [ and ] around it, or keyPath",
+    ],
+    ["two ways", '"keyPath": "/a", "keyPaths": ["/b"]', "remove one, or give all in keyPaths"],
+    ["an empty path", '"keyPath": ""', 'is empty: write "keyPath": "/PATH'],
+    [
+      "a key as text",
+      `"keyData": "${ARMOR}"`,
+      "it is the text of a file: write what `base64 -w0 FILE`",
+    ],
+    ["a private key", `"keyData": "${PRIVATE}"`, "it is a private key, which must not be here"],
+    ["a path as data", '"keyData": "/etc/k.asc"', "is not base64: it is a path: call it keyPath"],
+    [
+      "a fingerprint",
+      '"keyData": "8504 8366 A7A3 9AF9 EA33  C928 BB37 47A5 49A2 356D"',
+      "`gpg --export 85048366A7A39AF9EA33C928BB3747A549A2356D | base64 -w0`",
+    ],
+    [
+      "an address",
+      '"keyData": "alice@example.com"',
+      "`gpg --export alice@example.com | base64 -w0`",
+    ],
+    ["what was cut", '"keyData": "bm8"', "write what `base64 -w0 FILE` prints"],
+  ] as const)("keys as %s", ([, field, words]) => {
+    const { message } = errorOf(() =>
+      parsePolicy(`{"default": [{"type": "signedBy", "keyType": "GPGKeys", ${field}}]}`),
+    );
+    expect(message).toContain(words);
+    expect(message).not.toContain("MHcCAQEE");
+  });
+
+  test.for([
+    ["no key", "{}", 'needs one of keyPath, keyPaths, keyData, as in "keyPath": "/PATH/OF/A/FILE"'],
+    ["keyType", '{"keyType": "gpg", "keyPath": "/"}', 'signedByX509CAs: write "GPGKeys"'],
+  ] as const)("a signedBy with %s", ([, text, words]) => {
+    const fields = { type: "signedBy", keyType: "GPGKeys", ...(JSON.parse(text) as object) };
+    expect(told([fields])).toContain(words);
+  });
+
+  test.for([
+    [{ keyType: "GPGKeys", keyPath: "/k" }, 'type is missing: write "type": "signedBy"'],
+    [{ keyPath: "/k", fulcio: {} }, 'type is missing: write "type": "sigstoreSigned"'],
+    [{ identity: {} }, 'type is missing: write "type": "sigstoreBundle"'],
+    [
+      { keyPath: "/k" },
+      'there are insecureAcceptAnything, reject, signedBy, signedBaseLayer, sigstoreSigned, sigstoreBundle, anyOf, audit, as in "type": "reject"',
+    ],
+  ] as const)("no type in %j", ([fields, words]) => {
+    expect(told([fields])).toContain(words);
+  });
+
+  test.for([
+    [[], 'no requirements: write [{"type": "reject"}] to refuse all, [{"type": "insecureAcc'],
+    ["reject", 'default is not a list of requirements: write [{"type": "reject"}]'],
+    [
+      "signedby",
+      'write [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/PATH/OF/A/FILE"}]',
+    ],
+    ["deny", 'write [{"type": "reject"}]'],
+    [{ type: "reject" }, 'write [ and ] around them, as in [{"type": "reject"}]'],
+    [[{ type: "anyOf" }], 'default[0].requirements is missing: write "requirements": [{'],
+    [[{ type: "anyOf", requirements: [] }], "[0].requirements is a list of no requirements: write"],
+    [[{ type: "anyOf", threshold: "1", requirements: [{ type: "reject" }] }], "without quotes"],
+  ] as const)("requirements that are %j", ([requirements, words]) => {
+    expect(told(requirements)).toContain(words);
+  });
+
+  test.for([
+    [{ docker: {} }, "docker is a key that the grammar does not have: there are default, tr"],
+    [{ "q.io/a": [] }, '["q.io/a"] is a key that the grammar does not have: there are default'],
+    [{ transports: { "q.io": [] } }, 'transports["q.io"] is not an object of scopes: scopes'],
+  ] as const)("scopes at the wrong place, as in %j", ([more, words]) => {
+    const text = JSON.stringify({ default: [{ type: "reject" }], ...more });
+    const { message } = errorOf(() => parsePolicy(text));
+    expect(message).toContain(words);
+    expect(message).toContain(
+      'scopes stand below their transport, and that below transports, as in "transports": {"docker": {"quay.io": […]}}',
+    );
+  });
+
+  test.for([
+    [{ type: "exactReference" }, 'is missing: write "dockerReference": "HOST/NAME:TAG"'],
+    [{ type: "exactRepository" }, 'is missing: write "dockerRepository": "HOST/NAME"'],
+    [
+      { type: "exactReference", dockerReference: "q.io/a" },
+      "write HOST/NAME:TAG, or take exactRepo",
+    ],
+    [
+      { type: "exactRepository", dockerRepository: "https://q.io/a" },
+      'write "dockerRepository": "HO',
+    ],
+    [{ dockerRepository: "q.io/a" }, 'type is missing: write "type": "exactRepository"'],
+    [{}, "there are matchExact, matchRepoDigestOrExact, matchRepository, exact"],
+    [{ type: "remapIdentity" }, 'prefix is missing: write "prefix": "HOST/NAME"'],
+    [{ type: "remapIdentity", prefix: "q.io/" }, 'path: write "q.io", and no more'],
+    [{ type: "remapIdentity", prefix: "https://q.io/a/" }, 'path: write "q.io/a", and no more'],
+    [{ type: "remapIdentity", prefix: "q.io/a:1" }, 'path: write "prefix": "HOST/NAME"'],
+    [{ type: "remapIdentity", prefix: "https://u:geheim@q.io" }, 'path: write "prefix": "HOST/NA'],
+  ] as const)("an identity that is %j", ([signedIdentity, words]) => {
+    const fields = { type: "signedBy", keyType: "GPGKeys", keyPath: "/k", signedIdentity };
+    expect(told([fields])).toContain(words);
+    expect(told([fields])).not.toContain("geheim");
+  });
+
+  test.for([
+    [
+      { caPath: "/ca", oidcIssuer: "i" },
+      'subjectEmail is missing: write "subjectEmail": "NAME@HOST"',
+    ],
+    [
+      { caPath: "/ca", subjectEmail: "i" },
+      'oidcIssuer is missing: write "oidcIssuer": "https://ISS',
+    ],
+    [
+      { caPath: "/ca", oidcIssuer: "i", subjectEmail: "s" },
+      'needs a Rekor key: without the log\'s time a short-lived key proves nothing: write "rekorPublicKeyPath": "/PATH',
+    ],
+  ] as const)("an authority that is %j", ([fulcio, words]) => {
+    expect(told([{ type: "sigstoreSigned", fulcio }])).toContain(words);
+  });
+
   test("UTF-16, as some editors save", () => {
     const bytes = Buffer.from(`\ufeff{${REJECT}}`, "utf16le");
     const error = errorOf(() => parsePolicy(bytes));
@@ -122,6 +249,11 @@ describe("a policy that somebody wrote by hand and that is none is told of in wo
     expect(error.cause).toBeUndefined();
   });
 });
+
+/** What is said of these requirements. */
+function told(requirements: unknown): string {
+  return errorOf(() => parsePolicy(JSON.stringify({ default: requirements }))).message;
+}
 
 function errorOf(parse: () => unknown): PolicyError {
   try {

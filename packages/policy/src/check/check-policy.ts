@@ -70,7 +70,8 @@ function withLines(
   return problems.map((problem) => {
     const inside = problem.path.slice(place.path.length).match(/\w+/g) ?? [];
     const steps = inside.map((step) => (/^\d/.test(step) ? Number(step) : step));
-    return { ...problem, ...place.lineOf(steps) };
+    const { severity, path, ...told } = problem;
+    return { severity, path, ...place.lineOf(steps), ...told };
   });
 }
 

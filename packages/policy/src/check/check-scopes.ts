@@ -27,7 +27,9 @@ export function checkScopes(policy: Policy): readonly PolicyProblem[] {
       const found = checkScope(transport, scope, portOf);
       if (found === undefined) return [];
       const path = scopePath(transport, scope);
-      return [{ ...found, path, ...lineOfProblem(policy, ["transports", transport, scope]) }];
+      const { severity, ...told } = found;
+      const line = lineOfProblem(policy, ["transports", transport, scope]);
+      return [{ severity, path, ...line, ...told }];
     }),
   ]);
 }

@@ -1,9 +1,11 @@
 import type { JsonValue } from "@stowage/content";
 
 import type { JsonSteps } from "./json-lines.ts";
+import { nearestWord } from "./nearest-word.ts";
+import { howToGive, howToGiveOneOf, howToList } from "./policy-example.ts";
+import { howToEncode } from "../key/mistaken-key.ts";
 import { PolicyFormError } from "./policy-form-error.ts";
 import { shownScope } from "../scope/shown-scope.ts";
-import { isOneEditAway } from "../scope/spelled-alike.ts";
 
 type JsonObject = { readonly [key: string]: JsonValue };
 
@@ -15,6 +17,7 @@ export class PolicyShape {
   /** Where it is in the document. */
   readonly steps: JsonSteps;
   readonly #object: JsonObject;
+  #known: readonly string[] = [];
 
   /** @param what - what the object has, where that is worth saying. */
   constructor(value: JsonValue | undefined, steps: JsonSteps = [], what = "") {
@@ -48,6 +51,7 @@ export class PolicyShape {
 
   /** Fails if there is a key that is none of `known`. Case counts. */
   allow(...known: readonly string[]): this {
+    this.#known = known;
     const unknown = this.keys.find((key) => !known.includes(key));
     if (unknown !== undefined) {
       const meant = nearestWord(unknown, known);
@@ -59,17 +63,20 @@ export class PolicyShape {
 
   string(key: string): string {
     const value = this.#object[key];
-    if (value === undefined) this.fail("is missing", key);
-    return typeof value === "string" ? value : this.fail("is not a string", key);
+    if (value === undefined) this.fail(`is missing${howToGive(key)}`, key);
+    if (typeof value === "string") return value;
+    return this.fail(`is not a string${howToList(key, value, this.#known)}`, key);
   }
 
   filledString(key: string): string {
-    return this.string(key) || this.fail("is empty", key);
+    return this.string(key) || this.fail(`is empty${howToGive(key)}`, key);
   }
 
   strings(key: string): readonly string[] {
     const value = this.#object[key];
-    if (!Array.isArray(value)) this.fail("is not an array", key);
+    if (!Array.isArray(value)) {
+      this.fail(`is not an array${howToList(key, value ?? null, this.#known)}`, key);
+    }
     return (value as readonly JsonValue[]).map((item, index) =>
       typeof item === "string" ? item : this.fail("is not a string", key, index),
     );
@@ -90,13 +97,16 @@ export class PolicyShape {
 
   /** The one of `keys` that is there. */
   exactlyOne<Key extends string>(...keys: readonly Key[]): Key {
-    return this.atMostOne(...keys) ?? this.fail(`needs one of ${keys.join(", ")}`);
+    return (
+      this.atMostOne(...keys) ?? this.fail(`needs one of ${keys.join(", ")}${howToGiveOneOf(keys)}`)
+    );
   }
 
   atMostOne<Key extends string>(...keys: readonly Key[]): Key | undefined {
     const [first, second] = keys.filter((key) => this.has(key));
     if (second !== undefined) {
-      this.fail(`has both ${first} and ${second}, of which there can be one`);
+      const all = second === `${first}s` ? `, or give all in ${second}` : "";
+      this.fail(`has both ${first} and ${second}, of which there can be one: remove one${all}`);
     }
     return first;
   }
@@ -108,16 +118,13 @@ export class PolicyShape {
 
   #checkBase64(text: string, key: string, index?: number): string {
     const joined = text.replace(/[\r\n]/g, "");
-    return BASE64.test(joined) ? joined : this.fail("is not base64", key, index);
+    if (BASE64.test(joined)) return joined;
+    return this.fail(
+      `is not base64: ${howToEncode(text, key.replace(/Datas?$/, "Path"))}`,
+      key,
+      index,
+    );
   }
-}
-
-/** The one of a grammar's words that somebody most likely meant. */
-export function nearestWord(word: string, known: readonly string[]): string | undefined {
-  return (
-    known.find((other) => other.toLowerCase() === word.toLowerCase()) ??
-    known.find((other) => isOneEditAway(other, word))
-  );
 }
 
 /** A JSON path: `transports.docker["quay.io"][0]`. */

@@ -31,7 +31,7 @@ export function parseAnyOf(shape: PolicyShape, read: ReadRequirements): AnyOfReq
   if (!shape.has("threshold")) return { type: "anyOf", requirements };
   const threshold = shape.value("threshold");
   if (typeof threshold !== "number" || !Number.isInteger(threshold) || threshold < 1) {
-    shape.fail("is no positive integer", "threshold");
+    shape.fail("is no positive integer: write 1 or more, without quotes", "threshold");
   }
   if (threshold > requirements.length) {
     shape.fail(`is more than the ${requirements.length} requirements`, "threshold");

@@ -44,7 +44,7 @@ export function parseSignedBy(shape: PolicyShape): SignedByRequirement {
   if (!shape.has("keyType")) shape.fail('is missing: write "keyType": "GPGKeys"', "keyType");
   const keyType = shape.string("keyType");
   if (!KEY_TYPES.includes(keyType)) {
-    shape.fail(`is none of ${KEY_TYPES.join(", ")}`, "keyType");
+    shape.fail(`is none of ${KEY_TYPES.join(", ")}: write "GPGKeys"`, "keyType");
   }
   return {
     type: "signedBy",

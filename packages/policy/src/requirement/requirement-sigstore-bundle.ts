@@ -1,3 +1,4 @@
+import { howToGive } from "../internal/policy-example.ts";
 import type { PolicyShape } from "../internal/policy-shape.ts";
 import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "../key/signer-keys.ts";
 import { compilePattern } from "../sigstore/subject-pattern.ts";
@@ -42,11 +43,13 @@ export function parseSigstoreBundle(shape: PolicyShape): SigstoreBundleRequireme
   const trust = parseTrust(shape);
   const root = parseRoot(shape);
   if ("identity" in trust && Object.keys(root).length === 0) {
-    shape.fail("needs trustedRootPath or trustedRootData: nobody else knows the authorities");
+    shape.fail(
+      `needs trustedRootPath or trustedRootData: nobody else knows the authorities${howToGive("trustedRootPath")}`,
+    );
   }
   if (shape.has("builderId") && !shape.has("predicateType")) {
     shape.fail(
-      "needs the predicateType of a provenance: a signature names no builder",
+      `needs the predicateType of a provenance: a signature names no builder${howToGive("predicateType")}`,
       "builderId",
     );
   }
@@ -95,5 +98,5 @@ function parseThreshold(shape: PolicyShape): number {
   if (typeof threshold === "number" && Number.isInteger(threshold) && threshold >= 1) {
     return threshold;
   }
-  return shape.fail("is no positive integer", "threshold");
+  return shape.fail("is no positive integer: write 1 or more, without quotes", "threshold");
 }

@@ -1,3 +1,4 @@
+import { howToGive } from "../internal/policy-example.ts";
 import type { PolicyShape } from "../internal/policy-shape.ts";
 import { parseSignerKeys, SIGNER_KEYS, type SignerKeys } from "../key/signer-keys.ts";
 import { parseSignedIdentityOrDefault, type SignedIdentity } from "./signed-identity.ts";
@@ -51,9 +52,11 @@ export function parseSigstoreSigned(shape: PolicyShape): SigstoreSignedRequireme
   const rekor = parseRekor(shape);
   const [rekorKey] = Object.keys(rekor);
   if ("fulcio" in trust && rekorKey === undefined) {
-    shape.fail("needs a Rekor key: without the log's time a short-lived key proves nothing");
+    shape.fail(
+      `needs a Rekor key: without the log's time a short-lived key proves nothing${howToGive("rekorPublicKeyPath")}`,
+    );
   }
-  if ("pki" in trust && rekorKey !== undefined) shape.fail("is not for pki", rekorKey);
+  if ("pki" in trust && rekorKey !== undefined) shape.fail("is not for pki: remove it", rekorKey);
   return {
     type: "sigstoreSigned",
     ...trust,
@@ -114,7 +117,7 @@ function parsePki(shape: PolicyShape): SigstorePki {
   const roots = shape.exactlyOne("caRootsPath", "caRootsData");
   const intermediates = shape.atMostOne("caIntermediatesPath", "caIntermediatesData");
   if (!shape.has("subjectEmail") && !shape.has("subjectHostname")) {
-    shape.fail("needs subjectEmail, subjectHostname or both");
+    shape.fail(`needs subjectEmail, subjectHostname or both${howToGive("subjectEmail")}`);
   }
   return {
     ...(roots === "caRootsPath"

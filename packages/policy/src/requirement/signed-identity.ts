@@ -7,7 +7,11 @@ import {
   type Reference,
 } from "@stowage/reference";
 
-import { nearestWord, type PolicyShape } from "../internal/policy-shape.ts";
+import { nearestWord } from "../internal/nearest-word.ts";
+import { howToGive, howToType } from "../internal/policy-example.ts";
+import type { PolicyShape } from "../internal/policy-shape.ts";
+
+import { hasCredentials, shownScope } from "../scope/shown-scope.ts";
 
 /** Which name a signature must be for. */
 export type SignedIdentity =
@@ -34,6 +38,8 @@ export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIde
   if (!parent.has(key)) parent.fail("is missing", key);
   const value = parent.value(key);
   const shape = parent.inner(key, `: write ${exampleOf(value)}`);
+  if (!shape.has("type"))
+    shape.fail(`is missing${howToType(shape.keys, FIELDS, Object.keys(EXAMPLES))}`, "type");
   const type = shape.string("type");
   switch (type) {
     case "matchExact":
@@ -63,6 +69,14 @@ export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIde
   }
 }
 
+/** What none but one type has. */
+const FIELDS: Readonly<Record<string, SignedIdentity["type"]>> = {
+  dockerReference: "exactReference",
+  dockerRepository: "exactRepository",
+  prefix: "remapIdentity",
+  signedPrefix: "remapIdentity",
+};
+
 /** Each type, with what it has to have. */
 const EXAMPLES: Readonly<Record<SignedIdentity["type"], object>> = {
   matchExact: {},
@@ -89,26 +103,45 @@ function whichType(type: string): string {
 
 function exactReference(shape: PolicyShape): string {
   if (isNameOnly(referenceAt(shape, "dockerReference"))) {
-    shape.fail("has neither a tag nor a digest", "dockerReference");
+    shape.fail(
+      "has neither a tag nor a digest: write HOST/NAME:TAG, or take exactRepository with a dockerRepository for all of them",
+      "dockerReference",
+    );
   }
   return shape.string("dockerReference");
 }
 
 function referenceAt(shape: PolicyShape, key: string): Reference {
   const text = shape.string(key);
-  return unlessInvalid(() => parseReference(text)) ?? shape.fail("is no image reference", key);
+  return (
+    unlessInvalid(() => parseReference(text)) ??
+    shape.fail(`is no image reference${howToGive(key)}`, key)
+  );
+}
+
+function prefixAt(shape: PolicyShape, key: string): string {
+  const text = shape.string(key);
+  const valid = asPrefix(text);
+  if (valid !== undefined) return valid;
+  const plain = text.replace(/^[a-z]+:\/\//i, "").replace(/[/*]+$/, "");
+  const meant = hasCredentials(plain) ? undefined : asPrefix(plain);
+  return shape.fail(
+    `is not a host, or a host with the beginning of a path${
+      meant === undefined ? howToGive(key) : `: write "${shownScope(meant)}", and no more`
+    }`,
+    key,
+  );
 }
 
 /** A host with its port, or one followed by path components. */
-function prefixAt(shape: PolicyShape, key: string): string {
-  const text = shape.string(key);
-  const valid =
+function asPrefix(text: string): string | undefined {
+  return (
     unlessInvalid(() => parseRegistryHost(text)) ??
     unlessInvalid(() => {
       const { domain, tag, digest } = parseRawReference(text);
       return domain !== "" && tag === undefined && digest === undefined ? text : undefined;
-    });
-  return valid ?? shape.fail("is not a host, or a host with the beginning of a path", key);
+    })
+  );
 }
 
 function unlessInvalid<T>(parse: () => T): T | undefined {
