@@ -1,6 +1,7 @@
 import { hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
 
 import { findRepeatedKey } from "./internal/json-lines.ts";
+import { findJsonMistake } from "./internal/json-mistake.ts";
 import { PolicyError } from "./policy-error.ts";
 import { shownScope } from "./scope/shown-scope.ts";
 
@@ -53,7 +54,9 @@ function describe(
       { hint: "Save it as UTF-8 without a byte order mark; until then every image is refused." },
     ];
   }
-  return [plain];
+  const [, place] = / at character (\d+) \(line/.exec(plain) ?? [];
+  const mistake = place === undefined ? undefined : findJsonMistake(decode(bytes), Number(place));
+  return [mistake === undefined ? plain : `${plain}: ${mistake}`];
 }
 
 const MARK = "\ufeff";

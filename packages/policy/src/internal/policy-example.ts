@@ -52,7 +52,8 @@ export function howToRequire(value: JsonValue | undefined, types: readonly strin
   }
   if (isDeepStrictEqual(Object.keys(value ?? {}), ["type"])) {
     const { type } = value as { readonly type: JsonValue };
-    if (types.includes(String(type))) return `${AROUND}, as in [{"type": "${String(type)}"}]`;
+    if (typeof type === "string" && types.includes(type))
+      return `${AROUND}, as in [{"type": "${type}"}]`;
   }
   return AROUND;
 }
