@@ -12,6 +12,7 @@ import { chooseRequirements, scopesOf } from "./scope/policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
 import { rejection } from "./rejection.ts";
+import { explainSeveralSigners } from "./requirement/several-signers.ts";
 import { showSpot } from "./requirement/requirement-spot.ts";
 import { judgeInsecureAcceptAnything } from "./requirement/requirement-insecure-accept-anything.ts";
 import { judgeReject } from "./requirement/requirement-reject.ts";
@@ -106,9 +107,12 @@ async function evaluate(
     },
     signatures: finding.find,
   };
-  const verdicts: RequirementVerdict[] = [];
+  const judged: RequirementVerdict[] = [];
   for (const [index, requirement] of requirements.entries())
-    verdicts.push(await judge(requirement, inside(context, index)));
+    judged.push(await judge(requirement, inside(context, index)));
+  const { spot } = context;
+  const needed = requirements.length;
+  const verdicts = explainSeveralSigners({ requirements, verdicts: judged, spot, needed });
   const passed = verdicts.length > 0 && verdicts.every(({ allowed }) => allowed);
   const unsigned = requireSigned && !verdicts.some(isVerified);
   return {
@@ -167,7 +171,7 @@ async function judgeByType(
     case "sigstoreBundle":
       return await judgeSigstoreBundle(requirement, context);
     case "anyOf":
-      return await judgeAnyOf(requirement, judgePart);
+      return await judgeAnyOf(requirement, judgePart, context.spot);
     case "audit":
       return await judgeAudit(requirement, judgePart);
   }

@@ -6,6 +6,8 @@
  */
 import type { PolicyShape } from "../internal/policy-shape.ts";
 import type { PolicyRequirement } from "../policy.ts";
+import type { RequirementSpot } from "./requirement-spot.ts";
+import { explainSeveralSigners } from "./several-signers.ts";
 import type { RequirementVerdict } from "../verdict.ts";
 
 /** Allows if enough of others allow. */
@@ -47,8 +49,15 @@ export function parseAudit(shape: PolicyShape, read: ReadRequirements): AuditReq
 export async function judgeAnyOf(
   { requirements, threshold = 1 }: AnyOfRequirement,
   judge: Judge,
+  spot: RequirementSpot,
 ): Promise<RequirementVerdict> {
-  const verdicts = await judgeAll(requirements, judge);
+  const judged = await judgeAll(requirements, judge);
+  const verdicts = explainSeveralSigners({
+    requirements,
+    verdicts: judged,
+    spot,
+    needed: threshold,
+  });
   const count = verdicts.filter(({ allowed }) => allowed).length;
   const denied = verdicts.filter(({ allowed }) => !allowed);
   const all = `${count} of its ${verdicts.length} requirements allow`;

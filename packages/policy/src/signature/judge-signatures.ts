@@ -4,6 +4,7 @@ import type { Reference } from "@stowage/reference";
 import { identityRemedy } from "../requirement/identity-remedy.ts";
 import { missingSignature } from "./missing-signature.ts";
 import type { PolicyRequirement } from "../policy.ts";
+import { markOtherKey } from "../requirement/several-signers.ts";
 import { matchesIdentity } from "../requirement/reference-match.ts";
 import type { ImageSignature } from "./signature.ts";
 import type { SignaturePayload } from "./signature-payload.ts";
@@ -91,7 +92,7 @@ async function judgeOne(
     if (!(error instanceof SignatureRejection)) throw error;
     const { fault, message } = error;
     const remedy = error.remedy ?? (fault === "malformed" ? fetchAgain(origin) : undefined);
-    return {
+    const verdict: SignatureVerdict = {
       format,
       origin,
       accepted: false,
@@ -99,6 +100,8 @@ async function judgeOne(
       reason: message,
       ...(remedy === undefined ? {} : { remedy }),
     };
+    if (error.isOtherKey) markOtherKey(verdict);
+    return verdict;
   }
 }
 

@@ -100,7 +100,7 @@ export async function verifySignedMessage(
     throw new SignatureRejection(
       "untrusted",
       `it is by the OpenPGP key ${claimed ?? "of nobody"}, which is none of the policy's`,
-      { remedy: otherKeyRemedy(known, spot, claimed) },
+      { remedy: otherKeyRemedy(known, spot, claimed), isOtherKey: true },
     );
   }
   const fingerprint = signer.getFingerprint().toUpperCase();

@@ -81,6 +81,7 @@ async function reasonOf(
   return new SignatureRejection("untrusted", "it is by none of the policy's keys", {
     cause: failures.at(-1)?.[1],
     remedy,
+    isOtherKey: true,
   });
 }
 

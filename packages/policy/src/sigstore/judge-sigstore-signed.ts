@@ -101,6 +101,7 @@ function byKey(
   if (signer === undefined) {
     throw new SignatureRejection("untrusted", "it is by none of the policy's keys", {
       remedy: otherSigstoreKeyRemedy(keys, spot),
+      isOtherKey: true,
     });
   }
   if (logKeys.length > 0) {
