@@ -4,7 +4,7 @@ import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/r
 import { judgeAnyOf, judgeAudit } from "./requirement/requirement-combined.ts";
 import type { JudgeContext } from "./signature/judge-signatures.ts";
 import { fieldOfInvalidKey } from "./key/key-field.ts";
-import { readKeyFile } from "./key/key-material.ts";
+import { keyRemedy, readKeyFile } from "./key/key-material.ts";
 import { bypassedOf, findNearScopes } from "./scope/near-scope.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
 import { lineInPolicy } from "./policy-lines.ts";
@@ -145,7 +145,11 @@ export async function judge(
     return await judgeByType(requirement, context);
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-    const mend = `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, fieldOfInvalidKey(requirement, error))}.`;
+    const field = fieldOfInvalidKey(requirement, error);
+    const mend = keyRemedy(
+      error,
+      `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, field)}.`,
+    );
     const remedy = requirement.type === "sigstoreBundle" ? `${mend} ${ROOT}` : mend;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }

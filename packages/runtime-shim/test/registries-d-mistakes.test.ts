@@ -283,7 +283,7 @@ describe.runIf(CAN_SIGN)(`what is said of registries.d, done to the letter${WHY_
     [
       "docker:\n  q.io: {lookaside: a,\n    lookaside: b}",
       "line 3, lookaside: is in line 2, already",
-      "lookaside: in line 3",
+      "remove lookaside: of line 2, or that of line 3",
     ],
   ] as const)("tells how to merge a key that is there twice: %j", async ([text, words, hint]) => {
     await write(text);

@@ -7,7 +7,7 @@ import type { JsonSteps } from "../internal/json-lines.ts";
 import { showPath } from "../internal/policy-shape.ts";
 import { fieldOfInvalidKey, isPathField, keyFieldsOf } from "../key/key-field.ts";
 import { readBundleMaterial } from "../sigstore/judge-sigstore-bundle.ts";
-import { MAX_KEY_BYTES } from "../key/key-material.ts";
+import { keyRemedy, MAX_KEY_BYTES } from "../key/key-material.ts";
 import { shown } from "../key/key-path.ts";
 import type { PolicyRequirement } from "../policy.ts";
 import type { KeyFileReader } from "../ports.ts";
@@ -29,7 +29,8 @@ export async function checkKeysOf(
       if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
       const line = at.lineOf(fieldOfInvalidKey(part, error));
       const { path } = at;
-      problems.push({ severity: "error", path, ...line, problem: error.message, remedy: REMEDY });
+      const remedy = keyRemedy(error, REMEDY);
+      problems.push({ severity: "error", path, ...line, problem: error.message, remedy });
     }
   }
   return problems;

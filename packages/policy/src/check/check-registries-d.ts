@@ -6,7 +6,7 @@ import { findLookalikes } from "../scope/lookalike-host.ts";
 import type { Policy } from "../policy.ts";
 import type { RegistriesD } from "../registries-d/registries-d.ts";
 import type { SignatureSection } from "../registries-d/signature-section.ts";
-import { meantKey } from "../registries-d/registries-d-remedy.ts";
+import { meantKey, whyUnread } from "../registries-d/registries-d-remedy.ts";
 import { suggestScope } from "../scope/suggest-scope.ts";
 import { shownScope } from "../scope/shown-scope.ts";
 import { isReachableDockerScope } from "../scope/transport-scope.ts";
@@ -19,12 +19,11 @@ export function checkRegistriesD(
   const { docker, default: fallback, unknown = [], unread = [] } = registriesD;
   const sections = [...Object.values(docker), ...(fallback === undefined ? [] : [fallback])];
   return [
-    ...unread.map((file) =>
-      problem("warning", file, {
-        problem: "is not read: its name does not end in .yaml",
-        remedy: "Give it such a name if it is meant, and move it elsewhere if not.",
-      }),
-    ),
+    ...unread.map((file) => {
+      const [why, what] = whyUnread(file);
+      const remedy = `${what.slice(0, 1).toUpperCase()}${what.slice(1)}, and move it elsewhere if not.`;
+      return problem("warning", file, { problem: why, remedy });
+    }),
     ...unknown.map(({ file, path, line }) =>
       problem("warning", file, {
         problem: `has ${path} in line ${line ?? "?"}, which means nothing there`,

@@ -5,9 +5,11 @@
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
+import { resolve } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
+import { howToPermit } from "../internal/how-to-permit.ts";
 import { badPath } from "./key-path.ts";
 import { PolicyError, type PolicyErrorOptions } from "../policy-error.ts";
 import type { KeyFileReader } from "../ports.ts";
@@ -78,7 +80,9 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
     return buffer.subarray(0, bytesRead);
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_KEY")) throw cause;
-    throw invalidKey(path, badPath(path, cause));
+    const isForbidden = hasErrorCode(cause, "EACCES", "EPERM");
+    const hint = isForbidden ? `${await howToPermit(resolve(path))}.` : undefined;
+    throw invalidKey(path, badPath(path, cause), { hint });
   }
 };
 
@@ -102,10 +106,25 @@ export function invalidMaterialOf(error: unknown): string | undefined {
   return InvalidKeyError.materialOf(error);
 }
 
-export function invalidKey(name: string, problem: string, cause?: unknown): PolicyError {
+/** What is to be done about an error of a key; `otherwise` where it does not say itself. */
+export function keyRemedy(error: Error & { readonly hint?: string }, otherwise: string): string {
+  return error.hint === undefined || error.hint === NO_KEY_HINT ? otherwise : error.hint;
+}
+
+const NO_KEY_HINT =
+  "Until the policy names keys that can be read, no image of this scope can be allowed.";
+
+export function invalidKey(
+  name: string,
+  problem: string,
+  {
+    cause,
+    hint = NO_KEY_HINT,
+  }: { readonly cause?: unknown; readonly hint?: string | undefined } = {},
+): PolicyError {
   const isFit = cause !== undefined && !hasCredentials(name);
   return new InvalidKeyError(name, `${escapeText(withoutSecrets(name))} ${problem}`, {
     ...(isFit ? { cause } : {}),
-    hint: "Until the policy names keys that can be read, no image of this scope can be allowed.",
+    hint,
   });
 }

@@ -4,9 +4,11 @@
  * @module
  */
 import { readFile, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
+import { howToPermit } from "../internal/how-to-permit.ts";
 import { PolicyError } from "../policy-error.ts";
 import { shownScope, withoutSecrets } from "../scope/shown-scope.ts";
 import type { SignatureSection } from "./signature-section.ts";
@@ -32,7 +34,7 @@ export async function readDocument(file: string): Promise<YamlDocument> {
   const { isMap, isScalar, LineCounter, parseDocument, visit } = await import("yaml");
   try {
     const status = await stat(file);
-    if (!status.isFile()) throw invalidRegistriesD(file, "is no plain file");
+    if (!status.isFile()) throw noPlainFile(file, status.isDirectory());
     if (status.size > MAX_FILE_BYTES)
       throw invalidRegistriesD(file, `is longer than ${MAX_FILE_BYTES} bytes`);
     const lineCounter = new LineCounter();
@@ -50,7 +52,12 @@ export async function readDocument(file: string): Promise<YamlDocument> {
           );
           if (second === undefined) return;
           const key = shownScope(`${second.value}`);
-          const hint = `Merge the two: move what is below ${key}: in line ${again} to that of line ${line}, and remove the second.`;
+          const [value, other] = [first, second].map(
+            (key) => items.find((item) => item.key === key)?.value,
+          );
+          const hint = [value, other].every((found) => isScalar(found))
+            ? howToChoose(key, `${value}` === `${other}`, [line, again])
+            : `Merge the two: move what is below ${key}: in line ${again} to that of line ${line}, and remove the second.`;
           throw invalidRegistriesD(file, `line ${again}, ${key}: is in line ${line}, already`, {
             hint,
           });
@@ -74,6 +81,7 @@ export async function readDocument(file: string): Promise<YamlDocument> {
     };
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
+    if (hasErrorCode(cause, "EACCES", "EPERM")) throw await forbidden(file, "r");
     const [what = ""] = cause instanceof Error ? cause.message.split("\n") : [];
     const words = shownWords(what.replace(/:$/, ""));
     // What else a mistake in the text says is a drawing of the line, or an alias without its anchor.
@@ -85,6 +93,17 @@ export async function readDocument(file: string): Promise<YamlDocument> {
       isMistake ? {} : { cause },
     );
   }
+}
+
+/** One of two lines that say the same key, each with a value that can only be one. */
+function howToChoose(
+  key: string,
+  isSame: boolean,
+  [line, again]: readonly (number | undefined)[],
+): string {
+  return isSame
+    ? `Remove ${key}: of line ${again}: the two say the same.`
+    : `The two differ, and only one can be meant: remove ${key}: of line ${line}, or that of line ${again}.`;
 }
 
 /** An alias that there is none of may be a scope. */
@@ -163,4 +182,18 @@ export function invalidRegistriesD(
   });
 }
 
+function noPlainFile(file: string, isFolder: boolean): PolicyError {
+  if (!isFolder) return invalidRegistriesD(file, "is no plain file");
+  const hint = `Folders are not read: move its files to ${escapeText(dirname(file))}, and remove it.`;
+  return invalidRegistriesD(file, "is a folder, and no file", { hint });
+}
+
+/** The error of a file, or of the directory, that may not be read. */
+export async function forbidden(file: string, mode: "r" | "rx"): Promise<PolicyError> {
+  return invalidRegistriesD(file, "may not be read by whoever this runs as", {
+    hint: `${await howToPermit(resolve(file), mode)}. ${NOTHING_PULLED}`,
+  });
+}
+
+const NOTHING_PULLED = "Until then nobody knows where signatures are, and nothing is pulled.";
 const CORRECT = "Correct it: without it nobody knows where signatures are, and nothing is pulled.";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { escapeText } from "@stowage/content";
 
@@ -102,11 +102,21 @@ export function nearMisses(
       return `${lineOf(has)}, has ${showScope(scope)}, which does not cover it: ${write} if it is to.`;
     }),
     ...misspelt(config, scopes, key),
-    ...unread.map((file) => `${escapeText(file)} is not read: its name does not end in .yaml.`),
+    ...unread.map((file) => `${escapeText(file)} ${whyUnread(file).join("; ")}.`),
   ].slice(0, MAX_MISSES);
 }
 
 const MAX_MISSES = 3;
+
+/** Why nobody reads what is in the directory, and what to do if somebody is to, as two clauses. */
+export function whyUnread(file: string): readonly [string, string] {
+  return file.endsWith("/")
+    ? [
+        "is not read: it is a folder",
+        `move its files to ${escapeText(dirname(file))} if they are meant`,
+      ]
+    : ["is not read: its name does not end in .yaml", "give it such a name if it is meant"];
+}
 
 /** What stands where it means nothing, in a section that covers one of the scopes or as one. */
 function misspelt(config: RegistriesD, scopes: readonly string[], key: SectionKey): string[] {

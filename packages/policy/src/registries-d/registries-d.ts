@@ -5,13 +5,14 @@
  * @module
  */
 import { readdir, stat } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 
 import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { PolicyError } from "../policy-error.ts";
 import {
   entriesOf,
+  forbidden,
   invalidRegistriesD,
   readDocument,
   readSection,
@@ -19,6 +20,7 @@ import {
   showKeys,
   showPlace,
 } from "./registries-d-document.ts";
+import { shownLookaside } from "./lookaside.ts";
 import type { SignatureSection } from "./signature-section.ts";
 
 /** Where {@link loadRegistriesD} looks. */
@@ -47,7 +49,10 @@ export interface RegistriesD {
   readonly defaultLookaside: string;
   /** What is written there and means nothing, as containers tools pass over it. */
   readonly unknown?: readonly UnknownKey[];
-  /** Files of the directory that nobody reads, since their names do not end in `.yaml`. */
+  /**
+   * Files of the directory that nobody reads, since their names do not end in `.yaml`; a folder, which
+   * nobody reads either, has a slash behind it.
+   */
   readonly unread?: readonly string[];
   /** Set if something was none, and left out. */
   readonly incomplete?: true;
@@ -83,7 +88,9 @@ export async function loadRegistriesD(options: LoadRegistriesDOptions = {}): Pro
   const directory = await findDirectory(options);
   const { files, ...listed } = await listFiles(directory);
   if (listed.missing && options.directory !== undefined)
-    throw invalidRegistriesD(directory, "there is no such directory");
+    throw invalidRegistriesD(directory, "there is no such directory", {
+      hint: `Make it (mkdir -p ${escapeText(directory)}), or correct the path that was given.`,
+    });
   const docker: Record<string, SignatureSection> = Object.create(null);
   const unknown: UnknownKey[] = [];
   const invalid = options.onInvalid && new Set<PolicyError>();
@@ -148,13 +155,29 @@ function readNew(
   const { file, keys, lineOf } = place;
   if (known !== undefined) {
     const where = `${escapeText(known.file)}, line ${known.line ?? "?"}`;
-    const hint = `Merge the two: move what ${showKeys(keys)} has in ${escapeText(file)} to ${where}, and remove it from ${escapeText(file)}.`;
+    const differing = differenceOf(known, readSection(value, place));
+    const merge =
+      differing === undefined
+        ? `Merge the two: move what ${showKeys(keys)} has in ${escapeText(file)} to ${where}`
+        : `The two differ: ${differing}. Keep the right one in ${where}`;
+    const hint = `${merge}, and remove it from ${escapeText(file)}.`;
     throw invalidRegistriesD(file, `${showPlace(place)} is in ${where}, already`, { hint });
   }
   for (const [key] of entriesOf(value, place)) {
     if (!SECTION_KEYS.has(key)) unknown.push(unknownKey({ file, keys: [...keys, key], lineOf }));
   }
   return readSection(value, place);
+}
+
+/** What two sections cannot both mean, as a clause. */
+function differenceOf(one: SignatureSection, other: SignatureSection): string | undefined {
+  const [lookaside, elsewhere] = [one, other].map((section) => section.lookaside);
+  if (lookaside !== undefined && elsewhere !== undefined && lookaside !== elsewhere)
+    return `one has the lookaside ${shownLookaside(lookaside)}, the other ${shownLookaside(elsewhere)}`;
+  const [looks, otherLooks] = [one, other].map((section) => section.useSigstoreAttachments);
+  return looks !== undefined && otherLooks !== undefined && looks !== otherLooks
+    ? `one has use-sigstore-attachments: ${looks}, the other ${otherLooks}`
+    : undefined;
 }
 
 function unknownKey({ file, keys, lineOf }: SectionPlace): UnknownKey {
@@ -182,19 +205,26 @@ async function listFiles(
   directory: string,
 ): Promise<{ readonly files: readonly string[] } & Pick<RegistriesD, "missing" | "unread">> {
   try {
-    const names = (await readdir(directory)).sort();
-    const files = names.filter((name) => name.endsWith(".yaml"));
+    const entries = await readdir(directory, { withFileTypes: true });
+    const found = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const files = found.map(({ name }) => name).filter((name) => name.endsWith(".yaml"));
     if (files.length > MAX_FILES)
       throw invalidRegistriesD(directory, `has more than ${MAX_FILES} files`);
-    const unread = names.filter((name) => !name.endsWith(".yaml") && !name.startsWith("."));
+    const unread = found.filter(({ name }) => !name.endsWith(".yaml") && !name.startsWith("."));
     const full = (name: string): string => join(directory, name);
+    const shown = unread.map((entry) => full(entry.name) + (entry.isDirectory() ? "/" : ""));
     return {
       files: files.map(full),
-      ...(unread.length > 0 && { unread: unread.slice(0, MAX_FILES).map(full) }),
+      ...(shown.length > 0 && { unread: shown.slice(0, MAX_FILES) }),
     };
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT")) return { files: [], missing: true };
     if (hasErrorCode(cause, "ERR_POLICY_INVALID_REGISTRIES_D")) throw cause;
+    if (hasErrorCode(cause, "EACCES", "EPERM")) throw await forbidden(directory, "rx");
+    if (hasErrorCode(cause, "ENOTDIR")) {
+      const hint = `Name the folder that has the files: ${escapeText(dirname(directory))} if that is it.`;
+      throw invalidRegistriesD(directory, "is a file, and no folder", { hint });
+    }
     throw invalidRegistriesD(directory, "cannot be listed", { cause });
   }
 }

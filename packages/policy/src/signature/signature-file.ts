@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 
 import { hasErrorCode } from "@stowage/content";
 
+import { howToPermit } from "../internal/how-to-permit.ts";
 import { type FailedLookaside, unavailable } from "../registries-d/lookaside-failure.ts";
 import { PolicyError } from "../policy-error.ts";
 import { tooLong } from "./signature-budget.ts";
@@ -25,7 +26,10 @@ export async function readSignatureFile(
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT")) return undefined;
     if (cause instanceof PolicyError) throw cause;
-    const why = hasErrorCode(cause, "EACCES") ? "nobody lets us read it" : "it cannot be read";
-    throw unavailable(why, { ...failed, cause });
+    if (hasErrorCode(cause, "EACCES", "EPERM")) {
+      const hint = `${await howToPermit(path)}.`;
+      throw unavailable("it may not be read by whoever this runs as", failed, hint);
+    }
+    throw unavailable("it cannot be read", { ...failed, cause });
   }
 }

@@ -56,7 +56,7 @@ function readRoots(materials: readonly KeyMaterial[]): readonly Certificate[] {
     try {
       return readCertificates(Buffer.from(bytes).toString("latin1"));
     } catch (cause) {
-      throw invalidKey(name, "holds no certificates in PEM that can be trusted", cause);
+      throw invalidKey(name, "holds no certificates in PEM that can be trusted", { cause });
     }
   });
 }

@@ -42,7 +42,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 /** @throws {@link PolicyError} `ERR_POLICY_INVALID_KEY` if it is none. */
 export function parseTrustedRoot({ name, bytes }: KeyMaterial): TrustedRoot {
   const fail = (problem: string, cause?: unknown): never => {
-    throw invalidKey(name, `is no trusted root: ${problem}`, cause);
+    throw invalidKey(name, `is no trusted root: ${problem}`, { cause });
   };
   const root = objectOf(readJson(bytes, fail), "the document");
   const mediaType = stringOf(root["mediaType"], "mediaType");
