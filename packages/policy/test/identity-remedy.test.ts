@@ -53,6 +53,29 @@ describe("a signature for another name", () => {
     for (const identity of written) expect((await judge(identity)).allowed).toBe(true);
   });
 
+  const judgeNamed = async (signedIdentity: object, image: string, name = "q.io/a/b:1") => {
+    const payload = payloadOf({ type: COSIGN_PAYLOAD, name });
+    const rule = { type: "sigstoreSigned", keyData: ALICE.data, signedIdentity };
+    return await judgeOne(rule, cosignSign(ALICE, { payload }), { image });
+  };
+
+  test("says so of prefixes that are the wrong way round, and of no others", async () => {
+    const swapped = { type: "remapIdentity", prefix: "q.io", signedPrefix: "m.io" };
+    const { allowed, remedy = "" } = await judgeNamed(swapped, "m.io/a/b:1");
+    expect(allowed).toBe(false);
+    expect(remedy).toContain("prefix and signedPrefix of the policy, default[0] are the wrong way");
+    const [, identity = ""] = /set "signedIdentity": (\{[^}]*\})\.$/.exec(remedy) ?? [];
+    expect((await judgeNamed(JSON.parse(identity), "m.io/a/b:1")).allowed).toBe(true);
+    expect((await judgeNamed(swapped, "n.io/a/b:1")).remedy).not.toContain("wrong way round");
+  });
+
+  test("has the other tag signed before it has any tag accepted", async () => {
+    const { remedy } = await judgeNamed({ type: "matchRepoDigestOrExact" }, "q.io/a/b:latest");
+    expect(remedy).toMatch(
+      /^Have it signed as q\.io\/a\/b:latest as well, or ask for it as q\.io\/a\/b:1; or, .*matchRepository/,
+    );
+  });
+
   test("shows no data of keys, nor a key where its path belongs: either may be private", async () => {
     const [alice, bob] = [ALICE.data, "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE"];
     const payload = payloadOf({ type: COSIGN_PAYLOAD, name: "m.io/c/d:1" });

@@ -221,7 +221,11 @@ describe("of a lookaside that has nothing, what is told", () => {
       found: 0,
     });
     const name = `a/b@sha256=${HEX}/signature-1`;
-    for (const words of [...remedies, `URL is what stands before /${name}`, "--sign-by"])
+    for (const words of [
+      ...remedies,
+      `URL is what stands before /${name}`,
+      "each image of an index by itself",
+    ])
       expect(places[0]?.remedy).toContain(words.replaceAll("DIR", directory));
   });
 

@@ -109,4 +109,4 @@ export function explainAttachments(
 }
 
 const HOW_TO_SIGN =
-  "If there are none, have it signed: skopeo copy and podman push do, with --sign-by. Those of a copy do not come along: have it signed as well, or copy the original's folder there, and have the policy accept the original's name.";
+  "If there are none, have it signed, each image of an index by itself: skopeo copy (--all) and podman push do, with --sign-by. Those of a copy do not come along: have it signed as well, or copy the original's folder there, and have the policy accept the original's name.";

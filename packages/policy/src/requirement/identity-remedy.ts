@@ -1,7 +1,14 @@
 import { errorKind, escapeText } from "@stowage/content";
-import { formatRepository, isNameOnly, parseReference, type Reference } from "@stowage/reference";
+import {
+  formatReference,
+  formatRepository,
+  isNameOnly,
+  parseReference,
+  type Reference,
+} from "@stowage/reference";
 
-import type { RequirementSpot } from "./requirement-spot.ts";
+import { matchesIdentity } from "./reference-match.ts";
+import { type RequirementSpot, showSpot } from "./requirement-spot.ts";
 import { inlineJson, scopeOfCopy } from "../scope/scope-of-copy.ts";
 import type { SignedIdentity } from "./signed-identity.ts";
 
@@ -24,6 +31,9 @@ export function identityRemedy(
     return `The policy wants one for ${escapeText(identity.dockerRepository)}: correct dockerRepository, or have the image signed for a name in it.`;
   if (image === undefined)
     return `An image in files has no name that a signature could be for: set "signedIdentity" to exactReference or exactRepository of ${name}.`;
+  const turned = turnRound(identity);
+  if (turned !== undefined && matchesIdentity(turned, image, claimed))
+    return `prefix and signedPrefix of ${showSpot(spot)} are the wrong way round: the first is how the image is asked for, the second how it was signed. For this one, ${setTo(turned)}.`;
   const signed = readReference(claimed);
   if (signed === undefined) return `Have it signed again: ${name} is no name of an image.`;
   const [own, other] = [image, signed].map(({ repository }) => formatRepository(repository));
@@ -32,7 +42,14 @@ export function identityRemedy(
   if (isNameOnly(signed)) return `It names the repository only, as cosign does: ${any}.`;
   return image.digest !== undefined && identity.type === "matchExact"
     ? `The image was asked for by its digest: ${setTo({ type: "matchRepoDigestOrExact" })}, which is the default, or ask for ${name}.`
-    : `Ask for the image as ${name}, or, if a signature for any tag of the repository will do, ${any}.`;
+    : `Have it signed as ${escapeText(formatReference(image))} as well, or ask for it as ${name}; or, if a signature for any tag of the repository will do, ${any}.`;
+}
+
+/** As it is if somebody took the one prefix for the other. */
+function turnRound(identity: SignedIdentity): SignedIdentity | undefined {
+  if (identity.type !== "remapIdentity") return undefined;
+  const { type, prefix, signedPrefix } = identity;
+  return { type, prefix: signedPrefix, signedPrefix: prefix };
 }
 
 /** A copy goes by the name that it was signed for elsewhere. */

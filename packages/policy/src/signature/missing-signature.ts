@@ -77,7 +77,7 @@ function remedyFor(
           : 'The image is signed with sigstore: use a requirement {"type": "sigstoreSigned", "keyPath": …} with the key of its signer.';
       }
       if (lookRemedy !== undefined) return lookRemedy;
-      return 'Have the image signed, and say where its signatures are: docker: {"SCOPE": {lookaside: URL}} in a YAML file of registries.d.';
+      return 'Have the image signed, each image of an index by itself, and say where its signatures are: docker: {"SCOPE": {lookaside: URL}} in a YAML file of registries.d.';
     case "sigstore-attachment":
       if (others.has("sigstore-bundle")) {
         return BUNDLE_REMEDY;
