@@ -9,7 +9,8 @@ import type { Bundle } from "@sigstore/bundle";
 import { escapeText } from "@stowage/content";
 
 import { requireSameVerifier } from "./bundle-entry.ts";
-import { parseCertificate } from "./certificate.ts";
+import { type Certificate, parseCertificate } from "./certificate.ts";
+import { requireChain } from "./certificate-chain.ts";
 import { verifyByKeys } from "./judge-bundle-keys.ts";
 import {
   type AcceptedSignature,
@@ -27,7 +28,7 @@ import { SignatureRejection } from "../signature/signature-rejection.ts";
 import { signerKeySource } from "../key/signer-keys.ts";
 import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 import { requireStatement } from "./statement.ts";
-import { compilePattern } from "./subject-pattern.ts";
+import { compilePattern, type Subject } from "./subject-pattern.ts";
 import { EMPTY_ROOT, parseTrustedRoot, type TrustedRoot } from "./trusted-root.ts";
 import type { RequirementVerdict } from "../verdict.ts";
 import { verifyBundle } from "./verify-bundle.ts";
@@ -110,11 +111,11 @@ async function byIdentity(
     timestampThreshold: 1,
   });
   requireSameVerifier(bundle, leaf.der);
-  const names = [...leaf.uris, ...leaf.emails];
-  const [subject] = names;
+  requirePurpose(leaf, root);
+  const [subject] = subjectsOf(leaf);
   if (leaf.nameCount !== 1 || subject === undefined) refuse("its certificate is not for one name");
   const issuer = signer.identity?.extensions?.issuer;
-  const label = `${subject}, as ${issuer ?? "nobody"} says`;
+  const label = `${subject.text}, as ${issuer ?? "nobody"} says`;
   if (issuer !== identity.issuer || !isSubject(identity, subject)) {
     const wanted = "subject" in identity ? identity.subject : identity.subjectPattern;
     throw new SignatureRejection("untrusted", `it is by ${escapeText(label)}`, {
@@ -124,9 +125,40 @@ async function byIdentity(
   return label;
 }
 
-function isSubject(identity: BundleIdentity, subject: string): boolean {
-  if ("subject" in identity) return identity.subject === subject;
-  return compilePattern(identity.subjectPattern)?.(subject) ?? false;
+/** The verifier asks who issued the certificate and when, and not what for. */
+function requirePurpose(leaf: Certificate, { certificateAuthorities }: TrustedRoot): void {
+  let failure: SignatureRejection | undefined;
+  for (const { certChain } of certificateAuthorities) {
+    try {
+      const chain = (certChain?.certificates ?? []).map(({ rawBytes }) =>
+        parseCertificate(rawBytes),
+      );
+      const roots = chain.slice(-1);
+      // It was good at each time that somebody vouches for, which is what the verifier has seen to.
+      requireChain(leaf, { roots, intermediates: chain.slice(0, -1), at: leaf.notBefore });
+      return;
+    } catch (error) {
+      if (!(error instanceof SignatureRejection)) throw error;
+      // That of the authority that it comes from says more than that another is none.
+      if (failure === undefined || error.fault === "malformed") failure = error;
+    }
+  }
+  throw failure ?? new SignatureRejection("untrusted", "the root has no authorities");
+}
+
+function subjectsOf({ emails, uris }: Certificate): readonly Subject[] {
+  return [
+    ...uris.map((text) => ({ kind: "uri", text }) as const),
+    ...emails.map((text) => ({ kind: "email", text }) as const),
+  ];
+}
+
+function isSubject(identity: BundleIdentity, subject: Subject): boolean {
+  if ("subjectPattern" in identity)
+    return compilePattern(identity.subjectPattern)?.(subject) ?? false;
+  // An address that stands where URIs do is nobody's.
+  const kind = /^[a-z][a-z0-9+.-]*:/i.test(identity.subject) ? "uri" : "email";
+  return subject.kind === kind && identity.subject === subject.text;
 }
 
 function refuse(reason: string): never {

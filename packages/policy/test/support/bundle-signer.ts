@@ -7,6 +7,7 @@ import { initializeCA, initializeCTLog, initializeTLog, initializeTSA } from "@s
 import type { BundleSignature } from "@stowage/policy";
 
 import { MANIFEST_DIGEST } from "./judged-image.ts";
+import type { Issued } from "./sigstore-signer.ts";
 
 export const ISSUER = "https://token.actions.githubusercontent.com";
 export const WORKFLOW = "https://github.com/o/r/.github/workflows/build.yml@refs/tags/v1.2.3";
@@ -20,6 +21,8 @@ export interface BundleOptions {
   readonly issuer?: string;
   /** A bare key instead of a certificate. */
   readonly key?: KeyObject;
+  /** A certificate of somebody else's, with its key. */
+  readonly leaf?: Issued;
   /** Rekor v2 tells of an envelope as of any file, or as an envelope. @defaultValue `v1` */
   readonly log?: LogVersion;
   /** Whether the log of `v1` promises. @defaultValue true */
@@ -92,9 +95,10 @@ export async function openSigstore(clock?: Clock): Promise<Sigstore> {
     async bundle(options = {}) {
       const { statement = statementOf(), payloadType = "application/vnd.in-toto+json" } = options;
       const { subject = WORKFLOW, issuer = ISSUER, log: version = "v1" } = options;
+      const ownKey = options.key ?? options.leaf?.signer.privateKey;
       const { privateKey, publicKey } =
-        options.key === undefined ? keyPair() : { privateKey: options.key, publicKey: undefined };
-      const certificate =
+        ownKey === undefined ? keyPair() : { privateKey: ownKey, publicKey: undefined };
+      const issued =
         publicKey &&
         (await ca.issueCertificate({
           publicKey: publicKey.export({ format: "der", type: "spki" }),
@@ -104,6 +108,8 @@ export async function openSigstore(clock?: Clock): Promise<Sigstore> {
             { oid: "1.3.6.1.4.1.57264.1.8", value: issuer },
           ],
         }));
+      const { leaf } = options;
+      const certificate = leaf === undefined ? issued : Buffer.from(leaf.certificate.rawData);
       const payload = Buffer.from(JSON.stringify(statement));
       const signature = sign("sha256", preAuthEncoding(payloadType, payload), privateKey);
       const verifier = certificate
