@@ -84,7 +84,7 @@ describe("a key that is none", () => {
     await writeFile(armored, `-----BEGIN ${block}\n\nabcd\n-----END ${block}\n`);
     for (const [path, words] of [
       [join(world.path, "none.asc"), "none.asc is not there)"],
-      [armored, "key.asc holds no OpenPGP public key)"],
+      [armored, "key.asc holds no OpenPGP public key, but one that is damaged)"],
     ] as const) {
       const requirement = { type: "signedBy", keyType: "GPGKeys", keyPath: path };
       await writePolicy(world, { default: [requirement] });

@@ -103,7 +103,10 @@ describe("a key that is none", () => {
     await writeFile(garbage, "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nx");
     for (const [keyPath, problem] of [
       ["/none.asc", "/none.asc is not there"],
-      [garbage, `${garbage} holds no OpenPGP public key`],
+      [
+        garbage,
+        `${garbage} holds no OpenPGP public key, but the beginning of one, without its end`,
+      ],
     ] as const) {
       const gpg = { type: "signedBy", keyType: "GPGKeys", keyPath };
       await writePolicy(world, { default: [gpg] });

@@ -4,6 +4,7 @@ import { type Reference, withDefaultTag, withoutTagIfDigested } from "@stowage/r
 import { judgeAnyOf, judgeAudit } from "./requirement/requirement-combined.ts";
 import type { JudgeContext } from "./signature/judge-signatures.ts";
 import { fieldOfInvalidKey } from "./key/key-field.ts";
+import { wantedKey } from "./key/wanted-key.ts";
 import { keyRemedy, readKeyFile } from "./key/key-material.ts";
 import { bypassedOf, findNearScopes } from "./scope/near-scope.ts";
 import type { Policy, PolicyRequirement } from "./policy.ts";
@@ -148,7 +149,7 @@ export async function judge(
     const field = fieldOfInvalidKey(requirement, error);
     const mend = keyRemedy(
       error,
-      `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, field)}.`,
+      `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, field)}. ${wantedKey(requirement.type, field)}`,
     );
     const remedy = requirement.type === "sigstoreBundle" ? `${mend} ${ROOT}` : mend;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };

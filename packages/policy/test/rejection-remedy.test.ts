@@ -45,7 +45,7 @@ describe("a requirement that rejects", () => {
 
   test("in a scope of the image's own does so on purpose, and where is said", async () => {
     const { hint } = await refusalOf([REJECT], []);
-    expect(hint).toContain(`rejects on purpose, in the policy, ${WHERE}[0]`);
+    expect(hint).toContain(`rejects on purpose, in the policy, line 1, ${WHERE}[0]`);
     expect(hint).not.toContain(ACCEPT_ANYTHING);
   });
 
@@ -80,7 +80,7 @@ describe("a sigstore signature that does not count", () => {
     const wanted = { ...requirement, rekorPublicKeyData: makeSigner().data };
     const { message, hint } = await refusalOf([wanted], [good]);
     expect(message).toContain(`there is no annotation ${BUNDLE}`);
-    expect(hint).toContain(`remove "rekorPublicKeyData" from the policy, ${WHERE}[0].`);
+    expect(hint).toContain(`remove "rekorPublicKeyData" from the policy, line 1, ${WHERE}[0].`);
   });
 
   test("since it is not whole is to be fetched again", async () => {

@@ -104,8 +104,47 @@ describe.runIf(CAN_SIGN)(`what is said of a path of a key, done to the letter${W
 
   test("a folder, and files that are no keys, without what libraries say of them", async () => {
     expect(await toldOf(join(world.path, "none.d"))).toBe("is no plain file");
-    expect(await toldOf(join(world.path, "garbage.asc"))).toBe("holds no OpenPGP public key");
+    expect(await toldOf(join(world.path, "garbage.asc"))).toBe(
+      "holds no OpenPGP public key, but the beginning of one, without its end",
+    );
     expect(await toldOf(join(world.keyPath, "key.asc"))).toBe("is not there");
+  });
+
+  test("what gpg writes that is no public key, each by what it is", async () => {
+    const key = await world.keyring.exportKey(world.signer, "armored");
+    const message = await world.keyring.sign(world.signer, "text");
+    const detached = await world.keyring.run(["--detach-sign", "-u", world.signer], "text");
+    const armored = await world.keyring.run(["--armor", "--sign", "-u", world.signer], "text");
+    for (const [content, what] of [
+      [key.subarray(0, -60), "the beginning of one, without its end"],
+      [key.toString().replaceAll(/^(?=.)/gm, "  "), "one with blanks before its lines"],
+      [key.toString("base64"), "one in base64"],
+      [message, "a signature, or another message of OpenPGP"],
+      [detached, "a signature, or another message of OpenPGP"],
+      [armored, "a signature"],
+      [
+        world.signer,
+        `the fingerprint or the ID of a key: \`gpg --export --armor ${world.signer}\``,
+      ],
+    ] as const) {
+      const path = join(world.path, "given.asc");
+      await writeFile(path, content);
+      expect(await toldOf(path)).toContain(`holds no OpenPGP public key, but ${what}`);
+    }
+  });
+
+  test("the name of a key, and a blank behind the path, as the words say", async () => {
+    const told = await toldOf(world.signer);
+    const command = /`gpg (--export --armor [0-9A-F]{40}) > FILE`/.exec(told)?.[1] ?? "";
+    const path = join(world.path, "exported.asc");
+    await writeFile(path, await world.keyring.run(command.split(" ")));
+    await trust(`${path} `);
+    const { runtime } = world.runtime;
+    const refusal = (await runtime.images.pull(signed).catch((error: unknown) => error)) as Error;
+    expect(refusal.message).toContain(`"${path} " is not there: its path ends in a blank`);
+    const [, right = ""] = /: write "([^"]*)"/.exec(refusal.message) ?? [];
+    await trust(right);
+    await runtime.images.pull(signed);
   });
 
   test("a relative path that leads to a key from here is warned of by a check", async () => {

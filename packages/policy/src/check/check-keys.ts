@@ -8,6 +8,7 @@ import { showPath } from "../internal/policy-shape.ts";
 import { fieldOfInvalidKey, isPathField, keyFieldsOf } from "../key/key-field.ts";
 import { readBundleMaterial } from "../sigstore/judge-sigstore-bundle.ts";
 import { keyRemedy, MAX_KEY_BYTES } from "../key/key-material.ts";
+import { wantedKey } from "../key/wanted-key.ts";
 import { shown } from "../key/key-path.ts";
 import type { PolicyRequirement } from "../policy.ts";
 import type { KeyFileReader } from "../ports.ts";
@@ -27,17 +28,18 @@ export async function checkKeysOf(
       await readKeysOf(part, readKeyFile, signal);
     } catch (error) {
       if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
-      const line = at.lineOf(fieldOfInvalidKey(part, error));
-      const { path } = at;
-      const remedy = keyRemedy(error, REMEDY);
-      problems.push({ severity: "error", path, ...line, problem: error.message, remedy });
+      const field = fieldOfInvalidKey(part, error);
+      problems.push({
+        severity: "error",
+        path: at.path,
+        ...at.lineOf(field),
+        problem: error.message,
+        remedy: keyRemedy(error, wantedKey(part.type, field)),
+      });
     }
   }
   return problems;
 }
-
-const REMEDY =
-  "Give it a file that can be read and holds a public key, certificates or a trusted root, as the field wants it.";
 
 /** Finds files of keys that are there, but only as long as commands run where this one does. */
 export async function checkRelativePaths(

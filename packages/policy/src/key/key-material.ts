@@ -123,8 +123,14 @@ export function invalidKey(
   }: { readonly cause?: unknown; readonly hint?: string | undefined } = {},
 ): PolicyError {
   const isFit = cause !== undefined && !hasCredentials(name);
-  return new InvalidKeyError(name, `${escapeText(withoutSecrets(name))} ${problem}`, {
+  return new InvalidKeyError(name, `${shownName(name)} ${problem}`, {
     ...(isFit ? { cause } : {}),
     hint,
   });
+}
+
+/** In quotes where nobody would see how it begins or ends. */
+function shownName(name: string): string {
+  const shown = escapeText(withoutSecrets(name));
+  return name.trim() === name ? shown : `"${shown}"`;
 }

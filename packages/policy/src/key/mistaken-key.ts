@@ -11,7 +11,7 @@ import { hasCredentials } from "../scope/shown-scope.ts";
 export interface MistakenKey {
   readonly what: string;
   /** A key ID, a fingerprint or an address that gpg knows the key by. */
-  readonly who?: string;
+  readonly who: string;
 }
 
 const FINGERPRINT = /^(?:0x)?(?:[0-9A-F]{40}|[0-9A-F]{64}|[0-9A-F]{16}|[0-9A-F]{8})$/i;
@@ -35,7 +35,7 @@ export function howToEncode(text: string, pathField: string): string {
     return "it is the text of a file: write what `base64 -w0 FILE` prints of that";
   }
   const name = nameOfKey(text);
-  if (name?.who !== undefined) {
+  if (name !== undefined) {
     return `it is ${name.what}: write what \`gpg --export ${name.who} | base64 -w0\` prints`;
   }
   if (/^(?:~|\.{0,2})\//.test(text)) return `it is a path: call it ${pathField}`;

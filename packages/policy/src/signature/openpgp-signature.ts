@@ -15,6 +15,7 @@ import type {
   Subkey,
 } from "openpgp";
 
+import { noKeyOf } from "../key/foreign-key.ts";
 import { invalidKey, type KeyMaterial } from "../key/key-material.ts";
 import { otherKeyRemedy } from "../key/key-remedy.ts";
 import type { RequirementSpot } from "../requirement/requirement-spot.ts";
@@ -61,9 +62,9 @@ export async function readOpenPgpKeys(
       for (const armoredKeys of armored) found.push(...(await readKeys({ armoredKeys })));
     } catch {
       // What the library says is about packets, and not about the file.
-      throw invalidKey(name, noKey(text));
+      throw invalidKey(name, noKeyOf("OpenPGP public key", bytes));
     }
-    if (found.length === 0) throw invalidKey(name, noKey(text));
+    if (found.length === 0) throw invalidKey(name, noKeyOf("OpenPGP public key", bytes));
     if (found.some((key) => key.isPrivate())) {
       throw invalidKey(
         name,
@@ -73,12 +74,6 @@ export async function readOpenPgpKeys(
     keys.push(...found.map((key) => ({ key, name })));
   }
   return keys;
-}
-
-function noKey(text: string): string {
-  return /-----BEGIN [A-Z ]*PUBLIC KEY-----/.test(text.replaceAll("PGP PUBLIC", ""))
-    ? "holds no OpenPGP public key, but one in PEM: that is for sigstoreSigned and sigstoreBundle"
-    : "holds no OpenPGP public key";
 }
 
 /**

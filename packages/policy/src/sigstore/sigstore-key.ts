@@ -5,6 +5,7 @@
  */
 import { createHash, createPublicKey, type KeyObject, verify } from "node:crypto";
 
+import { noKeyOf } from "../key/foreign-key.ts";
 import { invalidKey, type KeyMaterial } from "../key/key-material.ts";
 import { otherKeyRemedy } from "../key/key-remedy.ts";
 import type { RequirementSpot } from "../requirement/requirement-spot.ts";
@@ -40,15 +41,7 @@ export function readSigstoreKeys(materials: readonly KeyMaterial[]): readonly Si
       );
     }
     const [block, more] = [...text.matchAll(PEM)].map(([found]) => found);
-    if (block === undefined) {
-      const isOpenPgp = text.includes("-----BEGIN PGP PUBLIC KEY BLOCK-----");
-      throw invalidKey(
-        name,
-        isOpenPgp
-          ? "holds no public key in PEM, but one of OpenPGP: that is for signedBy"
-          : "holds no public key in PEM",
-      );
-    }
+    if (block === undefined) throw invalidKey(name, noKeyOf("public key in PEM", bytes));
     if (more !== undefined) throw invalidKey(name, "holds more than one key");
     return readKey(name, block);
   });
