@@ -40,7 +40,7 @@ describe("checkPolicy", () => {
     ["*example.com", "*.example.com"],
     ["a.*.com", "*.example.com"],
     ["q.io/a/*", "Write q.io/a:"],
-    ["q.io/a*", "Write q.io:"],
+    ["q.io/a*", "Write each that is meant in full, a scope for each: *"],
     ["q.io/a/B", "Write q.io/a/b:"],
   ] as const)("P07, P08 %s matches nothing; %s may be meant", async ([scope, meant]) => {
     expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toMatchObject([
@@ -61,6 +61,7 @@ describe("checkPolicy", () => {
     ["ghrc.io", "ghcr.io"],
     ["rncr.microsoft.com", "mcr.microsoft.com"],
     ["dockerr.io", "docker.io"],
+    ["docker.io/q.example.com/team", "q.example.com/team"],
   ] as const)("%s looks like %s, and is not", async ([scope, meant]) => {
     expect(await checkPolicy(docker({ [scope]: ACCEPT }))).toMatchObject([
       { severity: "warning", problem: expect.stringContaining(`looks like ${meant},`) },

@@ -35,7 +35,7 @@ describe("a scope that was most likely meant for an image", () => {
     ["Docker.IO/team", "docker.io/team", undefined],
     ["index.docker.io/team/gpg", REPOSITORY, undefined],
     ["hub.docker.com/r/team/gpg", REPOSITORY, undefined],
-    ["docker.io/team*", "docker.io/team", undefined],
+    ["docker.io/team*", "docker.io/team", "pattern"],
     ["*", "", undefined],
   ] as const)(
     "%s is named in the remedy, and nothing laxer is offered",

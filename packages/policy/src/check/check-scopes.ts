@@ -4,7 +4,8 @@ import type { Policy } from "../policy.ts";
 import { lineOfProblem } from "../policy-lines.ts";
 import { hasCredentials, shownScope } from "../scope/shown-scope.ts";
 import { isOneEditAway } from "../scope/spelled-alike.ts";
-import { suggestScope, tidyScope } from "../scope/suggest-scope.ts";
+import { suggestScope } from "../scope/suggest-scope.ts";
+import { tidyScope } from "../scope/tidy-scope.ts";
 import { isReachableDockerScope, isTransport, TRANSPORTS } from "../scope/transport-scope.ts";
 
 type Found = Pick<PolicyProblem, "problem" | "remedy" | "severity">;
@@ -100,7 +101,7 @@ function checkDockerScope(scope: string, portOf: PortOf): Found | undefined {
     : {
         severity: "warning",
         problem: `covers nothing of ${shownScope(ported.split("/")[0] ?? "")}, as another scope calls the registry`,
-        remedy: `A port is part of a registry's name: write ${shownScope(ported)}, or both if images are asked for by both.`,
+        remedy: `A port is part of a registry's name: if it is left out here by a slip, write ${shownScope(ported)}, and both if images are asked for by both.`,
       };
 }
 

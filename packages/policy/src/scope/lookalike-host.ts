@@ -42,6 +42,10 @@ export function findLookalikes(scopes: readonly string[]): readonly LookalikeSco
       const meant = ["docker.io", ...path].join("/");
       return [{ scope, meant, why: `images of Docker Hub are never named by ${host}` }];
     }
+    if (host === "docker.io" && path[0]?.includes(".")) {
+      const why = "that is below Docker Hub, where nobody has the name of a registry";
+      return [{ scope, meant: path.join("/"), why }];
+    }
     if (host === "docker.io" && path.length === 1 && path[0] !== "library") {
       const meant = `docker.io/library/${path[0]}`;
       return [

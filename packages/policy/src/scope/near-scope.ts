@@ -85,7 +85,17 @@ export function likeliestFirst(
     .toSorted((one, other) => rankOf(one) - rankOf(other));
 }
 
-const DOUBTS = [undefined, "transport", "spelling", "tag", "registry"] as const;
+const DOUBTS = [
+  undefined,
+  "transport",
+  "pattern",
+  "port",
+  "hosts",
+  "unnamed",
+  "spelling",
+  "tag",
+  "registry",
+] as const;
 
 function rankOf({ doubt }: SimilarScope): number {
   return DOUBTS.indexOf(doubt);

@@ -1,7 +1,9 @@
 import { HUB_ALIASES } from "./lookalike-host.ts";
 import type { ImageScopes } from "./policy-scope.ts";
+import { matchScopePattern, readScopePattern } from "./scope-pattern.ts";
 import { withoutUser } from "./shown-scope.ts";
 import { isSpelledAlike } from "./spelled-alike.ts";
+import { tidyScope } from "./tidy-scope.ts";
 
 /** A scope of a policy that looks as if it were an image's, and is not. */
 export interface SimilarScope {
@@ -10,11 +12,20 @@ export interface SimilarScope {
   /** What it would have to be. */
   readonly meant: string;
   /**
-   * That it differs by a letter, is of another registry, for one tag or digest alone, or stands below
-   * another transport, so that nobody can tell whether the image is meant; otherwise it is only
+   * That it differs by a letter or a port, is of another registry or of none, for one tag or digest
+   * alone, for the hosts below a host or for the host alone, a pattern as scopes are none, or stands
+   * below another transport, so that nobody can tell whether the image is meant; otherwise it is only
    * written as scopes are not.
    */
-  readonly doubt?: "registry" | "spelling" | "tag" | "transport";
+  readonly doubt?:
+    | "hosts"
+    | "pattern"
+    | "port"
+    | "registry"
+    | "spelling"
+    | "tag"
+    | "transport"
+    | "unnamed";
   /** The transport that it stands below if that is not the image's. */
   readonly transport?: string;
   /** Where it stands in the policy, counted from 1. */
@@ -51,13 +62,26 @@ export function compareScopes({
   const nameOf = new Map(forms.toReversed().map(({ name, form }) => [form, name]));
   const spelled = forms.filter(({ form }) => !isWholeZone(form));
   const [repository] = namespaces;
+  const ofPath = new Map(namespaces.toReversed().map((name) => [pathOf(name), name]));
   return (scope) => {
     if (scope === "" || own.includes(scope)) return undefined;
-    const written = plainForms(scope).map((form) => ({ form, bare: untagged(form) }));
+    const { pattern } = readScopePattern(scope) ?? {};
+    if (pattern !== undefined) {
+      const meant = matchScopePattern(pattern, own);
+      return meant === undefined ? undefined : { meant, doubt: "pattern" };
+    }
+    const written = writtenForms(scope).map((form) => ({ form, bare: untagged(form) }));
     for (const { form } of written) {
       const meant = nameOf.get(form);
-      if (meant !== undefined) return { meant };
+      if (meant === undefined) continue;
+      return isOfPort(scope, meant) ? { meant, doubt: "port" } : { meant };
     }
+    const other = otherHosts(scope, namespaces);
+    if (other !== undefined) return { meant: other, doubt: "hosts" };
+    const named = isRegistry(scope.split("/", 1)[0] ?? "")
+      ? undefined
+      : ofPath.get(tidyScope(scope));
+    if (named !== undefined) return { meant: named, doubt: "unnamed" };
     for (const { bare } of written) {
       const meant = nameOf.get(bare);
       if (meant !== undefined) return { meant, doubt: "tag" };
@@ -72,6 +96,30 @@ export function compareScopes({
       ? { meant: repository, doubt: "registry" }
       : undefined;
   };
+}
+
+/** Whether two that are the same but for a port have one and another, or one and none. */
+function isOfPort(scope: string, meant: string): boolean {
+  const [one, other] = [tidyScope(scope), meant].map((name) => /^[^/:]*(?::(\d+))?/.exec(name));
+  return one?.[0]?.toLowerCase() !== other?.[0] && one?.[1] !== other?.[1];
+}
+
+/** What is for the hosts below one covers not that one, nor does it cover them. */
+function otherHosts(scope: string, namespaces: readonly string[]): string | undefined {
+  const name = tidyScope(scope).toLowerCase();
+  if (!name.includes(".") || /[/:]/.test(name)) return undefined;
+  if (!name.startsWith("*."))
+    return isWholeZone(`*.${name}`) ? undefined : namespaces.find((own) => own === `*.${name}`);
+  return namespaces.find((own) => !own.includes("/") && own.replace(/:\d+$/, "") === name.slice(2));
+}
+
+/** A name without its registry; the registry's own has none. */
+function pathOf(name: string): string {
+  return name.includes("/") ? name.slice(name.indexOf("/") + 1) : name;
+}
+
+function isRegistry(first: string): boolean {
+  return /[.:]/.test(first) || first === "localhost";
 }
 
 /** As `*.io`, of which many are as alike. */
@@ -96,6 +144,17 @@ function isElsewhere(repository: string, bare: string): boolean {
   const [host, otherHost] = [repository, bare].map((name) => name.split("/")[0]);
   if (host === otherHost || !bare.includes("/") || !path || !other) return false;
   return path === other || other.endsWith(`/${path}`) || path.endsWith(`/${other}`);
+}
+
+/** As {@link plainForms}, of what somebody wrote: below Docker Hub nobody has the name of a registry. */
+function writtenForms(scope: string): readonly string[] {
+  const { whole } = readScopePattern(scope) ?? {};
+  return plainForms(whole ?? scope).flatMap((form) => {
+    const rest = /^docker\.io\/((?:[^/]+\.[^/]+|localhost)(?:\/.*)?)$/.exec(form)?.[1];
+    return rest === undefined || form.endsWith(`/library/${rest}`)
+      ? [form]
+      : [...plainForms(rest), form];
+  });
 }
 
 /** Without what people leave out, or write where it does not belong. */
