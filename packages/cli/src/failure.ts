@@ -60,10 +60,13 @@ function describe(error: unknown): Description {
   const message = error instanceof Error ? error.message : String(error);
   return {
     code: typeof code === "string" ? code : (errorKind(error) ?? "ERR_STOWAGE_INTERNAL"),
-    message: escapeText(message, 2000),
+    message: escapeText(message.replace(NODE_ADVICE, ""), 2000),
     hint: typeof hint === "string" ? hint : undefined,
   };
 }
+
+/** What Node says behind some failures of TLS, to whoever starts it; nobody does that here. */
+const NODE_ADVICE = /; if the root CA is installed locally, try running Node\.js with \S+/;
 
 // Whoever names a policy file means that file, also to the command that writes it.
 function hintOf(error: unknown, options: GlobalOptions | undefined): string | undefined {

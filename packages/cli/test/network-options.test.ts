@@ -1,6 +1,9 @@
 import { once } from "node:events";
 import { createServer, request } from "node:http";
-import { mkdir, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { createServer as createTlsServer } from "node:https";
+import { promisify } from "node:util";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
@@ -154,4 +157,25 @@ test.for([
   const { code, stderr } = await world.run([flag, value, "images"]);
   expect([code, stderr]).toEqual([2, expect.stringMatching(`${flag} takes (?:a |fail, )`)]);
   if (flag === "--on-rate-limit") expect(stderr).toMatch(/fail, a duration .*next,15m/);
+});
+
+test("a certificate that nobody trusts is told without how Node could be started", async () => {
+  await using world = await openCliWorld();
+  const folder = join(world.path, "tls");
+  await mkdir(folder);
+  const [keyFile, file] = [join(folder, "own.key"), join(folder, "own.crt")];
+  const made = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=127.0.0.1`;
+  await promisify(execFile)("openssl", [...made.split(" "), "-keyout", keyFile, "-out", file]);
+  const options = { cert: await readFile(file), key: await readFile(keyFile) };
+  const server = createTlsServer(options).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  for (const format of ["text", "json"]) {
+    const { code, stderr } = await world.run(["tags", "--format", format, `127.0.0.1:${port}/app`]);
+    expect(code).toBe(5);
+    expect(stderr).toContain("the certificate is not trusted (DEPTH_ZERO_SELF_SIGNED_CERT)");
+    expect(stderr).not.toMatch(/Node/);
+  }
+  server.close();
+  server.closeAllConnections();
 });

@@ -117,7 +117,7 @@ function urlFetcher(
   transport: UndiciTransport,
   hostTls: (host: string) => Promise<TlsOptions | undefined>,
 ): UrlFetcher {
-  return async (asked, { maxBytes, signal }) => {
+  return async (asked, { maxBytes, signal, onRedirect }) => {
     let url = asked;
     for (let redirects = 0; ; redirects += 1) {
       const tls = url.protocol === "https:" ? await hostTls(url.host) : undefined;
@@ -136,6 +136,7 @@ function urlFetcher(
       if (next !== undefined && redirects < MAX_REDIRECTS) {
         response.cancel();
         url = next;
+        onRedirect?.(next);
         continue;
       }
       const chunks: Uint8Array[] = [];

@@ -45,8 +45,9 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
   const restOf = (name: string): string =>
     `${repositoryOf(name).slice(world.host.length + 1)}@${site.image.descriptor.digest.replace(":", "=")}`;
 
-  async function serve(body: string | Buffer) {
-    const server = createServer((_, response) => response.end(body)).listen(0, "127.0.0.1");
+  async function serve(body: string | Buffer, status = 200) {
+    const server = createServer((_, response) => response.writeHead(status).end(body));
+    server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
     return {
@@ -152,11 +153,59 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     await expectMended();
   });
 
-  test("that it refuses", async () => {
-    world.status = 403;
-    const { message } = await failureOf(base);
-    expect(message).toContain("/signature-1: the server says 403, so that");
+  test.for([
+    [401, "none can be given to a lookaside"],
+    [403, "whether its server may read the files"],
+    [429, "Try again later."],
+    [500, "Try again later."],
+    [400, "say 404 where there is none"],
+  ] as const)("that it says %i, and what is to be done about that", async ([status, advice]) => {
+    world.status = status;
+    const { message, hint } = await failureOf(base);
+    expect(message).toContain(`/signature-1: the server says ${status}, so that`);
+    expect(hint).toContain(advice);
     world.status = undefined;
+    await expectMended();
+  });
+
+  test("that it redirects to what fails, which is named as well", async () => {
+    const gone = await serve("");
+    await gone[Symbol.asyncDispose]();
+    await using page = await serve("<html>");
+    for (const [to, words] of [
+      [gone.base, ": nothing listens there"],
+      [page.base, ", answers with a web page"],
+    ] as const) {
+      world.redirect = `${to}/x`;
+      const { message } = await failureOf(base);
+      const target = `${to}/x/${restOf(signed)}/signature-1`;
+      expect(message).toContain(
+        `${base}/${restOf(signed)}/signature-1, which redirects to ${target}${words}`,
+      );
+    }
+    world.redirect = gone.base;
+    expect((await failureOf(base)).hint).toContain(`Have the lookaside redirect to somewhere else`);
+    world.redirect = base;
+    const { hint } = await failureOf(base);
+    expect(hint).toContain("too often");
+    world.redirect = undefined;
+    await expectMended();
+  });
+
+  test("that it speaks TLS where plain HTTP was asked", async () => {
+    await mkdir(join(world.path, "tls"));
+    const files = await makeCertificates(join(world.path, "tls"));
+    await using server = await serveFiles(files.server);
+    const { hint } = await failureOf(server.base.replace("https:", "http:"));
+    expect(hint).toContain("If it speaks TLS, write https: in place of http:");
+    // As nginx and Go's servers say it.
+    await using saying = await serve(
+      "<title>400 The plain HTTP request was sent to HTTPS port",
+      400,
+    );
+    const said = await failureOf(saying.base);
+    expect(said.message).toContain("the server speaks TLS here, and was asked without");
+    expect(said.hint).toContain("Write https: in place of http: there.");
     await expectMended();
   });
 

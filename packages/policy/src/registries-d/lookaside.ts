@@ -11,9 +11,10 @@ import type { Repository } from "@stowage/reference";
 
 import {
   exchangeFailed,
+  type FailedLookaside,
   isWebPage,
   noSignature,
-  unavailable,
+  statusFailed,
   withPlace,
 } from "./lookaside-failure.ts";
 import { PolicyError } from "../policy-error.ts";
@@ -26,7 +27,12 @@ import type { ImageSignature } from "../signature/signature.ts";
 /** Gets what a URL of `http:` or `https:` names; reads at most `maxBytes`, and one more. */
 export type UrlFetcher = (
   url: URL,
-  options: { readonly maxBytes: number; readonly signal?: AbortSignal | undefined },
+  options: {
+    readonly maxBytes: number;
+    readonly signal?: AbortSignal | undefined;
+    /** Told of where the answer sends it before it goes there. */
+    readonly onRedirect?: (url: URL) => void;
+  },
 ) => Promise<{ readonly status: number; readonly bytes: Uint8Array }>;
 
 /**
@@ -122,8 +128,6 @@ export async function readLookaside(
       : fetchSignature(url, options));
     if (bytes === undefined) return signatures;
     budget.take(bytes.byteLength);
-    if (url.protocol !== "file:" && isWebPage(bytes))
-      throw noSignature("answers with a web page, not with a signature", failed);
     try {
       signatures.push(parseSignatureBlob(bytes, shown(url)));
     } catch (error) {
@@ -156,14 +160,25 @@ async function fetchSignature(
   url: URL,
   { fetchUrl, budget, signal, statedIn }: ReadLookasideOptions,
 ): Promise<Uint8Array | undefined> {
-  const failed = { location: shown(url), statedIn };
-  const asked = fetchUrl(url, { maxBytes: budget.maxBytes, signal });
+  let redirected: URL | undefined;
+  const failed = (): FailedLookaside => ({
+    location: shown(url),
+    statedIn,
+    ...(redirected && { redirected: shown(redirected) }),
+  });
+  const asked = fetchUrl(url, {
+    maxBytes: budget.maxBytes,
+    signal,
+    onRedirect: (to) => (redirected = to),
+  });
   const { status, bytes } = await asked.catch((error: unknown) => {
-    throw exchangeFailed(error, url, failed);
+    throw exchangeFailed(error, redirected ?? url, failed());
   });
   if (status === 404) return undefined;
-  if (status !== 200) throw unavailable(`the server says ${status}`, failed);
+  if (status !== 200) throw statusFailed(status, bytes, redirected ?? url, failed());
   if (bytes.byteLength > budget.maxBytes) throw tooLong();
+  if (isWebPage(bytes))
+    throw noSignature("answers with a web page, not with a signature", failed());
   return bytes;
 }
 
