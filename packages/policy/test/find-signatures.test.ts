@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+
 import { digestOf, MEDIA_TYPE, parseManifest } from "@stowage/content";
 import { MAX_SIGNATURE_BYTES } from "@stowage/policy";
 import { describe, expect, test } from "vitest";
@@ -113,5 +117,44 @@ describe("signatures beside the image", () => {
     const gone = await world.refer(BUNDLE, [layer("{}", BUNDLE)]);
     world.manifests.delete(gone);
     expect((await world.find({ attachments: true })).signatures).toEqual([]);
+  });
+});
+
+describe("a place that gives out a byte now and then", () => {
+  async function openDrip(): Promise<AsyncDisposable & { readonly base: string }> {
+    const server = createServer((_, response) => {
+      response.writeHead(200, { "content-length": 1_000_000 });
+      const drip = setInterval(() => response.write("a"), 10);
+      response.once("close", () => clearInterval(drip));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    return {
+      base: `http://127.0.0.1:${port}`,
+      async [Symbol.asyncDispose]() {
+        server.close();
+        server.closeAllConnections();
+        await once(server, "close");
+      },
+    };
+  }
+
+  test("is given up in the end, as a place that cannot be read", async () => {
+    await using world = await openPlaces();
+    await using drip = await openDrip();
+    await expect(world.find({ base: drip.base, patience: 200 })).rejects.toMatchObject({
+      code: "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+      message: expect.stringContaining("q.io/a/b@sha256:"),
+    });
+  });
+
+  test("is left at once by whoever gives up first, with the reason", async () => {
+    await using world = await openPlaces();
+    await using drip = await openDrip();
+    const reason = new Error("enough");
+    const controller = new AbortController();
+    const found = world.find({ base: drip.base, patience: 60_000, signal: controller.signal });
+    setImmediate(() => controller.abort(reason));
+    await expect(found).rejects.toBe(reason);
   });
 });

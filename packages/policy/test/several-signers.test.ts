@@ -9,7 +9,7 @@ import { MANIFEST_DIGEST } from "./support/judged-image.ts";
 import { cosignSign, makeSigner, type Signer } from "./support/sigstore-signer.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
 
-const WHERE = 'the policy, transports.docker["q.io/a"]';
+const WHERE = 'the policy, line 1, transports.docker["q.io/a"]';
 
 describe("of several signers, one", () => {
   let folder: Awaited<ReturnType<typeof temporaryDirectory>>;

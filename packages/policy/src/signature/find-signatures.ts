@@ -1,4 +1,4 @@
-import type { Digest } from "@stowage/content";
+import { type Digest, escapeText } from "@stowage/content";
 import { formatRepository, type Reference } from "@stowage/reference";
 
 import { findBundles } from "../sigstore/bundle-referrers.ts";
@@ -14,6 +14,7 @@ import {
 } from "../registries-d/lookaside.ts";
 import type { FoundSignatures, SignaturePlace, SignatureRegistry } from "../ports.ts";
 import type { RegistriesD } from "../registries-d/registries-d.ts";
+import { PolicyError } from "../policy-error.ts";
 import { parseSignatureBlob } from "./signature-blob.ts";
 import { SignatureBudget } from "./signature-budget.ts";
 import { signatureStorageOf } from "../registries-d/signature-storage.ts";
@@ -25,17 +26,52 @@ export interface FindSignaturesOptions {
   readonly registriesD: RegistriesD;
   readonly registry: SignatureRegistry;
   readonly fetchUrl: UrlFetcher;
+  /**
+   * Milliseconds for all of them: a place that gives out a byte now and then may not keep a pull for
+   * days.
+   *
+   * @defaultValue 300_000
+   */
+  readonly patience?: number | undefined;
 }
+
+const PATIENCE_MS = 300_000;
 
 /**
  * All signatures of one manifest: those that the registry keeps itself, else those of the lookaside;
  * and where `registries.d` allows it, those beside the image.
  *
  * @param reference - which image, by the name that the user gave.
- * @throws {@link PolicyError} as `readLookaside` and `readCosignAttachment` do; what the registry
- *   throws comes through.
+ * @throws {@link PolicyError} as `readLookaside` and `readCosignAttachment` do, and
+ *   `ERR_POLICY_SIGNATURES_UNAVAILABLE` when it takes too long; what the registry throws comes
+ *   through.
  */
 export async function findSignatures(
+  reference: Reference,
+  manifest: Digest,
+  options: FindSignaturesOptions,
+): Promise<FoundSignatures> {
+  const { patience = PATIENCE_MS, registry, signal } = options;
+  const deadline = AbortSignal.timeout(patience);
+  const both = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+  try {
+    return await lookEverywhere(reference, manifest, { ...options, signal: both });
+  } catch (cause) {
+    if (!deadline.aborted || signal?.aborted === true || both.reason !== deadline.reason)
+      throw cause;
+    const name = registry.location ?? formatRepository(registry.repository);
+    throw new PolicyError(
+      "ERR_POLICY_SIGNATURES_UNAVAILABLE",
+      `the signatures of ${escapeText(name)}@${manifest} have not come within ${patience / 1000} s, so that nobody knows whether the image is signed`,
+      {
+        cause,
+        hint: "Try again; if it is as slow again, look at what serves the lookaside and the registry: signatures are a few kB.",
+      },
+    );
+  }
+}
+
+async function lookEverywhere(
   reference: Reference,
   manifest: Digest,
   options: FindSignaturesOptions,

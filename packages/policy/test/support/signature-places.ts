@@ -53,6 +53,7 @@ interface FindOptions {
   readonly registriesD?: RegistriesD;
   readonly files?: readonly Uint8Array[];
   readonly signal?: AbortSignal;
+  readonly patience?: number;
 }
 
 /** A lookaside folder, and a registry in memory. */
@@ -99,7 +100,14 @@ export async function openPlaces() {
       return fetched.descriptor.digest;
     },
     async find(options: FindOptions = {}): Promise<FoundSignatures> {
-      const { base = world.base, from = "q.io/a/b", attachments, files, signal } = options;
+      const {
+        base = world.base,
+        from = "q.io/a/b",
+        attachments,
+        files,
+        signal,
+        patience,
+      } = options;
       const image = parseReference(
         `${options.asked ?? "q.io"}/a/b:1${options.isPinned === true ? `@${MANIFEST}` : ""}`,
       );
@@ -128,7 +136,7 @@ export async function openPlaces() {
           attachments === undefined ? section : { ...section, useSigstoreAttachments: attachments },
         defaultLookaside: "file:///nowhere",
       };
-      const how = { registriesD, registry, fetchUrl: fetchUrl, signal };
+      const how = { registriesD, registry, fetchUrl, signal, patience };
       return await findSignatures(image, MANIFEST, how);
     },
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
