@@ -63,7 +63,9 @@ describe("a signature for another name", () => {
     const swapped = { type: "remapIdentity", prefix: "q.io", signedPrefix: "m.io" };
     const { allowed, remedy = "" } = await judgeNamed(swapped, "m.io/a/b:1");
     expect(allowed).toBe(false);
-    expect(remedy).toContain("prefix and signedPrefix of the policy, line 1, default[0] are the wrong way");
+    expect(remedy).toContain(
+      "prefix and signedPrefix of the policy, line 1, default[0] are the wrong way",
+    );
     const [, identity = ""] = /set "signedIdentity": (\{[^}]*\})\.$/.exec(remedy) ?? [];
     expect((await judgeNamed(JSON.parse(identity), "m.io/a/b:1")).allowed).toBe(true);
     expect((await judgeNamed(swapped, "n.io/a/b:1")).remedy).not.toContain("wrong way round");

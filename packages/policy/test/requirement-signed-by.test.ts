@@ -237,6 +237,16 @@ describe.runIf(hasPeer("gpg"))("signedBy (if gpg is installed)", () => {
     });
   });
 
+  test("a key on a curve that is not supported signs nothing, which is what is said", async () => {
+    const frank = await keyring.makeKey("frank", { algorithm: "brainpoolP256r1" });
+    const signature = simpleSignature(await keyring.sign(frank, payloadOf()));
+    expect(await judgeOne(await signedBy(frank), signature)).toMatchObject({
+      allowed: false,
+      remedy: expect.stringContaining("Ed25519"),
+      signatures: [{ fault: "untrusted", reason: expect.stringMatching(/brainpoolP256r1/) }],
+    });
+  });
+
   test("S07 an expired signature does not count", async () => {
     const how = ["--faked-system-time", "20240101T000000", "--default-sig-expire", "1d"];
     const erin = await keyring.makeKey("erin", { at: "20230101T000000" });

@@ -192,6 +192,14 @@ async function requireSigningKey(key: PublicKey, keyID: KeyID, now: Date): Promi
 }
 
 function invalidSigner(key: PublicKey, cause: unknown): SignatureRejection {
+  const { curve = "" } = key.getAlgorithmInfo();
+  if (/^(?:brainpool|secp256k1)/.test(curve)) {
+    return new SignatureRejection(
+      "untrusted",
+      `its key ${key.getFingerprint().toUpperCase()} is on the curve ${curve}, by which nothing can be verified here`,
+      { cause, remedy: "Have it signed by a key of Ed25519, of a NIST curve or of RSA." },
+    );
+  }
   const text = cause instanceof Error ? cause.message : "";
   const [state = "not valid"] = /expired|revoked/i.exec(text) ?? [];
   return new SignatureRejection(
