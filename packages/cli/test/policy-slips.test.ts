@@ -124,6 +124,34 @@ describe("a check ends as explain and a pull do", () => {
   });
 });
 
+test.for([
+  ["file:///dev/null", 5, "the lookaside file:///dev/null/"],
+  ["docker://me@q.io/sigs", 1, "can be no lookaside"],
+] as const)(
+  "a lookaside %s, of which nothing can be read, is told of with the scope that asks for it",
+  async ([lookaside, code, words]) => {
+    await using world = await openCliWorld();
+    await writePolicy(world, { default: ACCEPT, transports: { docker: { [world.host]: SIGNED } } });
+    const folder = join(world.path, "registries.d");
+    await mkdir(folder);
+    await writeFile(join(folder, "a.yaml"), `default-docker: {lookaside: "${lookaside}"}`);
+    const args = ["--registries-d", folder];
+    const told = await world.run([...args, "policy", "explain", "--tls-verify=false", world.image]);
+    const pulled = await world.run([...args, "pull", "--tls-verify=false", world.image]);
+    expect(told.code).toBe(code);
+    expect(pulled.code).toBe(code);
+    expect(told.stderr).toContain(words);
+    for (const known of [
+      `${world.image} is NOT DECIDED by ${join(world.path, "policy.json")}\n`,
+      `  scope: scope "${world.host}" of docker\n`,
+      "  requirement 1 of 1, signedBy: DENIES: nobody knows whether it is met",
+    ])
+      expect(told.stdout).toContain(known);
+    const checked = await world.run([...args, "policy", "check"]);
+    expect(checked.code).toBe(code === 1 ? 1 : 0);
+  },
+);
+
 async function writePolicy(world: CliWorld, policy: object): Promise<void> {
   await writeFile(join(world.path, "policy.json"), JSON.stringify(policy, undefined, 2));
 }

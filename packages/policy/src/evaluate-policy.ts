@@ -12,6 +12,7 @@ import { lineInPolicy } from "./policy-lines.ts";
 import { chooseRequirements, scopesOf } from "./scope/policy-scope.ts";
 import type { PolicySubject } from "./policy-subject.ts";
 import type { FoundSignatures, KeyFileReader, SignatureSource } from "./ports.ts";
+import { PolicyError } from "./policy-error.ts";
 import { rejection } from "./rejection.ts";
 import { explainSeveralSigners } from "./requirement/several-signers.ts";
 import { showSpot } from "./requirement/requirement-spot.ts";
@@ -52,7 +53,8 @@ export interface PolicyEvaluator {
    * where an image is about to be used: a verdict that nobody looks at keeps nothing out.
    *
    * @throws {@link PolicyError} `ERR_POLICY_INVALID_ARGUMENT` if the subject's path is not clean;
-   *   what the source of signatures throws comes through: what could not be read is not absent.
+   *   what the source of signatures throws comes through: what could not be read is not absent. If
+   *   that is a {@link PolicyError}, it has as its verdict what is known all the same.
    */
   evaluate(subject: PolicySubject, options?: EvaluatePolicyOptions): Promise<PolicyVerdict>;
   /**
@@ -109,14 +111,22 @@ async function evaluate(
     signatures: finding.find,
   };
   const judged: RequirementVerdict[] = [];
-  for (const [index, requirement] of requirements.entries())
-    judged.push(await judge(requirement, inside(context, index)));
+  let failure: PolicyError | undefined;
+  for (const [index, requirement] of requirements.entries()) {
+    try {
+      judged.push(await judge(requirement, inside(context, index)));
+    } catch (error) {
+      if (!(error instanceof PolicyError)) throw error;
+      failure ??= error;
+      judged.push(undecided(requirement));
+    }
+  }
   const { spot } = context;
   const needed = requirements.length;
   const verdicts = explainSeveralSigners({ requirements, verdicts: judged, spot, needed });
   const passed = verdicts.length > 0 && verdicts.every(({ allowed }) => allowed);
   const unsigned = requireSigned && !verdicts.some(isVerified);
-  return {
+  const verdict: PolicyVerdict = {
     allowed: passed && !unsigned,
     transport: image.transport,
     image: image.identity,
@@ -131,6 +141,20 @@ async function evaluate(
     places: finding.found()?.places ?? [],
     audit: verdicts.flatMap(auditOf),
     ...(passed && unsigned ? { unsigned: true } : {}),
+    ...(failure === undefined ? {} : { undecided: true }),
+  };
+  if (failure === undefined) return verdict;
+  const { code, message, cause, hint } = failure;
+  throw new PolicyError(code, message, { cause, hint, verdict });
+}
+
+/** Of one whose signatures could not be read; the error says why. */
+function undecided({ type }: PolicyRequirement): RequirementVerdict {
+  return {
+    type,
+    allowed: false,
+    reason: "nobody knows whether it is met, since signatures could not be read",
+    remedy: "Mend what the error names, and ask again.",
   };
 }
 

@@ -15,7 +15,7 @@ export function formatVerdict(verdict: PolicyVerdict): string {
   const { places } = verdict;
   const isNew = sayOnce();
   return [
-    `${name} is ${allowed ? "allowed" : "REJECTED"} by ${by}`,
+    `${name} is ${allowed ? "allowed" : verdict.undecided ? "NOT DECIDED" : "REJECTED"} by ${by}`,
     ...(manifestDigest === undefined ? [] : [`  manifest: ${manifestDigest}`]),
     `  scope: ${describeScope(transport, scope)}`,
     ...missed(verdict),

@@ -19,7 +19,7 @@ export type PolicyErrorCode =
 
 /** What a {@link PolicyError} may carry beside its message. */
 export interface PolicyErrorOptions extends CodedErrorOptions {
-  /** The verdict that an `ERR_POLICY_REJECTED` reports. */
+  /** The verdict that an `ERR_POLICY_REJECTED` reports, or what was known when signatures failed. */
   readonly verdict?: PolicyVerdict | undefined;
 }
 

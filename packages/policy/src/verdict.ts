@@ -76,4 +76,6 @@ export interface PolicyVerdict {
   readonly audit: readonly string[];
   /** Set if everything allowed, but a verified signature was asked for and there is none. */
   readonly unsigned?: true;
+  /** Set if signatures could not be read; the error that has this verdict says why. */
+  readonly undecided?: true;
 }

@@ -1,11 +1,20 @@
 import { digestOf } from "@stowage/content";
-import { createPolicyEvaluator, parsePolicy, type PolicyEvaluator } from "@stowage/policy";
+import {
+  createPolicyEvaluator,
+  formatVerdict,
+  parsePolicy,
+  PolicyError,
+  type PolicyEvaluator,
+} from "@stowage/policy";
 import { parseReference } from "@stowage/reference";
 import { describe, expect, test } from "vitest";
+
+import { makeSigner } from "./support/sigstore-signer.ts";
 
 const ACCEPT = { type: "insecureAcceptAnything" };
 const REJECT = { type: "reject" };
 const NO_KEY = { type: "signedBy", keyType: "GPGKeys", keyPath: "/k" };
+const SIGSTORE = { type: "sigstoreSigned", keyData: makeSigner().data };
 const UNCHECKED = [
   { type: "signedBaseLayer", baseLayerIdentity: { type: "matchExact" } },
   { type: "signedBy", keyType: "X509Certificates", keyPath: "/k" },
@@ -154,6 +163,30 @@ describe("evaluate", () => {
     const signal = AbortSignal.abort(reason);
     const { evaluate } = evaluator({});
     await expect(evaluate(docker("q.io/a"), { signal })).rejects.toBe(reason);
+  });
+});
+
+describe("signatures that cannot be read", () => {
+  test("decide nothing, and what is known all the same comes with the error", async () => {
+    const failure = new PolicyError("ERR_POLICY_SIGNATURES_UNAVAILABLE", "down", { hint: "wait" });
+    const { evaluate, requireAllowed } = createPolicyEvaluator({
+      policy: parsePolicy(JSON.stringify({ default: [ACCEPT, SIGSTORE, REJECT, SIGSTORE] })),
+      signatures: { findSignatures: () => Promise.reject(failure) },
+    });
+    for (const ask of [evaluate, requireAllowed]) {
+      const error = await ask(docker("q.io/a")).catch((error: unknown) => error);
+      expect(error).toMatchObject({ code: failure.code, message: "down", hint: "wait" });
+      const { verdict } = error as PolicyError;
+      expect(verdict).toMatchObject({
+        allowed: false,
+        undecided: true,
+        requirements: [{ allowed: true }, { allowed: false }, { type: "reject" }, {}],
+      });
+      const text = verdict === undefined ? "" : formatVerdict(verdict);
+      expect(text).toMatch(/^q\.io\/a:latest is NOT DECIDED by the policy\n {2}scope: the default/);
+      expect(text).toContain("requirement 2 of 4, sigstoreSigned: DENIES: nobody knows");
+      expect(text).not.toMatch(/To trust it|down/);
+    }
   });
 });
 

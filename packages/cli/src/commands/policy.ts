@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parsePlatform } from "@stowage/content";
 
 import type { CommandContext, RunCommand } from "../command.ts";
+import type { PolicyVerdict } from "@stowage/runtime-shim";
 import { exitCodeOf } from "../exit-code.ts";
 import { checkPullReference } from "../image-argument.ts";
 import { openRuntime } from "../open-runtime.ts";
@@ -35,7 +36,7 @@ export const policyExplain: RunCommand = async (context, { args, flags }) => {
     ...(await readSourceFlags(context, flags)),
     ...readNamespaceFlag(flags),
   });
-  const verdict = await runtime.explainPolicy(
+  const asked = runtime.explainPolicy(
     local === true || isLocation ? image : checkPullReference(image),
     {
       local: local === true,
@@ -43,6 +44,12 @@ export const policyExplain: RunCommand = async (context, { args, flags }) => {
       signal: context.signal,
     },
   );
+  const verdict = await asked.catch((error: unknown) => {
+    // What is known although signatures could not be read goes before that they could not.
+    const { verdict: known } = error as { readonly verdict?: PolicyVerdict };
+    if (known !== undefined) context.print(known, formatVerdict(known));
+    throw error;
+  });
   context.print(verdict, formatVerdict(verdict));
   return verdict.allowed ? 0 : REJECTED;
 };
