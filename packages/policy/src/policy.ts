@@ -38,6 +38,7 @@ import {
   parseSigstoreSigned,
   type SigstoreSignedRequirement,
 } from "./requirement/requirement-sigstore-signed.ts";
+import { withoutSecrets } from "./scope/shown-scope.ts";
 import { isTransport, scopeProblem } from "./scope/transport-scope.ts";
 
 /** One condition that an image has to meet. */
@@ -207,7 +208,7 @@ function readRequirement(shape: PolicyShape): PolicyRequirement {
       return parseAudit(shape, readRequirements);
     default:
       return shape.fail(
-        `is "${escapeText(type, 80)}", which is no type of requirement: ${whichType(type)}`,
+        `is "${escapeText(withoutSecrets(type), 80)}", which is no type of requirement: ${whichType(type)}`,
         "type",
       );
   }

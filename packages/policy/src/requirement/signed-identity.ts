@@ -11,7 +11,7 @@ import { nearestWord } from "../internal/nearest-word.ts";
 import { howToGive, howToType } from "../internal/policy-example.ts";
 import type { PolicyShape } from "../internal/policy-shape.ts";
 
-import { hasCredentials, shownScope } from "../scope/shown-scope.ts";
+import { hasCredentials, shownScope, withoutSecrets } from "../scope/shown-scope.ts";
 
 /** Which name a signature must be for. */
 export type SignedIdentity =
@@ -63,7 +63,7 @@ export function parseSignedIdentity(parent: PolicyShape, key: string): SignedIde
       };
     default:
       return shape.fail(
-        `is "${escapeText(type, 80)}", which is no type of identity: ${whichType(type)}`,
+        `is "${escapeText(withoutSecrets(type), 80)}", which is no type of identity: ${whichType(type)}`,
         "type",
       );
   }

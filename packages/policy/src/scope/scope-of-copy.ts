@@ -1,5 +1,6 @@
 import { escapeText } from "@stowage/content";
 
+import { shownIdentity } from "./shown-scope.ts";
 import type { PolicyScope } from "./policy-scope.ts";
 import { type RequirementSpot, showFile, withChanged } from "../requirement/requirement-spot.ts";
 import type { SignedIdentity } from "../requirement/signed-identity.ts";
@@ -53,9 +54,17 @@ export function inlineJson(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([key, field]) => !isUsual(key, field));
   const texts = fields.map(
-    ([key, field]) => `"${key}": ${/Datas?$/.test(key) ? LEFT_OUT : inlineJson(field)}`,
+    ([key, field]) => `"${key}": ${/Datas?$/.test(key) ? LEFT_OUT : inlineField(key, field)}`,
   );
   return `{${texts.join(", ")}}`;
+}
+
+/** A path is what it is; who may sign is nowhere else than here, and may be a URL with a password. */
+function inlineField(key: string, field: unknown): string {
+  const isName = /^(?:issuer|oidcIssuer|subject|subjectPattern|subjectEmail|builderId)$/.test(key);
+  return isName && typeof field === "string"
+    ? JSON.stringify(shownIdentity(field))
+    : inlineJson(field);
 }
 
 const LEFT_OUT = '"…"';

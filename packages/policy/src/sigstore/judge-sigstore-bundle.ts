@@ -25,6 +25,7 @@ import type {
 } from "../requirement/requirement-sigstore-bundle.ts";
 import type { BundleSignature } from "../signature/signature.ts";
 import { SignatureRejection } from "../signature/signature-rejection.ts";
+import { shownIdentity } from "../scope/shown-scope.ts";
 import { signerKeySource } from "../key/signer-keys.ts";
 import { readSigstoreKeys, type SigstoreKey } from "./sigstore-key.ts";
 import { requireStatement } from "./statement.ts";
@@ -119,7 +120,7 @@ async function byIdentity(
   if (issuer !== identity.issuer || !isSubject(identity, subject)) {
     const wanted = "subject" in identity ? identity.subject : identity.subjectPattern;
     throw new SignatureRejection("untrusted", `it is by ${escapeText(label)}`, {
-      remedy: `The policy trusts ${wanted}, as ${identity.issuer} says. If the other is right, change its identity.`,
+      remedy: `The policy trusts ${shownIdentity(wanted)}, as ${shownIdentity(identity.issuer)} says. If the other is right, change its identity.`,
     });
   }
   return label;

@@ -13,6 +13,7 @@ import type {
   SigstorePki,
   SigstoreSignedRequirement,
 } from "../requirement/requirement-sigstore-signed.ts";
+import { shownIdentity } from "../scope/shown-scope.ts";
 import { COSIGN_SIGNATURE_TYPE, type SigstoreSignature } from "../signature/signature.ts";
 import { parseSignaturePayload } from "../signature/signature-payload.ts";
 import { SignatureRejection } from "../signature/signature-rejection.ts";
@@ -134,7 +135,7 @@ function byFulcio(
     refuse("its certificate is not for one e-mail address");
   if (issuer !== oidcIssuer || email !== subjectEmail) {
     throw new SignatureRejection("untrusted", `it is by ${email}, as ${issuer} says`, {
-      remedy: `The policy trusts ${subjectEmail}, as ${oidcIssuer} says. Workflows are named by URIs: use a requirement sigstoreBundle.`,
+      remedy: `The policy trusts ${shownIdentity(subjectEmail)}, as ${shownIdentity(oidcIssuer)} says. Workflows are named by URIs: use a requirement sigstoreBundle.`,
     });
   }
   requireSignature(payload, bytes, leaf);
@@ -163,7 +164,7 @@ function byPki(
   if (!isEmail || !isHost) {
     const names = leaf.x509.subjectAltName ?? "nobody";
     throw new SignatureRejection("untrusted", `it is by ${names}`, {
-      remedy: `The policy trusts ${[subjectEmail, subjectHostname].filter(Boolean).join(" at ")}.`,
+      remedy: `The policy trusts ${[subjectEmail ?? [], subjectHostname ?? []].flat().map(shownIdentity).join(" at ")}.`,
     });
   }
   requireSignature(payload, bytes, leaf);

@@ -12,6 +12,7 @@ import {
   parseJsonDocument,
 } from "@stowage/content";
 
+import { shownIdentity } from "../scope/shown-scope.ts";
 import { SignatureRejection } from "../signature/signature-rejection.ts";
 
 /** What is wanted of a statement. */
@@ -53,18 +54,26 @@ export function requireStatement(
   const found = statement["predicateType"];
   if (found !== predicateType) {
     const text = typeof found === "string" ? escapeText(found) : "nothing";
-    throw new SignatureRejection("mismatch", `it states ${text}, not ${predicateType}`, {
-      remedy:
-        "Have it signed, or attested with that predicateType; an attestation is no signature.",
-    });
+    throw new SignatureRejection(
+      "mismatch",
+      `it states ${text}, not ${shownIdentity(predicateType)}`,
+      {
+        remedy:
+          "Have it signed, or attested with that predicateType; an attestation is no signature.",
+      },
+    );
   }
   if (builderId === undefined) return;
   const builder = builderOf(objectOf(statement["predicate"]));
   if (builder !== builderId) {
     const text = builder === undefined ? "nobody" : escapeText(builder);
-    throw new SignatureRejection("mismatch", `it was built by ${text}, not by ${builderId}`, {
-      remedy: "Have it built there, or change builderId.",
-    });
+    throw new SignatureRejection(
+      "mismatch",
+      `it was built by ${text}, not by ${shownIdentity(builderId)}`,
+      {
+        remedy: "Have it built there, or change builderId.",
+      },
+    );
   }
 }
 
