@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/content";
 
 import { checkScopes } from "./check/check-scopes.ts";
+import { mayChange, mayReplace } from "./internal/writable-by-anybody.ts";
 import { parsePolicy, type Policy } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
 
@@ -47,8 +48,6 @@ export const MAX_POLICY_BYTES: number = 4 * 1024 * 1024;
 
 const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$/;
 const USER_POLICY_PATH = ".config/containers/policy.json";
-const WRITABLE_BY_OTHERS = 0o002;
-const STICKY = 0o1000;
 const CREATE_HINT = "Run `stowage policy init` to write one that trusts what you name.";
 
 /**
@@ -189,13 +188,13 @@ async function warn(handle: FileHandle, file: string, policy: Policy): Promise<s
     .map(
       ({ path, line, problem }) => `${name}: ${path} ${line ? `in line ${line} ` : ""}${problem}`,
     );
-  const { mode } = await handle.stat();
-  if ((mode & WRITABLE_BY_OTHERS) !== 0) warnings.push(`${name}: anybody may change this file`);
-  const parent = await stat(dirname(file)).catch((cause: unknown) => {
+  const folder = dirname(file);
+  const parent = await stat(folder).catch((cause: unknown) => {
     throw unreadable(file, "lies in a directory that cannot be examined", cause);
   });
-  if ((parent.mode & WRITABLE_BY_OTHERS) !== 0 && (parent.mode & STICKY) === 0) {
-    warnings.push(`${name}: anybody may replace this file`);
-  }
-  return warnings;
+  const writable = [
+    ...mayChange(file, (await handle.stat()).mode),
+    ...mayReplace(folder, parent.mode),
+  ];
+  return [...warnings, ...writable.map(({ problem }) => `${name}: ${problem}`)];
 }

@@ -1,5 +1,7 @@
+import { dirname } from "node:path";
+
 import type { ImageSource, PolicyGate, PolicySubject } from "@stowage/image-service";
-import { errorKind, type Platform } from "@stowage/content";
+import { errorKind, escapeText, type Platform } from "@stowage/content";
 import type { PolicyError, PolicyProblem, PolicyVerdict } from "@stowage/policy";
 import { formatReference } from "@stowage/reference";
 import type { Store } from "@stowage/store";
@@ -170,7 +172,7 @@ export async function checkPolicyFile(
     severity: "warning",
     path: file,
     problem: problem.replace(`${file}: `, ""),
-    remedy: "Let only root write it: chmod go-w.",
+    remedy: `Let only root write it: chmod go-w ${escapeText(problem.includes("may replace") ? dirname(file) : file)}.`,
   }));
   problems.push(...invalid.map(asProblem));
   problems.push(...(await checkPolicy(policy, { registriesD, signal })));

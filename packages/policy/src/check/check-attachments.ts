@@ -60,7 +60,8 @@ function decidedFor(
     .find(([, { useSigstoreAttachments }]) => useSigstoreAttachments !== undefined);
 }
 
-function scopesAbove(scope: string): readonly string[] {
+/** Under which names a section for it may stand, nearest first; the default is none of them. */
+export function scopesAbove(scope: string): readonly string[] {
   if (scope === "") return [];
   const [repository = ""] = scope.split("@");
   const untagged = repository.replace(/:[^/:]*$/, (tag) => (repository.includes("/") ? "" : tag));

@@ -7,6 +7,7 @@ import type { JsonSteps } from "../internal/json-lines.ts";
 import { showPath } from "../internal/policy-shape.ts";
 import { fieldOfInvalidKey, isPathField, keyFieldsOf } from "../key/key-field.ts";
 import { readBundleMaterial } from "../sigstore/judge-sigstore-bundle.ts";
+import { whoMayWrite } from "../internal/writable-by-anybody.ts";
 import { keyRemedy, MAX_KEY_BYTES } from "../key/key-material.ts";
 import { wantedKey } from "../key/wanted-key.ts";
 import { shown } from "../key/key-path.ts";
@@ -65,8 +66,24 @@ export async function checkRelativePaths(
   return problems;
 }
 
+/** Finds files of keys that others than their owner may change: whoever does is trusted then. */
+export async function checkWritableKeys(
+  part: PolicyRequirement,
+  path: string,
+): Promise<readonly PolicyProblem[]> {
+  if ("requirements" in part) return [];
+  const problems: PolicyProblem[] = [];
+  for (const [steps, file] of keyFieldsOf(part)) {
+    if (!isPathField(steps)) continue;
+    for (const { problem, remedy } of await whoMayWrite(file)) {
+      problems.push({ severity: "warning", path: `${path}.${showPath(steps)}`, problem, remedy });
+    }
+  }
+  return problems;
+}
+
 /** A requirement and all that it is made of, each with its place. */
-function* partsOf(
+export function* partsOf(
   requirement: PolicyRequirement,
   place: RequirementPlace,
 ): Generator<readonly [RequirementPlace, PolicyRequirement]> {

@@ -1,9 +1,13 @@
-import { checkKeysOf, checkRelativePaths } from "./check-keys.ts";
+import { checkAnyOf, checkTogether } from "./check-combined.ts";
+import { checkKeysOf, checkRelativePaths, checkWritableKeys, partsOf } from "./check-keys.ts";
+import { checkSignatoryKeys } from "./check-signatory-keys.ts";
+import { checkSignedName } from "./check-signed-name.ts";
 import { checkAttachments } from "./check-attachments.ts";
 import { checkKeyPairs } from "./check-key-pairs.ts";
 import { checkLookasideFolders, checkRegistriesD } from "./check-registries-d.ts";
 import type { JsonSteps } from "../internal/json-lines.ts";
 import { lineOfProblem } from "../policy-lines.ts";
+import { checkSectionFiles, checkSections } from "./check-sections.ts";
 import { checkScopes, scopePath } from "./check-scopes.ts";
 import type { Policy, PolicyRequirement } from "../policy.ts";
 import type { KeyFileReader } from "../ports.ts";
@@ -32,15 +36,27 @@ export async function checkPolicy(
     ...checkScopes(policy),
     ...checkDefault(policy),
     ...(registriesD === undefined ? [] : checkRegistriesD(registriesD, policy)),
+    ...(registriesD === undefined ? [] : checkSections(registriesD, policy)),
     ...(registriesD === undefined ? [] : await checkLookasideFolders(registriesD)),
+    ...(registriesD === undefined ? [] : await checkSectionFiles(registriesD)),
   ];
   for (const [place, requirements] of placesOf(policy)) {
-    problems.push(...withLines(checkKeyPairs(requirements, place.path), place));
+    const { path } = place;
+    const found = [...checkTogether(requirements, path), ...checkKeyPairs(requirements, path)];
+    problems.push(...withLines(found, place));
   }
   for (const [place, requirement] of requirementsOf(policy)) {
     problems.push(...withLines(checkRequirement(requirement, place.path), place));
     problems.push(...(await checkKeysOf(requirement, place, read, signal)));
     problems.push(...(await checkRelativePaths(requirement, place, read, signal)));
+    for (const [at, part] of partsOf(requirement, place)) {
+      const { path } = at;
+      if (part.type === "anyOf")
+        problems.push(...withLines(await checkAnyOf(part, path, read, signal), at));
+      problems.push(...withLines(checkSignedName(part, path), at));
+      problems.push(...withLines(await checkSignatoryKeys(part, path, read, signal), at));
+      problems.push(...withLines(await checkWritableKeys(part, path), at));
+    }
     problems.push(...withLines(checkAttachments(requirement, place, registriesD), place));
   }
   return problems;

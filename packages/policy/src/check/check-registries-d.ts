@@ -144,11 +144,13 @@ function withoutPort(host: string): string {
   return host.replace(/:\d+$/, "");
 }
 
-function showSection(scope: string, { line }: SignatureSection): string {
+/** A section, and where it is in its file. */
+export function showSection(scope: string, { line }: SignatureSection): string {
   return `docker["${shownScope(scope)}"] in line ${line ?? "?"}`;
 }
 
-function problem(
+/** Something wrong with a file of `registries.d`. */
+export function problem(
   severity: PolicyProblem["severity"],
   file: string,
   what: Pick<PolicyProblem, "code" | "problem" | "remedy">,

@@ -8,7 +8,8 @@ export interface LookalikeScope {
   readonly why: string;
 }
 
-const KNOWN_HOSTS = [
+/** Hosts that everybody may name, however alike two of them are. */
+export const KNOWN_HOSTS: readonly string[] = [
   "docker.io",
   "quay.io",
   "ghcr.io",
