@@ -22,7 +22,12 @@ describe("a policy in another language than JSON is told of by its line, as", ()
     ["low quotes", `{\n„default“: []}`, 2, "„ (U+201E), a quote as word processors"],
     ["a blank that is none", `{\n\u00a0${DEFAULT}}`, 2, "a blank of another kind (U+00A0)"],
     ["an invisible character", `{\n\u200b${DEFAULT}}`, 2, "it is U+200B, which is nothing to JSON"],
-    ["YAML", "# ours\ndefault:\n  - type: reject\n", 1, "it is YAML, and a policy is JSON"],
+    [
+      "YAML",
+      "# ours\ndefault:\n  - type: reject\n",
+      1,
+      "it is YAML, and a policy is JSON, as in {",
+    ],
     ["YAML with a beginning", "---\ndefault: []\n", 1, "it is YAML"],
     ["a key without quotes", `{\ndefault: []}`, 2, 'a key without quotes: write "default":'],
     ["NaN", `{"default": [{"type": "anyOf",\n"threshold": NaN}]}`, 2, "JSON has no NaN"],

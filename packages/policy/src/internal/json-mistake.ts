@@ -14,7 +14,8 @@ import { lineAt } from "./json-lines.ts";
  * @param index - of the first character that it could not take.
  */
 export function findJsonMistake(text: string, index: number): string | undefined {
-  if (isYaml(text)) return "it is YAML, and a policy is JSON: write it as JSON";
+  if (isYaml(text))
+    return 'it is YAML, and a policy is JSON, as in {"default": [{"type": "reject"}]}';
   const rest = text.slice(index, index + SEEN);
   return (
     MISTAKES.find(([begin]) => begin.test(rest))?.[1] ??
