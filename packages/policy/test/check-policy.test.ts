@@ -255,6 +255,15 @@ describe("checkPolicy, of registries.d", () => {
     }
   });
 
+  test("one with a user is told to have none, and not to be a URL, which it is", async () => {
+    await using folder = await tempDir();
+    const yaml = "docker: {q.io: {lookaside: 'http://user@127.0.0.1:8091'}}";
+    const config = await registriesD(folder.path, yaml);
+    const [problem] = await checkPolicy(docker({}), { registriesD: config });
+    expect(problem?.remedy).toContain("without a user");
+    expect(problem?.remedy).not.toContain("Write a URL");
+  });
+
   test("a lookaside whose folder is not there is told of, with its line", async () => {
     await using folder = await tempDir();
     const none = join(folder.path, "none");

@@ -167,7 +167,7 @@ describe("loadPolicy", () => {
     expect(warnings).toEqual([
       expect.stringMatching(/busybox.*can match no image/),
       expect.stringMatching(/change this file/),
-      expect.stringMatching(/replace this file/),
+      expect.stringMatching(`replace this file, .* folder ${dirname(path)}$`),
     ]);
   });
 

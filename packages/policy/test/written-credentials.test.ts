@@ -44,6 +44,25 @@ describe("a user and a password in a policy are never shown:", () => {
     expect(told).not.toContain(SECRET);
   });
 
+  test("nor is what is behind a question mark, in a scope", async () => {
+    const [problem, told] = await saidOf({ docker: { [`q.io/team?token=${SECRET}`]: SIGNED } });
+    expect(problem).toMatchObject({
+      path: 'transports.docker["q.io/team?[redacted]"]',
+      problem: "can match no image",
+      line: 9,
+      remedy: expect.stringContaining("Write q.io/team:"),
+    });
+    expect(told).toContain('write "q.io/team"');
+    expect(told).not.toContain(SECRET);
+  });
+
+  test("nor in a key's address", async () => {
+    const requirement = { ...SIGNED[0], keyPaths: [`https://q.io/key.asc?token=${SECRET}`] };
+    const [problem, told] = await saidOf({ docker: { "q.io": [requirement] } });
+    expect(problem?.problem).toContain("https://q.io/key.asc?[redacted] is not there");
+    expect(told).not.toContain(SECRET);
+  });
+
   test.for([
     [`user:${SECRET}@q.io/team`, "q.io/team"],
     ["docker-daemon", `user:${SECRET}@q.io/team`],

@@ -8,7 +8,7 @@ import type { RegistriesD } from "../registries-d/registries-d.ts";
 import type { SignatureSection } from "../registries-d/signature-section.ts";
 import { meantKey, whyUnread } from "../registries-d/registries-d-remedy.ts";
 import { suggestScope } from "../scope/suggest-scope.ts";
-import { shownScope } from "../scope/shown-scope.ts";
+import { hasCredentials, shownScope } from "../scope/shown-scope.ts";
 import { isReachableDockerScope } from "../scope/transport-scope.ts";
 
 /** Finds what a `registries.d` says in vain, seen with the policy that it is for. */
@@ -72,7 +72,9 @@ function checkLookaside({ file, lookaside, lookasideAt }: SignatureSection): Pol
     problem("error", file, {
       code: "ERR_POLICY_INVALID_REGISTRIES_D",
       problem: `has a lookaside that is none (${lookasideAt ?? "lookaside"}): ${shownLookaside(lookaside)}`,
-      remedy: "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
+      remedy: hasCredentials(lookaside)
+        ? "Write it without a user and a password, and change the password if it was one: whoever may read the file knows it."
+        : "Write a URL of file:, https: or http:, as in file:///srv/signatures.",
     }),
   ];
 }

@@ -66,7 +66,9 @@ export const readKeyFile: KeyFileReader = async (path, { maxBytes, signal }) => 
   if (path.includes("-----BEGIN")) {
     throw invalidKey(
       "the path",
-      "is a key itself: keep it in a file, or give it as data in base64",
+      path.includes("PRIVATE KEY")
+        ? "is a key itself, and a private one, which is for its signer alone: take it out, have the signer make another if others may have read it, and name a file of the public key"
+        : "is a key itself: keep it in a file, or give it as data in base64",
     );
   }
   try {

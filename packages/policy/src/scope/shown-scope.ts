@@ -55,7 +55,9 @@ function withoutQuery(text: string): string {
 
 const REDACTED = "[redacted]";
 
-/** What is left when the user and the password are taken away, and the `@` behind them. */
+/** What is left when the user and the password are taken away, the `@` behind them, and a query. */
 export function withoutUser(scope: string): string {
-  return withoutCredentials(scope).replace("[redacted]@", "");
+  return withoutCredentials(scope)
+    .replace("[redacted]@", "")
+    .replace(/\?.*$/s, "");
 }
