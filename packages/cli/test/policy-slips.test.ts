@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { describe, expect, test } from "vitest";
@@ -155,3 +155,39 @@ test.for([
 async function writePolicy(world: CliWorld, policy: object): Promise<void> {
   await writeFile(join(world.path, "policy.json"), JSON.stringify(policy, undefined, 2));
 }
+
+describe("a scope that can match no image", () => {
+  test.for([
+    ["lets an image in unchecked", ACCEPT, 0, "was let in unchecked"],
+    ["has an image refused", [{ type: "reject" }], 7, "which matches no image"],
+  ] as const)("and %s is told of once", async ([, fallback, code, words]) => {
+    await using world = await openCliWorld();
+    const scope = `${world.host}/she*`;
+    await writePolicy(world, { default: fallback, transports: { docker: { [scope]: SIGNED } } });
+    const pulled = await world.run(["pull", "--tls-verify=false", world.image]);
+    expect(pulled.code).toBe(code);
+    expect(pulled.stderr).toContain(words);
+    expect(pulled.stderr.split(`"${scope}"`)).toHaveLength(2);
+    const told = await world.run(["policy", "explain", "--tls-verify=false", world.image]);
+    expect((told.stdout + told.stderr).split(`"${scope}"`)).toHaveLength(2);
+  });
+
+  test("is told of by a pull that says nothing else of it", async () => {
+    await using world = await openCliWorld();
+    const docker = { "other.example.com/a*": SIGNED };
+    await writePolicy(world, { default: ACCEPT, transports: { docker } });
+    const { code, stderr } = await world.run(["pull", "--tls-verify=false", world.image]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('["other.example.com/a*"] in line 9 can match no image');
+  });
+});
+
+test("check names the folder where it is the folder that anybody may write", async () => {
+  await using world = await openCliWorld();
+  await writePolicy(world, { default: [{ type: "reject" }] });
+  await chmod(world.path, 0o757);
+  const { code, stdout } = await world.run(["policy", "check"]);
+  expect(code).toBe(0);
+  expect(stdout).toContain(`anybody may write its folder ${world.path}\n`);
+  expect(stdout).toContain(`chmod go-w ${world.path}.\n`);
+});

@@ -17,8 +17,9 @@ export interface PolicyOfNamespace {
 /** The policy as it is on disk, and what there is to tell about it. */
 export interface PolicyInForce {
   /**
-   * Reads the policy, and tells `onWarning` what is wrong with it, but for keys that are none: those
-   * are told when it is known what became of the image, since a refusal may say the same.
+   * Reads the policy, and tells `onWarning` what is wrong with it, but for keys that are none and
+   * scopes that match nothing: those are told when it is known what became of the image, since what is
+   * said of that may say the same.
    *
    * @throws {@link PolicyError} as `loadPolicy` does; {@link RuntimeError}
    *   `ERR_RUNTIME_NO_POLICY_DIRECTORY` for a namespace where none can have a policy.
@@ -26,10 +27,14 @@ export interface PolicyInForce {
   load(asked: PolicyOfNamespace): Promise<PolicyWithKeys>;
 }
 
-/** A policy, and what is wrong with its keys. */
+/** A policy, and what is wrong with its keys and scopes. */
 export interface PolicyWithKeys extends LoadedPolicy {
-  /** Tells `onWarning` of keys that are none. @param refusal - what says so of some already. */
-  readonly tellKeys: (refusal?: unknown) => void;
+  /**
+   * Tells `onWarning` of scopes that match nothing, and of keys that are none.
+   *
+   * @param outcome - the refusal, or the words of a warning, that say so of some already.
+   */
+  readonly tellRest: (outcome?: unknown) => void;
 }
 
 /** How {@link watchPolicy} watches. */
@@ -52,9 +57,16 @@ export function watchPolicy(
       const own = namespace === undefined ? undefined : namespaceOf(namespace, options);
       const loaded = await loadPolicy({ path: policyPath, env, namespace: own, signal });
       const warnings = [...loaded.warnings, ...(await rollback(loaded))];
-      for (const warning of warnings) onWarning?.(warning);
+      const ofScopes = warnings.filter(isOfScope);
+      for (const warning of warnings) if (!isOfScope(warning)) onWarning?.(warning);
       const problems = note ? await badKeys(loaded, signal) : [];
-      return { ...loaded, tellKeys: (refusal) => tellKeys(loaded.file, problems, refusal) };
+      return {
+        ...loaded,
+        tellRest(outcome) {
+          for (const warning of ofScopes) if (!isSaid(warning, outcome)) onWarning?.(warning);
+          tellKeys(loaded.file, problems, outcome);
+        },
+      };
     },
   };
 
@@ -101,6 +113,19 @@ export function watchPolicy(
     ];
   }
 }
+
+function isOfScope(warning: string): boolean {
+  return SCOPE.test(warning);
+}
+
+/** Whether a refusal, or a warning of an image that came in, names the scope and what to write. */
+function isSaid(warning: string, outcome: unknown): boolean {
+  const scope = SCOPE.exec(warning)?.[1];
+  const { hint = outcome } = (outcome ?? {}) as { readonly hint?: unknown };
+  return scope !== undefined && typeof hint === "string" && hint.includes(`scope "${scope}"`);
+}
+
+const SCOPE = /\["(.*)"\] in line \d+ can match no image$/;
 
 /** Whether a refusal says of a key of its own scope what is wrong with it. */
 function isTold(refusal: unknown, path: string, problem: string): boolean {

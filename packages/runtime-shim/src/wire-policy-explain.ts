@@ -70,7 +70,7 @@ async function explainName(
   const signatures: SignatureRegistries = new WeakMap();
   const opener = withRegistriesD(imageSource(options, registries, signatures), options);
   const inForce = watchPolicy(store, options, { note: false });
-  const how = { inForce, namespace: source?.policyNamespace, signal };
+  const how = { inForce, namespace: source?.policyNamespace, signal, tellsBypass: true };
   return await askOnTheWay(
     (asked) => askPolicy(asked, options, signatures, how),
     async (policy) => {
@@ -95,7 +95,7 @@ async function explainLocal(
   await using place = await openLocalSource(location, { env: options.env, signal, asStored: true });
   const source: ImageSource = { open: async () => lend(place) };
   const inForce = watchPolicy(store, options, { note: false });
-  const how = { inForce, namespace: access?.policyNamespace, signal };
+  const how = { inForce, namespace: access?.policyNamespace, signal, tellsBypass: true };
   return await askOnTheWay(
     (asked) => askPolicyOfPlace(location, place, asked, how),
     async (policy) => {

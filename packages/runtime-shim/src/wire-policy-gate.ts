@@ -24,6 +24,8 @@ export interface PolicyQuestion {
 /** Which policy is asked. */
 export interface AskPolicyOptions extends PolicyOfNamespace {
   readonly inForce: PolicyInForce;
+  /** Whether who asks tells of a scope that an image missed, which is said once then. */
+  readonly tellsBypass?: boolean;
 }
 
 /** Asks the policy as it is on disk when it is asked. Without any, nothing is allowed. */
@@ -35,7 +37,8 @@ export function wirePolicyGate(
   return {
     async requireAllowed(asked, { signal, source } = {}) {
       const given = accessOf(source);
-      const how = { inForce, namespace: given.policyNamespace, signal };
+      const tellsBypass = !asked.stored;
+      const how = { inForce, namespace: given.policyNamespace, signal, tellsBypass };
       const { evaluator, subject, finder } = await askPolicy(asked, options, registries, how);
       const verdict = await evaluator.requireAllowed(subject, { signal });
       for (const audit of verdict.audit) {
@@ -83,25 +86,29 @@ export async function askPolicy(
 /** The policy as it is on disk now, for an image whose signatures `finder` finds. */
 export async function openEvaluator(
   finder: SignatureFinder,
-  { inForce, ...asked }: AskPolicyOptions,
+  { inForce, tellsBypass = false, ...asked }: AskPolicyOptions,
 ): Promise<PolicyEvaluator> {
-  const { createPolicyEvaluator } = await import("@stowage/policy");
-  const { policy, file, digest, tellKeys } = await inForce.load(asked);
+  const { bypassWarning, createPolicyEvaluator, formatVerdict } = await import("@stowage/policy");
+  const { policy, file, digest, tellRest } = await inForce.load(asked);
   const signatures: SignatureSource = { findSignatures: (_, wait) => finder.find(wait.signal) };
   const evaluator = createPolicyEvaluator({ policy, file, digest, signatures });
-  const telling = async <T>(asking: Promise<T>): Promise<T> => {
+  const telling = async (
+    asking: Promise<PolicyVerdict>,
+    wordsOf: typeof bypassWarning,
+  ): Promise<PolicyVerdict> => {
     try {
       const verdict = await asking;
-      tellKeys();
+      tellRest(tellsBypass ? wordsOf(verdict) : undefined);
       return verdict;
     } catch (error) {
-      tellKeys(error);
+      tellRest(error);
       throw error;
     }
   };
   return {
-    evaluate: (subject, wait) => telling(evaluator.evaluate(subject, wait)),
-    requireAllowed: (subject, wait) => telling(evaluator.requireAllowed(subject, wait)),
+    evaluate: (subject, wait) => telling(evaluator.evaluate(subject, wait), formatVerdict),
+    requireAllowed: (subject, wait) =>
+      telling(evaluator.requireAllowed(subject, wait), bypassWarning),
   };
 }
 
