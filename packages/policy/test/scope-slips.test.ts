@@ -86,6 +86,15 @@ describe("a remedy never has what lets everything in apply to more, but where th
     expect(await hintOf(scope)).toMatch(/\bif\b[^.]*\bwrite "/i);
   });
 
+  test("one that stands below another transport", async () => {
+    const transports = { "docker-daemon": { [TEAM]: ACCEPT } };
+    const policy = parsePolicy(JSON.stringify({ default: REJECT, transports }));
+    const { requireAllowed } = createPolicyEvaluator({ policy });
+    await expect(requireAllowed(docker())).rejects.toMatchObject({
+      hint: expect.stringMatching(/\bif\b[^.]*\bwrite ".*" below "docker"/i),
+    });
+  });
+
   test("nor does check, of a port that is missing", async () => {
     const policy = policyOf({ "q.io/a": ACCEPT, "q.io:5000/b": REJECT }, REJECT);
     expect(await checkPolicy(policy)).toMatchObject([

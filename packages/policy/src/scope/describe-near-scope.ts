@@ -22,7 +22,7 @@ export function nearRemedy(verdict: PolicyVerdict): string | undefined {
     case "tag":
       return `${has}, which is for that tag or digest alone: if all of them are meant, ${write}.`;
     case "transport":
-      return `${has} of the transport "${escapeText(transport ?? "", 80)}", which images in registries do not come by: ${write} below "docker".`;
+      return `${has} of the transport "${escapeText(transport ?? "", 80)}", which images in registries do not come by. If those are meant, ${write} below "docker".`;
     case "pattern":
       return `${has}, which matches no image: * stands only for all of what is before a host, as in *.example.com. If this image is meant, ${write}, and the others that are meant each by its own name.`;
     case "port":
@@ -92,7 +92,7 @@ function correction(near: SimilarScope): string {
     case "tag":
       return `it is for that tag or digest alone; ${write} if all are meant`;
     case "transport":
-      return `${write} below "docker"`;
+      return `${write} below "docker" if images in registries are meant`;
     case "pattern":
       return `* stands only for all of what is before a host; ${write} if this image is meant`;
     case "port":
