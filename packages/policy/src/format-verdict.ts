@@ -84,7 +84,14 @@ function formatRequirement(requirement: RequirementVerdict, how: FormatHow): rea
   const reason = escapeText(withoutPlaces(ownReason(requirement), places), 2000);
   return [
     `${indent}${title}, ${type}: ${allowed ? "allows" : "DENIES"}: ${reason}`,
-    ...signatures.flatMap((signature) => formatSignature(signature, inner)),
+    // Of the only one, the line above has said why.
+    ...signatures.flatMap((signature) =>
+      formatSignature(
+        signature,
+        inner,
+        signatures.length === 1 && reason.endsWith(shownReason(signature)),
+      ),
+    ),
     ...requirements.flatMap((part, index) => {
       const at = `${index + 1} of ${requirements.length}`;
       return formatRequirement(part, { ...how, title: at, indent: inner });
@@ -103,9 +110,16 @@ function ownReason({ reason, requirements = [] }: RequirementVerdict): string {
 }
 
 function formatSignature(
-  { format, origin, accepted, fault, reason }: SignatureVerdict,
+  signature: SignatureVerdict,
   indent: string,
+  isSaid: boolean,
 ): readonly string[] {
+  const { format, origin, accepted, fault } = signature;
   const word = accepted ? "counts" : `does not count (${fault})`;
-  return [`${indent}${format} at ${escapeText(origin)} ${word}: ${escapeText(reason, 2000)}`];
+  const why = isSaid ? "" : `: ${shownReason(signature)}`;
+  return [`${indent}${format} at ${escapeText(origin)} ${word}${why}`];
+}
+
+function shownReason({ reason }: SignatureVerdict): string {
+  return escapeText(reason, 2000);
 }

@@ -29,10 +29,20 @@ describe("formatVerdict", () => {
       expect.stringMatching(/^ {2}requirement 1 of 2, audit: allows: /),
       "    1 of 1, reject: DENIES: it denies every image",
       expect.stringMatching(/^ {2}requirement 2 of 2, sigstoreSigned: DENIES: /),
-      expect.stringMatching(/^ {4}sigstore-attachment at test does not count \(untrusted\): /),
+      "    sigstore-attachment at test does not count (untrusted)",
       expect.stringMatching(/^ {4}to pass: /),
       "  only reported: reject: it denies every image",
     ]);
+  });
+
+  test("says of each of several signatures why it does not count, and of the only one once", async () => {
+    const [one, two] = [cosignSign(BOB), { ...cosignSign(ALICE), mimeType: "text/plain" }];
+    const reasonOf = async (...signatures: ImageSignature[]): Promise<number> => {
+      const text = formatVerdict(await judgeImage([BY_KEY], signatures));
+      return text.split("by none of the policy's keys").length - 1;
+    };
+    expect(await reasonOf(one)).toBe(1);
+    expect(await reasonOf(one, two)).toBe(2);
   });
 
   test("writes nothing of a stranger's that a terminal would obey", async () => {

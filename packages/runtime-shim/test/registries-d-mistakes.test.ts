@@ -124,13 +124,13 @@ describe.runIf(CAN_SIGN)(`what is said of registries.d, done to the letter${WHY_
       2,
     ],
     ["the default says no", `default-docker:\n    ${NO}`, 2],
-    ["a key is misspelt", 'docker:\n  "REPO":\n    use-sigstore-attachment: true', 2],
-    ["a key is written otherwise", 'docker:\n  "HOST":\n    useSigstoreAttachments: true', 2],
-    ["a section lacks the port", 'docker:\n  "BARE":\n    use-sigstore-attachments: true', 2],
+    ["a key is misspelt", 'docker:\n  "REPO":\n    use-sigstore-attachment: true', 1],
+    ["a key is written otherwise", 'docker:\n  "HOST":\n    useSigstoreAttachments: true', 1],
+    ["a section lacks the port", 'docker:\n  "BARE":\n    use-sigstore-attachments: true', 1],
     [
       "a section lacks the port that another has",
       'docker:\n  "BARE":\n    use-sigstore-attachments: true\n  "HOST":\n    lookaside: file:///a',
-      2,
+      1,
     ],
   ] as const)("has signatures beside the image found where %s", async ([, text, count]) => {
     await trust(repositoryOf(beside));
@@ -161,17 +161,17 @@ describe.runIf(CAN_SIGN)(`what is said of registries.d, done to the letter${WHY_
       2,
     ],
     ["the default has a wrong one", "default-docker:\n    lookaside: ELSEWHERE", 2],
-    ["a key is misspelt", 'docker:\n  "REPO":\n    lookasid: HERE', 2],
-    ["a key that was once called so is misspelt", 'docker:\n  "REPO":\n    sigstor: HERE', 2],
+    ["a key is misspelt", 'docker:\n  "REPO":\n    lookasid: HERE', 1],
+    ["a key that was once called so is misspelt", 'docker:\n  "REPO":\n    sigstor: HERE', 1],
     [
       "a key is misspelt, and the default has a wrong one",
       'docker:\n  "HOST":\n    look_aside: HERE\ndefault-docker:\n    lookaside: ELSEWHERE',
-      3,
+      1,
     ],
     [
       "a section lacks the port that another has",
       `docker:\n  "BARE":\n    lookaside: HERE\n  "HOST":\n    ${NONE}`,
-      2,
+      1,
     ],
   ] as const)("has the lookaside found where %s", async ([, text, count]) => {
     await trustGpg();

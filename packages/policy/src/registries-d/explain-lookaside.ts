@@ -4,7 +4,7 @@ import { formatRepository, type Reference, type Repository } from "@stowage/refe
 import { scopesOf } from "../scope/policy-scope.ts";
 import type { SignaturePlace } from "../ports.ts";
 import type { RegistriesD } from "./registries-d.ts";
-import { howToCorrect, nearMisses } from "./registries-d-remedy.ts";
+import { howToCorrect, type NearMiss, nearMisses } from "./registries-d-remedy.ts";
 import { sectionsOf, type SignatureStorage } from "./signature-storage.ts";
 
 /** What is said of a lookaside that has nothing. */
@@ -44,12 +44,13 @@ export function explainLookaside(
     ? `${escapeText(config.directory)} does not exist`
     : `no file of ${escapeText(config.directory)} has a lookaside for ${meant}`;
   const misses = missesOf(config, reference, { key: "lookaside", decided: decided?.[0] });
+  const otherwise = `If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`;
   return {
     statedBy:
       file === undefined
         ? `the built-in default, since ${why}`
         : `${escapeText(file)}, ${at ?? "lookaside"}, says so for ${meant}`,
-    remedy: `${misses}If its signatures are elsewhere, ${write}. ${url} ${HOW_TO_SIGN}`,
+    remedy: remedyOf(misses, otherwise),
   };
 }
 
@@ -67,9 +68,19 @@ export function missingNote({ missing }: SignaturePlace): readonly string[] {
   return missing === undefined ? [] : [`there is no ${escapeText(missing)} at all`];
 }
 
-function missesOf(config: RegistriesD, reference: Reference, about: MissesAbout): string {
-  const misses = nearMisses(config, scopesOf({ transport: "docker", reference }), about);
-  return misses.map((miss) => `${miss} `).join("");
+function missesOf(
+  config: RegistriesD,
+  reference: Reference,
+  about: MissesAbout,
+): readonly NearMiss[] {
+  return nearMisses(config, scopesOf({ transport: "docker", reference }), about);
+}
+
+/** What is certain alone; else what may be meant, and what to do if it is not. */
+function remedyOf(misses: readonly NearMiss[], otherwise: string): string {
+  const certain = misses.filter(({ isCertain }) => isCertain);
+  const texts = (certain.length > 0 ? certain : misses).map(({ text }) => text);
+  return [...texts, ...(certain.length > 0 ? [] : [otherwise])].join(" ");
 }
 
 type MissesAbout = Parameters<typeof nearMisses>[2];
@@ -104,7 +115,10 @@ export function explainAttachments(
       : `${escapeText(section.file)}, ${section.attachmentsAt ?? key}, says no to ${key} for ${name}`;
   return {
     skipped: `nobody looked beside the image, since ${why}`,
-    remedy: `${missesOf(config, reference, { key, decided: decided?.[0] })}To have signatures beside the image looked for, ${write}.`,
+    remedy: remedyOf(
+      missesOf(config, reference, { key, decided: decided?.[0] }),
+      `To have signatures beside the image looked for, ${write}.`,
+    ),
   };
 }
 

@@ -87,23 +87,34 @@ export function nearMisses(
   config: RegistriesD,
   image: ImageScopes,
   { key, decided = "" }: { readonly key: SectionKey; readonly decided?: string | undefined },
-): readonly string[] {
+): readonly NearMiss[] {
   const { docker, unread = [] } = config;
   const all = [image.identity, ...image.namespaces];
   const scopes = decided === "" ? all : all.slice(0, all.indexOf(decided));
   const names = Object.keys(docker).filter((scope) => says(docker[scope], key));
   const similar = findSimilarScopes(names, image).filter(({ meant }) => scopes.includes(meant));
   return [
-    ...similar.map(({ scope, meant }) => {
+    ...similar.map(({ scope, meant, doubt }) => {
       const [has, is] = [docker[scope], docker[meant]];
       const write = is
         ? `move ${key} to ${showScope(meant)} in ${lineOf(is)},`
         : `write ${showScope(meant)}`;
-      return `${lineOf(has)}, has ${showScope(scope)}, which does not cover it: ${write} if it is to.`;
+      const text = `${lineOf(has)}, has ${showScope(scope)}, which does not cover it: ${write} if it is to.`;
+      return { text, isCertain: doubt === undefined || doubt === "port" };
     }),
-    ...misspelt(config, scopes, key),
-    ...unread.map((file) => `${escapeText(file)} ${whyUnread(file).join("; ")}.`),
+    ...misspelt(config, scopes, key).map((text) => ({ text, isCertain: true })),
+    ...unread.map((file) => ({
+      text: `${escapeText(file)} ${whyUnread(file).join("; ")}.`,
+      isCertain: file.endsWith(".yml"),
+    })),
   ].slice(0, MAX_MISSES);
+}
+
+/** One sentence about what somebody wrote. */
+export interface NearMiss {
+  readonly text: string;
+  /** That whoever wrote it can only have meant this: what else could be wrong need not be said. */
+  readonly isCertain: boolean;
 }
 
 const MAX_MISSES = 3;
