@@ -104,6 +104,16 @@ describe("sigstoreSigned with Fulcio", () => {
     });
   });
 
+  test("S10 what a certificate says is shown without what terminals take for orders", async () => {
+    const world = await fulcio();
+    const issuerV2 = "https://evil.example\u001b[2J";
+    const { requirement, signature } = await world.signed({ issuerV2 });
+    const { allowed, reason } = await judgeOne(requirement, signature);
+    expect(allowed).toBe(false);
+    expect(reason).toContain("https://evil.example");
+    expect(reason).not.toContain("\u001b");
+  });
+
   test("S10 of several certificates, or none, nobody is vouched for", async () => {
     const world = await fulcio();
     const { requirement, signature } = await world.signed();

@@ -57,7 +57,5 @@ const REDACTED = "[redacted]";
 
 /** What is left when the user and the password are taken away, the `@` behind them, and a query. */
 export function withoutUser(scope: string): string {
-  return withoutCredentials(scope)
-    .replace("[redacted]@", "")
-    .replace(/\?.*$/s, "");
+  return withoutCredentials(scope).replace("[redacted]@", "").replace(/\?.*$/s, "");
 }

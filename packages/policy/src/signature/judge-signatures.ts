@@ -97,7 +97,7 @@ async function judgeOne(
       origin,
       accepted: false,
       fault,
-      reason: message,
+      reason: escapeText(message, 2000),
       ...(remedy === undefined ? {} : { remedy }),
     };
     if (error.isOtherKey) markOtherKey(verdict);
