@@ -7,6 +7,7 @@ import { type Digest, digestOf, escapeText, hasErrorCode } from "@stowage/conten
 import { checkScopes } from "./check/check-scopes.ts";
 import { mayChange, mayReplace } from "./internal/writable-by-anybody.ts";
 import { parsePolicy, type Policy } from "./policy.ts";
+import { howToPermit } from "./internal/how-to-permit.ts";
 import { PolicyError } from "./policy-error.ts";
 
 /** Where {@link loadPolicy} looks. */
@@ -106,9 +107,9 @@ async function requireAbsent(file: string): Promise<void> {
     await lstat(file);
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT")) return;
-    throw unreadable(file, "cannot be looked for", cause);
+    throw await unreadable(file, "cannot be looked for", cause);
   }
-  throw unreadable(file, "is a link that leads nowhere");
+  throw await unreadable(file, "is a link that leads nowhere");
 }
 
 async function openIfExists(file: string): Promise<FileHandle | undefined> {
@@ -117,7 +118,7 @@ async function openIfExists(file: string): Promise<FileHandle | undefined> {
     return await open(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   } catch (cause) {
     if (hasErrorCode(cause, "ENOENT", "ENOTDIR")) return undefined;
-    throw unreadable(file, "cannot be opened", cause);
+    throw await unreadable(file, "cannot be opened", cause);
   }
 }
 
@@ -127,7 +128,7 @@ async function readWhole(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
   const status = await handle.stat();
-  if (!status.isFile()) throw unreadable(file, "is not a plain file");
+  if (!status.isFile()) throw await unreadable(file, "is not a plain file");
   const chunks: Uint8Array[] = [];
   let size = 0;
   for (;;) {
@@ -152,16 +153,18 @@ async function readChunk(handle: FileHandle, file: string): Promise<Uint8Array> 
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES);
     return buffer.subarray(0, bytesRead);
   } catch (cause) {
-    throw unreadable(file, "cannot be read", cause);
+    throw await unreadable(file, "cannot be read", cause);
   }
 }
 
-function unreadable(file: string, problem: string, cause?: unknown): PolicyError {
+async function unreadable(file: string, problem: string, cause?: unknown): Promise<PolicyError> {
   const [, why] = WORDS.find(([codes]) => hasErrorCode(cause, ...codes)) ?? [];
   const what = why === undefined ? problem : `${problem}: ${why}`;
   return new PolicyError("ERR_POLICY_UNREADABLE", `${escapeText(file)}: ${what}`, {
     ...(cause === undefined || why !== undefined ? {} : { cause }),
-    hint: "Until it can be read, every image is refused.",
+    hint: hasErrorCode(cause, "EACCES", "EPERM")
+      ? `${await howToPermit(file)}. Until it can be read, every image is refused.`
+      : "Until it can be read, every image is refused.",
   });
 }
 
@@ -189,8 +192,8 @@ async function warn(handle: FileHandle, file: string, policy: Policy): Promise<s
       ({ path, line, problem }) => `${name}: ${path} ${line ? `in line ${line} ` : ""}${problem}`,
     );
   const folder = dirname(file);
-  const parent = await stat(folder).catch((cause: unknown) => {
-    throw unreadable(file, "lies in a directory that cannot be examined", cause);
+  const parent = await stat(folder).catch(async (cause: unknown) => {
+    throw await unreadable(file, "lies in a directory that cannot be examined", cause);
   });
   const writable = [
     ...mayChange(file, (await handle.stat()).mode),

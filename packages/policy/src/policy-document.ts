@@ -43,7 +43,7 @@ function describe(
     return [
       plain,
       {
-        hint: 'Write at least {"default": [{"type": "reject"}]}, or have `stowage policy init --force` write one that trusts what you name.',
+        hint: 'Write at least {"default": [{"type": "reject"}]}, or have one written that trusts what you name: `stowage policy init --force --policy FILE --trust SCOPE`.',
       },
     ];
   }
@@ -55,7 +55,9 @@ function describe(
     ];
   }
   const [, place] = / at character (\d+) \(line/.exec(plain) ?? [];
-  const mistake = place === undefined ? undefined : findJsonMistake(decode(bytes), Number(place));
+  // Of a comma too many the reader has said all.
+  const isTold = place === undefined || plain.startsWith("a comma too many");
+  const mistake = isTold ? undefined : findJsonMistake(decode(bytes), Number(place));
   return [mistake === undefined ? plain : `${plain}: ${mistake}`];
 }
 

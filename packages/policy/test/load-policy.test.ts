@@ -4,10 +4,18 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import { digestOf } from "@stowage/content";
-import { createPolicyEvaluator, loadPolicy, MAX_POLICY_BYTES, policyPaths } from "@stowage/policy";
+import {
+  createPolicyEvaluator,
+  loadPolicy,
+  MAX_POLICY_BYTES,
+  type PolicyError,
+  policyPaths,
+} from "@stowage/policy";
 import { parseReference } from "@stowage/reference";
+import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
+import { asNobody } from "./support/as-nobody.ts";
 import { temporaryDirectory } from "./support/temporary-directory.ts";
 
 const REJECT = '{"default":[{"type":"reject"}]}';
@@ -220,3 +228,25 @@ async function createWorld() {
     [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
   };
 }
+
+test("a policy that this user may not read, and one in a closed folder, say what lets it be read", async () => {
+  await using folder = await tempDir();
+  await chmod(folder.path, 0o755);
+  const inner = join(folder.path, "inner");
+  await mkdir(inner, { mode: 0o755 });
+  const path = join(inner, "policy.json");
+  await writeFile(path, JSON.stringify({ default: [{ type: "reject" }] }), { mode: 0o600 });
+  const told = () =>
+    asNobody(() => loadPolicy({ path }).catch((error: unknown) => error as PolicyError));
+  await chmod(path, 0);
+  expect(await told()).toMatchObject({
+    code: "ERR_POLICY_UNREADABLE",
+    hint: expect.stringContaining(`chmod a+r ${path}.`),
+  });
+  await chmod(inner, 0);
+  expect(await told()).toMatchObject({
+    code: "ERR_POLICY_UNREADABLE",
+    hint: expect.stringContaining(`chmod a+x ${inner}.`),
+  });
+  await chmod(inner, 0o700);
+});

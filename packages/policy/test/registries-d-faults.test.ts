@@ -12,6 +12,8 @@ import { parseReference } from "@stowage/reference";
 import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
+import { asNobody } from "./support/as-nobody.ts";
+
 interface Refused {
   readonly message: string;
   readonly hint: string;
@@ -21,17 +23,6 @@ async function refusalOf(directory: string): Promise<Refused> {
   const refused = await loadRegistriesD({ directory }).catch((error: unknown) => error);
   expect(refused).toMatchObject({ code: "ERR_POLICY_INVALID_REGISTRIES_D" });
   return refused as Refused;
-}
-
-/** Does something as somebody who may not do everything. */
-async function asNobody<T>(run: () => Promise<T>): Promise<T> {
-  if (process.geteuid?.() !== 0) return await run();
-  process.seteuid?.(65534);
-  try {
-    return await run();
-  } finally {
-    process.seteuid?.(0);
-  }
 }
 
 describe("what is said of a registries.d that is none is enough to mend it", () => {
