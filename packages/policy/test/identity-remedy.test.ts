@@ -71,6 +71,17 @@ describe("a signature for another name", () => {
     expect((await judgeNamed(swapped, "n.io/a/b:1")).remedy).not.toContain("wrong way round");
   });
 
+  test("has a copy's tag signed, or asked for as signed, where its prefix is exchanged already", async () => {
+    const mapped = { type: "remapIdentity", prefix: "m.io/a/copy", signedPrefix: "q.io/a/b" };
+    expect((await judgeNamed(mapped, "m.io/a/copy:1")).allowed).toBe(true);
+    const { allowed, remedy } = await judgeNamed(mapped, "m.io/a/copy:2");
+    expect(allowed).toBe(false);
+    expect(remedy).toMatch(/the tag that was signed, as in q\.io\/a\/b:1/);
+    expect(remedy).not.toContain("signedIdentity");
+    const other = await judgeNamed(mapped, "m.io/a/copying:1");
+    expect(other.remedy).toContain("signedIdentity");
+  });
+
   test("has the other tag signed before it has any tag accepted", async () => {
     const { remedy } = await judgeNamed({ type: "matchRepoDigestOrExact" }, "q.io/a/b:latest");
     expect(remedy).toMatch(

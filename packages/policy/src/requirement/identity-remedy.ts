@@ -37,6 +37,8 @@ export function identityRemedy(
   const signed = readReference(claimed);
   if (signed === undefined) return `Have it signed again: ${name} is no name of an image.`;
   const [own, other] = [image, signed].map(({ repository }) => formatRepository(repository));
+  if (own !== undefined && other !== undefined && remapped(identity, own) === other)
+    return `The policy takes ${escapeText(own)} for ${escapeText(other)}, tag by tag: ask for it by the tag that was signed, as in ${name}, or have this one signed there as well.`;
   if (own !== other) return copyRemedy(own ?? "", other ?? "", isNameOnly(signed), spot);
   const any = setTo({ type: "matchRepository" });
   if (isNameOnly(signed)) return `It names the repository only, as cosign does: ${any}.`;
@@ -52,19 +54,28 @@ function turnRound(identity: SignedIdentity): SignedIdentity | undefined {
   return { type, prefix: signedPrefix, signedPrefix: prefix };
 }
 
+/** The name that a repository was signed by, as the policy has it already. */
+function remapped(identity: SignedIdentity, repository: string): string | undefined {
+  if (identity.type !== "remapIdentity") return undefined;
+  const { prefix, signedPrefix } = identity;
+  return repository === prefix || repository.startsWith(`${prefix}/`)
+    ? signedPrefix + repository.slice(prefix.length)
+    : undefined;
+}
+
 /** A copy goes by the name that it was signed for elsewhere. */
 function copyRemedy(own: string, other: string, isBare: boolean, spot: RequirementSpot): string {
   const [prefix, signedPrefix] = beginnings(own.split("/"), other.split("/"));
   const exact: SignedIdentity = { type: "exactRepository", dockerRepository: other };
-  const remapped: SignedIdentity = { type: "remapIdentity", prefix, signedPrefix };
+  const byTag: SignedIdentity = { type: "remapIdentity", prefix, signedPrefix };
   const copy = `If ${escapeText(own)} is a copy of ${escapeText(other)}`;
   const added = scopeOfCopy(spot, own, exact);
   if (added === undefined)
-    return `${copy}, ${setTo(exact)}${isBare ? "" : `; or, each tag by its own, ${setTo(remapped)}`}.`;
+    return `${copy}, ${setTo(exact)}${isBare ? "" : `; or, each tag by its own, ${setTo(byTag)}`}.`;
   if (isBare) return `${copy}, ${added}.`;
-  const below = scopeOfCopy(spot, prefix, remapped, "short");
+  const below = scopeOfCopy(spot, prefix, byTag, "short");
   return below === undefined
-    ? `${copy}, ${added}; or, each tag by its own, with ${identityOf(remapped)} there.`
+    ? `${copy}, ${added}; or, each tag by its own, with ${identityOf(byTag)} there.`
     : `${copy}, ${added}; or, for all below ${escapeText(prefix)}, each tag by its own, ${below}.`;
 }
 
