@@ -75,7 +75,7 @@ function hintOf(error: unknown, options: GlobalOptions | undefined): string | un
   const file = typeof policyFile === "string" ? policyFile : options?.policy;
   if (file === undefined) return undefined;
   const word = /^[\w@%+=:,./-]+$/.test(file) ? file : `'${file.replaceAll("'", String.raw`'\''`)}'`;
-  return `Write one that trusts what you name: \`stowage policy init --policy ${escapeText(word, 4096)} --trust SCOPE\`, as in --trust registry.example.com/team.`;
+  return `Run \`stowage policy init --policy ${escapeText(word, 4096)}\` with whom to trust behind it, as in --trust registry.example.com/team.`;
 }
 
 function causesOf(error: unknown): readonly Description[] {
