@@ -36,11 +36,22 @@ const KINDS: Readonly<Record<ContentErrorCode, ErrorKind>> = {
   ERR_CONTENT_UNSUPPORTED_NODE: "Internal",
 };
 
+/** What a {@link ContentError} may carry beside its message. */
+export interface ContentErrorOptions extends CodedErrorOptions {
+  readonly position?: number | undefined;
+}
+
 /** Thrown when bytes are not what their name says, or when a document is not what it claims. */
 export class ContentError extends CodedError<ContentErrorCode> {
   override readonly name = "ContentError";
 
-  constructor(code: ContentErrorCode, message: string, options?: CodedErrorOptions) {
-    super(code, KINDS[code], message, options);
+  /** Of an `ERR_CONTENT_INVALID_JSON`, how many characters of the document could be taken. */
+  // Declared, not defined: an error of no document must not have the property.
+  declare readonly position?: number;
+
+  constructor(code: ContentErrorCode, message: string, options: ContentErrorOptions = {}) {
+    const { position, ...rest } = options;
+    super(code, KINDS[code], message, rest);
+    if (position !== undefined) this.position = position;
   }
 }

@@ -7,7 +7,7 @@
 import "./require-node.ts";
 
 export { type ChainID, chainIDs, type DiffID } from "./chain-id.ts";
-export { ContentError, type ContentErrorCode } from "./content-error.ts";
+export { ContentError, type ContentErrorCode, type ContentErrorOptions } from "./content-error.ts";
 export type {
   ByteSource,
   ContentOrigin,

@@ -225,6 +225,7 @@ class JsonReader {
     throw new ContentError(
       "ERR_CONTENT_INVALID_JSON",
       `JSON document: ${what} at character ${this.#position} (line ${before.length}, column ${column})`,
+      { position: this.#position },
     );
   }
 

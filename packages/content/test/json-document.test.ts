@@ -93,3 +93,17 @@ describe("parseJsonDocument", () => {
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
   });
 });
+
+test("an error tells how much of the document could be taken, if it is one of its text", () => {
+  const errorOf = (text: string): unknown => {
+    try {
+      return parseJsonDocument(Buffer.from(text));
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(errorOf('{"a": x}')).toMatchObject({ code: "ERR_CONTENT_INVALID_JSON", position: 6 });
+  const twice = errorOf('{"a": 1, "a": 2}');
+  expect(twice).toMatchObject({ code: "ERR_CONTENT_DUPLICATE_KEY" });
+  expect(twice).not.toHaveProperty("position");
+});

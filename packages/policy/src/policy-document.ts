@@ -1,4 +1,9 @@
-import { hasErrorCode, type JsonValue, parseJsonDocument } from "@stowage/content";
+import {
+  type ContentError,
+  hasErrorCode,
+  type JsonValue,
+  parseJsonDocument,
+} from "@stowage/content";
 
 import { findRepeatedKey } from "./internal/json-lines.ts";
 import { findJsonMistake } from "./internal/json-mistake.ts";
@@ -16,7 +21,7 @@ export function readPolicyDocument(bytes: Uint8Array): JsonValue {
   } catch (error) {
     if (!hasErrorCode(error, ...DOCUMENT_CODES)) throw error;
     // It says all that there is to say, and its own words may have a password in a key.
-    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", ...describe(error, bytes));
+    throw new PolicyError("ERR_POLICY_INVALID_CONFIG", ...describe(error as ContentError, bytes));
   }
 }
 
@@ -27,11 +32,11 @@ const DOCUMENT_CODES = [
 ] as const;
 
 function describe(
-  { message }: Error,
+  { code, message, position }: ContentError,
   bytes: Uint8Array,
 ): [message: string, options?: { readonly hint: string }] {
   const plain = message.replace(/^JSON document: /, "");
-  const repeated = plain.includes("stands twice") && findRepeatedKey(decode(bytes));
+  const repeated = code === "ERR_CONTENT_DUPLICATE_KEY" && findRepeatedKey(decode(bytes));
   if (repeated) {
     const [first, second] = repeated.lines;
     return [
@@ -54,10 +59,7 @@ function describe(
       { hint: "Save it as UTF-8 without a byte order mark; until then every image is refused." },
     ];
   }
-  const [, place] = / at character (\d+) \(line/.exec(plain) ?? [];
-  // Of a comma too many the reader has said all.
-  const isTold = place === undefined || plain.startsWith("a comma too many");
-  const mistake = isTold ? undefined : findJsonMistake(decode(bytes), Number(place));
+  const mistake = position === undefined ? undefined : findJsonMistake(decode(bytes), position);
   return [mistake === undefined ? plain : `${plain}: ${mistake}`];
 }
 

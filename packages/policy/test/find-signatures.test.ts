@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 
 import { digestOf, MEDIA_TYPE, parseManifest } from "@stowage/content";
 import { MAX_SIGNATURE_BYTES } from "@stowage/policy";
+import { listenLocally } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
 import { HEX, layer, openPlaces, SIGNATURE } from "./support/signature-places.ts";
@@ -122,21 +121,14 @@ describe("signatures beside the image", () => {
 
 describe("a place that gives out a byte now and then", () => {
   async function openDrip(): Promise<AsyncDisposable & { readonly base: string }> {
-    const server = createServer((_, response) => {
-      response.writeHead(200, { "content-length": 1_000_000 });
-      const drip = setInterval(() => response.write("a"), 10);
-      response.once("close", () => clearInterval(drip));
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    return {
-      base: `http://127.0.0.1:${port}`,
-      async [Symbol.asyncDispose]() {
-        server.close();
-        server.closeAllConnections();
-        await once(server, "close");
-      },
-    };
+    const server = await listenLocally(
+      createServer((_, response) => {
+        response.writeHead(200, { "content-length": 1_000_000 });
+        const drip = setInterval(() => response.write("a"), 10);
+        response.once("close", () => clearInterval(drip));
+      }),
+    );
+    return { ...server, base: `http://127.0.0.1:${server.port}` };
   }
 
   test("is given up in the end, as a place that cannot be read", async () => {

@@ -16,6 +16,8 @@ describe("a policy in another language than JSON is told of by its line, as", ()
       2,
       'other quotes than JSON has: write "',
     ],
+    ["no value before a comma", `{\n"default":, "transports": {}}`, 2, "the value behind the : is"],
+    ["no value before a brace", `{${DEFAULT},\n"transports": }`, 2, "the value behind the : is"],
     ["single quotes of a key", `{\n'default': []}`, 2, "other quotes than JSON has"],
     ["curly quotes", `{"default":\n[{"type": “reject”}]}`, 2, "“ (U+201C), a quote as word"],
     ["a curly quote at the end", `{"default":\n[{"type": "reject”}]}`, 2, "” (U+201D), a quote as"],

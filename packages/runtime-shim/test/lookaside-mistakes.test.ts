@@ -1,12 +1,10 @@
-import { once } from "node:events";
 import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import { copyBetween, formatVerdict, parseCopyLocation } from "@stowage/runtime-shim";
-import { type CertificateFiles, makeCertificates } from "@stowage/testkit";
+import { type CertificateFiles, listenLocally, makeCertificates } from "@stowage/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { attachSignature, makeImageSigner } from "./support/sigstore-attach.ts";
@@ -46,39 +44,24 @@ describe.runIf(CAN_SIGN)(`what is said of a lookaside that fails${WHY_NOT}`, () 
     `${repositoryOf(name).slice(world.host.length + 1)}@${site.image.descriptor.digest.replace(":", "=")}`;
 
   async function serve(body: string | Buffer, status = 200) {
-    const server = createServer((_, response) => response.writeHead(status).end(body));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    return {
-      base: `http://127.0.0.1:${port}`,
-      async [Symbol.asyncDispose]() {
-        server.close();
-        server.closeAllConnections();
-        await once(server, "close");
-      },
-    };
+    const server = await listenLocally(
+      createServer((_, response) => response.writeHead(status).end(body)),
+    );
+    return { ...server, base: `http://127.0.0.1:${server.port}` };
   }
 
   /** The lookaside by TLS. */
   async function serveFiles({ certificate, key }: CertificateFiles) {
     const options = { cert: await readFile(certificate), key: await readFile(key) };
-    const server = createTlsServer(options, (request, response) => {
-      void readFile(join(world.lookaside, decodeURIComponent(request.url ?? ""))).then(
-        (bytes) => response.end(bytes),
-        () => response.writeHead(404).end(),
-      );
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const { port } = server.address() as AddressInfo;
-    return {
-      base: `https://127.0.0.1:${port}`,
-      async [Symbol.asyncDispose]() {
-        server.close();
-        server.closeAllConnections();
-        await once(server, "close");
-      },
-    };
+    const server = await listenLocally(
+      createTlsServer(options, (request, response) => {
+        void readFile(join(world.lookaside, decodeURIComponent(request.url ?? ""))).then(
+          (bytes) => response.end(bytes),
+          () => response.writeHead(404).end(),
+        );
+      }),
+    );
+    return { ...server, base: `https://127.0.0.1:${server.port}` };
   }
 
   /** What a pull and an explanation reject with: one and the same. */

@@ -43,6 +43,7 @@ export {
   putImage,
   putIndex,
 } from "./image-builder.ts";
+export { listenLocally, type LocalServer } from "./local-server.ts";
 export { noise } from "./noise.ts";
 export { writeOciLayout } from "./oci-layout.ts";
 export { formatPax, type PaxRecord } from "./pax-record.ts";

@@ -17,6 +17,10 @@ export function findJsonMistake(text: string, index: number): string | undefined
   if (isYaml(text))
     return 'it is YAML, and a policy is JSON, as in {"default": [{"type": "reject"}]}';
   const rest = text.slice(index, index + SEEN);
+  const between = text.slice(0, index).trimEnd().slice(-1) + rest.slice(0, 1);
+  // The reader has a word of its own for a comma too many.
+  if (/^(?:[{[,],|,[}\]])$/.test(between)) return undefined;
+  if (/^:[,}\]]$/.test(between)) return "the value behind the : is missing";
   return (
     MISTAKES.find(([begin]) => begin.test(rest))?.[1] ??
     wordMistake(rest) ??

@@ -4,11 +4,11 @@
  *
  * @module
  */
-
 import { hasCredentials } from "../scope/shown-scope.ts";
 
-/** What something is that is no key, as in `it is …`, and what to do instead. */
+/** What stands for a key and is only its name. */
 export interface MistakenKey {
+  /** As in `it is …`. */
   readonly what: string;
   /** A key ID, a fingerprint or an address that gpg knows the key by. */
   readonly who: string;

@@ -1,7 +1,6 @@
 import { HUB_ALIASES } from "./lookalike-host.ts";
 import type { ImageScopes } from "./policy-scope.ts";
 import { matchScopePattern, readScopePattern } from "./scope-pattern.ts";
-import { withoutUser } from "./shown-scope.ts";
 import { isSpelledAlike } from "./spelled-alike.ts";
 import { tidyScope } from "./tidy-scope.ts";
 
@@ -159,10 +158,8 @@ function writtenForms(scope: string): readonly string[] {
 
 /** Without what people leave out, or write where it does not belong. */
 function plainForms(scope: string): readonly string[] {
-  const bare = withoutUser(scope.trim())
+  const bare = tidyScope(scope)
     .toLowerCase()
-    .replace(/^(?:[a-z]+:)?\/+/, "")
-    .replaceAll(/\/{2,}/g, "/")
     .replace(/\/?\**$/, "");
   const [first = "", ...path] = bare.split("/");
   if (first === "") return [];

@@ -1,7 +1,5 @@
-import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 
 import {
@@ -20,7 +18,7 @@ import {
   type UrlFetcher,
 } from "@stowage/policy";
 import { parseReference, parseRepository } from "@stowage/reference";
-import { tempDir } from "@stowage/testkit";
+import { listenLocally, tempDir } from "@stowage/testkit";
 
 export const IMAGE = parseReference("q.io/a/b:1");
 export const MANIFEST = digestOf(Buffer.from("manifest"));
@@ -154,20 +152,12 @@ export async function serveSignatures(
   answer: (n: number) => readonly [status: number, body: Uint8Array | string],
 ) {
   const paths: string[] = [];
-  const server = createServer(({ url = "" }, response) => {
-    paths.push(url);
-    const [status, body] = answer(Number(/signature-(\d+)/.exec(url)?.[1]));
-    response.writeHead(status).end(body);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    paths,
-    base: `http://127.0.0.1:${port}/sigs`,
-    async [Symbol.asyncDispose]() {
-      server.close();
-      server.closeAllConnections();
-      await once(server, "close");
-    },
-  };
+  const server = await listenLocally(
+    createServer(({ url = "" }, response) => {
+      paths.push(url);
+      const [status, body] = answer(Number(/signature-(\d+)/.exec(url)?.[1]));
+      response.writeHead(status).end(body);
+    }),
+  );
+  return { ...server, paths, base: `http://127.0.0.1:${server.port}/sigs` };
 }
