@@ -243,6 +243,32 @@ describe.skipIf(!isRoot)(`layer entries${asRoot}`, () => {
     expect(entries).toBe(0);
   });
 
+  test("neither the umask nor a group that its place hands down shows in a layer", async () => {
+    const archive = rawTar(
+      { name: "./", type: "5", mode: 0o755 },
+      { name: "usual/", type: "5", mode: 0o755 },
+      { name: "shared/", type: "5", mode: 0o2775, gid: 50 },
+      { name: "shared/below/", type: "5", mode: 0o755, gid: 50 },
+      { name: "theirs/", type: "5", mode: 0o755, uid: 77, gid: 77 },
+      { name: "handed-down/", type: "5", mode: 0o755, gid: 77 },
+      { name: "implied/by/file", mode: 0o644 },
+      { name: "shared/file", mode: 0o666, uid: 77, gid: 77 },
+    );
+    await using bench = await openLayerBench();
+    await using other = await openLayerBench();
+    chownSync(other.directory, 0, 77);
+    chmodSync(other.directory, 0o2770);
+    const { tree } = await bench.unpack(archive);
+    expect((await other.unpack(archive)).tree).toEqual(tree);
+    using _ = withUmask(0o077);
+    expect((await bench.unpack(archive)).tree).toEqual(tree);
+    expect((await other.unpack(archive)).tree).toEqual(tree);
+    expect(tree["usual"]).toContain("40755 | 0:0 ");
+    expect(tree["shared"]).toContain("42775 | 0:50 ");
+    expect(tree["theirs"]).toContain("40755 | 77:77 ");
+    expect(tree["implied/by"]).toContain("40755 | 0:0 ");
+  });
+
   test("T32 what lies behind the end is hashed, not applied", async () => {
     await using bench = await openLayerBench();
     const twice = Buffer.concat([
@@ -286,4 +312,9 @@ function makeTree(root: string, format: string): void {
   const file = `${root}.sh`;
   writeFileSync(file, script);
   execFileSync("sh", [file, root], { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+function withUmask(umask: number): Disposable {
+  const before = process.umask(umask);
+  return { [Symbol.dispose]: () => void process.umask(before) };
 }

@@ -65,7 +65,7 @@ function read(chunks: Iterable<Buffer>): readonly object[] {
       begin: (entry) =>
         entries.push({
           ...entry,
-          path: entry.path.toString("latin1"),
+          path: entry.path,
           linkPath: entry.linkPath.toString("latin1"),
           xattrs: entry.xattrs.map(({ name, value }) => `${name}=${value.toString("hex")}`),
           content: "",

@@ -19,6 +19,7 @@ import {
   FILE_TYPE,
   timesOf,
 } from "../linux/file-metadata.ts";
+import type { StoreError } from "../store-error.ts";
 import {
   changeFileOwnership,
   changeOwnership,
@@ -125,13 +126,15 @@ class DirectoryApplier implements LayerApplier {
   content(bytes: Buffer): void {
     const file = this.#file;
     if (file === undefined) return;
-    this.#write(file, () => {
+    try {
       for (let done = 0; done < bytes.length;) {
         const length = bytes.length - done;
-        const at = file.position === undefined ? undefined : file.position + done;
+        const at = file.position === undefined ? null : file.position + done;
         done += writeSync(file.fd, bytes, done, length, at);
       }
-    });
+    } catch (error) {
+      throw this.#writeError(file, error);
+    }
     if (file.position !== undefined) file.position += bytes.length;
     file.written += bytes.length;
   }
@@ -141,8 +144,11 @@ class DirectoryApplier implements LayerApplier {
     if (file === undefined) return;
     file.position = file.written + length;
     file.written = file.position;
-    const size = file.written;
-    this.#write(file, () => ftruncateSync(file.fd, size));
+    try {
+      ftruncateSync(file.fd, file.written);
+    } catch (error) {
+      throw this.#writeError(file, error);
+    }
   }
 
   end(): void {
@@ -232,17 +238,13 @@ class DirectoryApplier implements LayerApplier {
     this.#file = { fd, parent, name, entry, position: undefined, written: 0 };
   }
 
-  #write({ parent, name }: OpenFile, action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      const { errno } = error as NodeJS.ErrnoException;
-      throw entryError("write", this.#directory.pathOf(parent, name), -(errno ?? 0));
-    }
+  #writeError({ parent, name }: OpenFile, error: unknown): StoreError {
+    const { errno } = error as NodeJS.ErrnoException;
+    return entryError("write", this.#directory.pathOf(parent, name), -(errno ?? 0));
   }
 
   #makeSymlink(parent: OpenDirectory, name: string, entry: TarEntry): void {
-    const target = Buffer.concat([entry.linkPath, Buffer.from([0])]);
+    const target = nameBytes(entry.linkPath);
     this.#create(parent, name, "symlinkat", (bytes) => trySymlinkAt(target, parent.fd, bytes));
     const bytes = nameBytes(name);
     changeOwnership(parent.fd, bytes, entry, this.#directory.pathOf(parent, name));

@@ -17,8 +17,15 @@ import {
   tryOpenBeneath,
   tryUnlinkAt,
 } from "../linux/file-calls.ts";
-import { changeModeAt, changeTimesAt, FILE_TYPE, statAt, timesOf } from "../linux/file-metadata.ts";
-import { cString } from "../linux/libc.ts";
+import {
+  changeModeAt,
+  changeTimesAt,
+  FILE_TYPE,
+  type FileStat,
+  statAt,
+  timesOf,
+} from "../linux/file-metadata.ts";
+import { cString, errnoOf } from "../linux/libc.ts";
 import { removeTreeAt } from "../linux/tree.ts";
 import {
   changeOwnership,
@@ -36,9 +43,10 @@ import { OpenDirectories } from "./open-directories.ts";
 import { isTooDeep } from "./safe-path.ts";
 
 const MAX_LINKS = 40;
-const PRIVATE_MODE = 0o700;
-const IMPLIED_MODE = 0o755;
-const ROOT_NAME = cString("");
+/** What new directories get, as most are to have it in the end. */
+const USUAL_MODE = 0o755;
+const MODE_BITS = 0o7777;
+const ITSELF = cString("");
 const DOT = cString(".");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
 
@@ -51,6 +59,8 @@ export class LayerDirectory implements Disposable {
   readonly #open = new OpenDirectories();
   readonly #metadata = new Map<string, EntryMetadata | undefined>();
   readonly #below = new HiddenNames();
+  /** What the directories are that were made here, until they get what they are to have. */
+  #asMade: FileStat | undefined;
   #heldXattrBytes = 0;
   #newest = 0n;
 
@@ -77,7 +87,8 @@ export class LayerDirectory implements Disposable {
   open(path: string): OpenDirectory {
     const known = this.#recall(path);
     if (known) return known;
-    return this.#keep(path, this.#openPlain(path) ?? this.#makeInParent(path));
+    const isMade = this.#metadata.has(path);
+    return this.#keep(path, (isMade ? this.#openPlain(path) : undefined) ?? this.#enter(path));
   }
 
   /** As {@link open}, but makes nothing: `undefined` when there is no such directory. */
@@ -148,6 +159,7 @@ export class LayerDirectory implements Disposable {
    */
   finish(): Buffer[] {
     const implied: Buffer[] = [];
+    const impliedMetadata = this.#impliedMetadata();
     const paths = [...this.#metadata.keys()].toSorted().toReversed();
     for (const path of paths) {
       const directory = path === "" ? this.#root : this.#openPlain(path);
@@ -156,7 +168,7 @@ export class LayerDirectory implements Disposable {
         const metadata = this.#metadata.get(path);
         const isImplied = metadata === undefined && this.#below.shows(path);
         if (isImplied) implied.push(Buffer.from(path, "latin1"));
-        this.#apply(directory, metadata ?? this.#impliedMetadata());
+        this.#apply(directory, metadata ?? impliedMetadata);
       } finally {
         if (directory !== this.#root) closeDescriptor(directory.fd);
       }
@@ -175,7 +187,7 @@ export class LayerDirectory implements Disposable {
   #impliedMetadata(): EntryMetadata {
     const time = this.#newest;
     const owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-    return { ...owner, mode: IMPLIED_MODE, atime: time, mtime: time, xattrs: [] };
+    return { ...owner, mode: USUAL_MODE, atime: time, mtime: time, xattrs: [] };
   }
 
   #remember(path: string, metadata: EntryMetadata | undefined): void {
@@ -189,9 +201,15 @@ export class LayerDirectory implements Disposable {
   }
 
   #apply(directory: OpenDirectory, metadata: EntryMetadata): void {
-    changeOwnership(directory.fd, ROOT_NAME, metadata, directory.path);
-    setXattrs(directory.fd, ROOT_NAME, metadata.xattrs, directory.path);
-    changeModeAt(directory.fd, DOT, metadata.mode);
+    const { fd, path } = directory;
+    const { uid, gid, mode, xattrs } = metadata;
+    const now = path === "" ? undefined : (this.#asMade ??= statAt(fd, ITSELF));
+    const isOwned = now?.uid === uid && now.gid === gid;
+    if (!isOwned) changeOwnership(fd, ITSELF, metadata, path);
+    setXattrs(fd, ITSELF, xattrs, path);
+    // Access control lists are attributes, which say other modes.
+    const isModeSet = isOwned && xattrs.length === 0 && (now.mode & MODE_BITS) === mode;
+    if (!isModeSet) changeModeAt(fd, DOT, mode);
     changeTimesAt(directory.fd, DOT, timesOf(metadata.atime, metadata.mtime));
   }
 
@@ -207,11 +225,16 @@ export class LayerDirectory implements Disposable {
     throw entryError("openat2", path, -fd);
   }
 
-  /** Makes the last component of a path, and before it those above, unless a link leads elsewhere. */
-  #makeInParent(path: string): OpenDirectory {
+  /** Makes the last component of a path, and before it those above, where nothing is there yet. */
+  #enter(path: string): OpenDirectory {
     const slash = path.lastIndexOf("/");
     const name = path.slice(slash + 1);
     const parent = this.open(path.slice(0, Math.max(slash, 0)));
+    const own = this.pathOf(parent, name);
+    if (this.#tryMakeAt(parent, name, own)) {
+      this.#metadata.set(own, undefined);
+      return this.#openAt(parent, name, own);
+    }
     const isLink = readLinkAt(parent.fd, nameBytes(name)) !== undefined;
     return isLink ? this.#walk(path, true) : this.#step(parent, name, true);
   }
@@ -271,25 +294,35 @@ export class LayerDirectory implements Disposable {
   }
 
   #makeAt(parent: OpenDirectory, component: string, path: string): void {
-    const name = nameBytes(component);
-    let made = tryMakeDirectoryAt(parent.fd, name, PRIVATE_MODE);
-    if (failedWith(made, "EEXIST")) {
-      const stat = statAt(parent.fd, name);
-      if (stat && (stat.mode & FILE_TYPE.mask) === FILE_TYPE.directory) return;
-      this.clear(parent, component);
-      made = tryMakeDirectoryAt(parent.fd, name, PRIVATE_MODE);
-    }
+    if (this.#tryMakeAt(parent, component, path)) return;
+    const stat = statAt(parent.fd, nameBytes(component));
+    if (stat && (stat.mode & FILE_TYPE.mask) === FILE_TYPE.directory) return;
+    this.clear(parent, component);
+    if (!this.#tryMakeAt(parent, component, path))
+      throw entryError("mkdirat", path, errnoOf("EEXIST"));
+  }
+
+  /** Makes a directory; answers whether it did, as the name was free. */
+  #tryMakeAt(parent: OpenDirectory, component: string, path: string): boolean {
+    const made = tryMakeDirectoryAt(parent.fd, nameBytes(component), USUAL_MODE);
+    if (failedWith(made, "EEXIST")) return false;
     if (made < 0) throw entryError("mkdirat", path, -made);
     this.#below.dropOpaque(path);
     if (this.#below.isHidden(path)) {
-      const fd = tryOpenAt(parent.fd, name, DIRECTORY_FLAGS);
-      if (fd < 0) throw entryError("openat", path, -fd);
+      const directory = this.#openAt(parent, component, path);
       try {
-        this.makeOpaque({ fd, path });
+        this.makeOpaque(directory);
       } finally {
-        closeDescriptor(fd);
+        closeDescriptor(directory.fd);
       }
     }
+    return true;
+  }
+
+  #openAt(parent: OpenDirectory, component: string, path: string): OpenDirectory {
+    const fd = tryOpenAt(parent.fd, nameBytes(component), DIRECTORY_FLAGS);
+    if (fd < 0) throw entryError("openat", path, -fd);
+    return { fd, path };
   }
 }
 

@@ -10,6 +10,8 @@ const MAX_OPEN = 32;
 export class OpenDirectories implements Disposable {
   readonly #open = new Map<string, OpenDirectory>();
   #retired: OpenDirectory[] = [];
+  /** What was asked for last, which mostly is asked for again: entries come directory by directory. */
+  #latestPath: string | undefined;
   #latest: OpenDirectory | undefined;
 
   [Symbol.dispose](): void {
@@ -17,10 +19,12 @@ export class OpenDirectories implements Disposable {
   }
 
   find(path: string): OpenDirectory | undefined {
+    if (path === this.#latestPath) return this.#latest;
     const known = this.#open.get(path);
-    if (known === undefined || known === this.#latest) return known;
+    if (known === undefined) return undefined;
     this.#open.delete(path);
     this.#open.set(path, known);
+    this.#latestPath = path;
     this.#latest = known;
     return known;
   }
@@ -35,6 +39,7 @@ export class OpenDirectories implements Disposable {
       }
     }
     this.#open.set(path, opened);
+    this.#latestPath = path;
     this.#latest = opened;
     return opened;
   }
@@ -43,6 +48,8 @@ export class OpenDirectories implements Disposable {
   forget(...kept: readonly (OpenDirectory | undefined)[]): void {
     const held = new Set([...this.#open.values(), ...this.#retired]);
     this.#open.clear();
+    this.#latestPath = undefined;
+    this.#latest = undefined;
     this.#retired = [];
     for (const directory of held) {
       if (kept.includes(directory)) this.#retired.push(directory);

@@ -20,8 +20,9 @@ export interface ArchiveXattr {
 
 /** What the records of one extended header say about the entry that follows it. */
 export interface PaxRecords {
-  readonly path?: Buffer;
-  readonly linkPath?: Buffer;
+  /** One character for each byte. */
+  readonly path?: string;
+  readonly linkPath?: string;
   readonly size?: number;
   readonly uid?: number;
   readonly gid?: number;
@@ -35,7 +36,7 @@ export interface PaxRecords {
 
 /** The `GNU.sparse` records, which exist in three versions. */
 export interface SparseRecords {
-  readonly name?: Buffer;
+  readonly name?: string;
   readonly file: SparseFile;
 }
 
@@ -186,9 +187,9 @@ function parseSparseRecords(records: readonly SparseRecord[]): SparseRecords {
   };
 }
 
-function nameOf(value: Buffer, key: string): Buffer {
+function nameOf(value: Buffer, key: string): string {
   if (value.includes(0)) throw invalid(`extended header: ${key} with a NUL byte`);
-  return Buffer.from(value);
+  return value.toString("latin1");
 }
 
 function integerOf(value: Buffer, key: string, max: number): number {

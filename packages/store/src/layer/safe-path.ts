@@ -1,5 +1,5 @@
 /**
- * Names of entries, as bytes, made safe to walk one component after another.
+ * Names of entries, one character for each byte, made safe to walk one component after another.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { LayerLimits } from "./layer-limits.ts";
 
 /** A cleaned path: its components joined by slashes, none empty, none a dot or two. */
 export interface SafePath {
-  /** One character for each byte; empty for the root. */
+  /** Empty for the root. */
   readonly directory: string;
   /** The last component; empty for the root itself. */
   readonly name: string;
@@ -25,12 +25,11 @@ const WHITEOUT_META_PREFIX = ".wh..wh.";
  *   `ERR_STORE_INVALID_LAYER` when the path or a component is too long, has a NUL byte, or goes
  *   through a whiteout.
  */
-export function cleanPath(raw: Buffer, limits: LayerLimits): SafePath {
+export function cleanPath(raw: string, limits: LayerLimits): SafePath {
   if (raw.length > limits.maxPathBytes) {
     throw invalid(`a path over ${limits.maxPathBytes} bytes`);
   }
-  const text = raw.toString("latin1");
-  const path = isClean(text) ? text : joinComponents(text);
+  const path = isClean(raw) ? raw : joinComponents(raw);
   const slash = path.lastIndexOf("/");
   const name = path.slice(slash + 1);
   checkComponents(path, limits);

@@ -18,11 +18,11 @@ export type TarEntryType =
   | "hard-link"
   | "symlink";
 
-/** An entry, with its extended headers applied. Names are bytes as they stand in the archive. */
+/** An entry, with its extended headers applied. Names have one character for each byte. */
 export interface TarEntry {
   readonly type: TarEntryType;
-  readonly path: Buffer;
-  readonly linkPath: Buffer;
+  readonly path: string;
+  readonly linkPath: string;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -39,8 +39,8 @@ export interface TarEntry {
 /** What stands before an entry and is about it. */
 export interface EntryExtensions {
   readonly pax?: PaxRecords | undefined;
-  readonly longName?: Buffer | undefined;
-  readonly longLink?: Buffer | undefined;
+  readonly longName?: string | undefined;
+  readonly longLink?: string | undefined;
   /** Of an `S` header. */
   readonly sparse?: SparseFile | undefined;
 }
@@ -65,7 +65,6 @@ const FLAG_TYPES: Readonly<Record<string, TarEntryType>> = {
   "7": "file",
   S: "file",
 };
-const SLASH = 0x2f;
 
 /**
  * Puts an entry together.
@@ -77,8 +76,12 @@ export function assembleEntry(header: TarHeader, extensions: EntryExtensions): F
   const { pax, longName, longLink } = extensions;
   const path = pax?.sparse?.name ?? pax?.path ?? longName ?? header.name;
   const type = typeOf(header, path);
-  if (pax?.path && longName) throw invalid("an entry with two long names");
-  if (pax?.linkPath && longLink) throw invalid("an entry with two long link names");
+  if (pax?.path !== undefined && longName !== undefined) {
+    throw invalid("an entry with two long names");
+  }
+  if (pax?.linkPath !== undefined && longLink !== undefined) {
+    throw invalid("an entry with two long link names");
+  }
   if (pax?.sparse && extensions.sparse) throw invalid("a sparse file with two maps");
   const sparse = pax?.sparse?.file ?? extensions.sparse;
   if (sparse && type !== "file") throw invalid("a sparse file that is no file");
@@ -103,13 +106,13 @@ export function assembleEntry(header: TarHeader, extensions: EntryExtensions): F
   return { entry, statedBytes, sparse };
 }
 
-function typeOf(header: TarHeader, path: Buffer): TarEntryType {
+function typeOf(header: TarHeader, path: string): TarEntryType {
   const type = FLAG_TYPES[header.flag];
   if (type === undefined) {
     throw invalid(`entry type 0x${header.flag.charCodeAt(0).toString(16)}: unknown`);
   }
   // Archives from before ustar have no type for directories: their names end in a slash.
-  if (header.flag === "\0" && path.at(-1) === SLASH) return "directory";
+  if (header.flag === "\0" && path.endsWith("/")) return "directory";
   return type;
 }
 

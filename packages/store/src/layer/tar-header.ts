@@ -12,8 +12,9 @@ export const BLOCK_BYTES = 512;
 /** A header as it stands, before any extended header is applied. */
 export interface TarHeader {
   readonly flag: string;
-  readonly name: Buffer;
-  readonly linkName: Buffer;
+  /** One character for each byte, as all names of archives. */
+  readonly name: string;
+  readonly linkName: string;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -28,7 +29,6 @@ export interface TarHeader {
 const CHECKSUM_START = 148;
 const CHECKSUM_END = 156;
 const MAX_ID = 0xffff_fffe;
-const EMPTY = Buffer.alloc(0);
 const NANOSECONDS = 1_000_000_000n;
 
 /**
@@ -39,28 +39,31 @@ const NANOSECONDS = 1_000_000_000n;
  */
 export function parseTarHeader(block: Buffer): TarHeader {
   checkChecksum(block);
+  const flag = String.fromCharCode(block[156] ?? 0);
   const isUstar = block.toString("latin1", 257, 263) === "ustar\0";
-  const prefix = isUstar ? textField(block, 345, 500) : EMPTY;
+  const prefix = isUstar ? textField(block, 345, 500) : "";
   const name = textField(block, 0, 100);
   const mtime = numberField(block, 136, 148, "mtime", -Infinity, Infinity) ?? 0;
+  const isDevice = flag === "3" || flag === "4";
   return {
-    flag: block.toString("latin1", 156, 157),
-    name: prefix.length > 0 ? Buffer.concat([prefix, Buffer.from("/"), name]) : Buffer.from(name),
-    linkName: Buffer.from(textField(block, 157, 257)),
+    flag,
+    name: prefix === "" ? name : `${prefix}/${name}`,
+    linkName: textField(block, 157, 257),
     mode: (numberField(block, 100, 108, "mode", 0, Number.MAX_SAFE_INTEGER) ?? 0) % 0o10000,
     uid: numberField(block, 108, 116, "uid", 0, MAX_ID) ?? 0,
     gid: numberField(block, 116, 124, "gid", 0, MAX_ID) ?? 0,
     size: numberField(block, 124, 136, "size", 0, Number.MAX_SAFE_INTEGER) ?? -1,
     mtime: BigInt(Math.min(Math.max(mtime, 0), Number.MAX_SAFE_INTEGER)) * NANOSECONDS,
-    major: deviceField(block, 329, 337),
-    minor: deviceField(block, 337, 345),
+    major: isDevice ? deviceField(block, 329, 337) : 0,
+    minor: isDevice ? deviceField(block, 337, 345) : 0,
   };
 }
 
 /** Whether a block has the checksum of a header. */
 export function isHeader(block: Buffer): boolean {
-  const sums = checksumsOf(block);
-  return sums.stated === sums.unsigned || sums.stated === sums.signed;
+  const stated = octalNumber(block, CHECKSUM_START, CHECKSUM_END) ?? -1;
+  const unsigned = checksumOf(block);
+  return stated === unsigned || stated === unsigned - 256 * countHighBytes(block);
 }
 
 /** Whether a block is all zeros: two of them end an archive. */
@@ -75,25 +78,35 @@ function checkChecksum(block: Buffer): void {
   throw invalid(`not an archive header: it starts with ${describeHead(block)}`);
 }
 
-function checksumsOf(block: Buffer): { stated: number; unsigned: number; signed: number } {
-  let unsigned = 8 * 0x20;
-  let high = 0;
-  for (let index = 0; index < BLOCK_BYTES; index += 1) {
+/** The sum of all bytes, those of the sum itself taken for blanks. */
+function checksumOf(block: Buffer): number {
+  let sum = (CHECKSUM_END - CHECKSUM_START) * 0x20;
+  for (let index = 0; index < BLOCK_BYTES; index += 4) {
     if (index === CHECKSUM_START) index = CHECKSUM_END;
-    const byte = block[index] ?? 0;
-    unsigned += byte;
-    if (byte > 0x7f) high += 1;
+    sum +=
+      (block[index] as number) +
+      (block[index + 1] as number) +
+      (block[index + 2] as number) +
+      (block[index + 3] as number);
   }
-  const stated = octalNumber(block, CHECKSUM_START, CHECKSUM_END) ?? -1;
-  return { stated, unsigned, signed: unsigned - high * 256 };
+  return sum;
 }
 
-function textField(block: Buffer, start: number, end: number): Buffer {
-  const nul = block.indexOf(0, start);
-  return block.subarray(start, nul < 0 || nul > end ? end : nul);
+/** How many bytes are negative for those who summed them with a sign. */
+function countHighBytes(block: Buffer): number {
+  return block.reduce((count, byte, index) => {
+    const isSummed = index < CHECKSUM_START || index >= CHECKSUM_END;
+    return isSummed && byte > 0x7f ? count + 1 : count;
+  }, 0);
 }
 
-/** Device numbers of entries that are no devices hold anything; those of devices are checked later. */
+function textField(block: Buffer, start: number, end: number): string {
+  let nul = start;
+  while (nul < end && block[nul] !== 0) nul += 1;
+  return nul === start ? "" : block.toString("latin1", start, nul);
+}
+
+/** That a device has no such number is for those to say who know its name. */
 function deviceField(block: Buffer, start: number, end: number): number {
   try {
     return numberField(block, start, end, "device", 0, Number.MAX_SAFE_INTEGER) ?? 0;

@@ -11,9 +11,15 @@ import {
   parseSparseBlock,
   parseSparseHeader,
   SparseExpander,
+  type SparseFile,
   type SparsePiece,
 } from "./sparse-file.ts";
-import { assembleEntry, type FramedEntry, type TarEntry } from "./tar-entry.ts";
+import {
+  assembleEntry,
+  type EntryExtensions,
+  type FramedEntry,
+  type TarEntry,
+} from "./tar-entry.ts";
 import {
   BLOCK_BYTES,
   isHeader,
@@ -77,8 +83,8 @@ class IncrementalTarReader implements TarReader {
   #claimedBytes = 0;
   #long: { readonly flag: string; readonly bytes: Buffer; filled: number } | undefined;
   #pax: PaxRecords | undefined;
-  #longName: Buffer | undefined;
-  #longLink: Buffer | undefined;
+  #longName: string | undefined;
+  #longLink: string | undefined;
   #sparseHeader: SparseHeader | undefined;
   #expander: SparseExpander | undefined;
 
@@ -101,7 +107,10 @@ class IncrementalTarReader implements TarReader {
     if (this.#body !== "none" || this.#blockBytes > 0) {
       throw invalid("the archive ends in the middle of an entry");
     }
-    if (this.#pax || this.#longName || this.#longLink || this.#sparseHeader) {
+    const isAwaited = [this.#pax, this.#longName, this.#longLink, this.#sparseHeader].some(
+      (extension) => extension !== undefined,
+    );
+    if (isAwaited) {
       throw invalid("the archive ends where an extended header wants an entry");
     }
   }
@@ -193,12 +202,8 @@ class IncrementalTarReader implements TarReader {
     else this.#beginEntry(assembleEntry(header, this.#extensions()));
   }
 
-  #extensions(): { pax?: PaxRecords; longName?: Buffer; longLink?: Buffer } {
-    return {
-      ...(this.#pax && { pax: this.#pax }),
-      ...(this.#longName && { longName: this.#longName }),
-      ...(this.#longLink && { longLink: this.#longLink }),
-    };
+  #extensions(sparse?: SparseFile): EntryExtensions {
+    return { pax: this.#pax, longName: this.#longName, longLink: this.#longLink, sparse };
   }
 
   #beginLong(header: TarHeader): void {
@@ -207,9 +212,9 @@ class IncrementalTarReader implements TarReader {
       throw invalid(`extended header: over ${this.#limits.maxHeaderBytes} bytes`);
     }
     const isRepeated =
-      (flag === "x" && this.#pax) ||
-      (flag === "L" && this.#longName) ||
-      (flag === "K" && this.#longLink);
+      (flag === "x" && this.#pax !== undefined) ||
+      (flag === "L" && this.#longName !== undefined) ||
+      (flag === "K" && this.#longLink !== undefined);
     if (isRepeated) throw invalid("two extended headers of one kind for one entry");
     this.#padding = paddingOf(size);
     if (size === 0) {
@@ -246,8 +251,7 @@ class IncrementalTarReader implements TarReader {
 
   #endSparseHeader({ header, size, pieces }: SparseHeader): void {
     this.#sparseHeader = undefined;
-    const sparse = { size, map: pieces };
-    this.#beginEntry(assembleEntry(header, { ...this.#extensions(), sparse }));
+    this.#beginEntry(assembleEntry(header, this.#extensions({ size, map: pieces })));
   }
 
   #beginEntry({ entry, statedBytes, sparse }: FramedEntry): void {
@@ -290,9 +294,9 @@ function paddingOf(size: number): number {
   return (BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES;
 }
 
-function untilNul(bytes: Buffer): Buffer {
+function untilNul(bytes: Buffer): string {
   const nul = bytes.indexOf(0);
-  return nul < 0 ? bytes : bytes.subarray(0, nul);
+  return bytes.toString("latin1", 0, nul < 0 ? bytes.length : nul);
 }
 
 function invalid(message: string): StoreError {

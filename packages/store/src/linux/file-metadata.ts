@@ -102,16 +102,16 @@ export function changeModeAt(fd: number, name: Uint8Array, mode: number): void {
   checkResult(fchmodat(fd, name, mode, AT_SYMLINK_NOFOLLOW), "fchmodat", nameOf(name));
 }
 
-/** Times as the calls take them, from nanoseconds since 1970. */
+const times = new BigInt64Array(4);
+const timesBytes = new Uint8Array(times.buffer);
+
+/** Times as the calls take them, from nanoseconds since 1970; valid until it is called again. */
 export function timesOf(atime: bigint, mtime: bigint): Uint8Array {
-  return new Uint8Array(
-    new BigInt64Array([
-      atime / NANOSECONDS,
-      atime % NANOSECONDS,
-      mtime / NANOSECONDS,
-      mtime % NANOSECONDS,
-    ]).buffer,
-  );
+  times[0] = atime / NANOSECONDS;
+  times[1] = atime % NANOSECONDS;
+  times[2] = mtime / NANOSECONDS;
+  times[3] = mtime % NANOSECONDS;
+  return timesBytes;
 }
 
 /** Sets the times of an open file. @throws {@link SystemError} */

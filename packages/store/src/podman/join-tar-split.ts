@@ -42,7 +42,7 @@ export async function digestOfJoined(
  */
 export function pathOfEntry({ name, name_raw }: Pick<TarSplitLine, "name" | "name_raw">): string {
   const bytes = name === undefined ? Buffer.from(name_raw ?? "", "base64") : Buffer.from(name);
-  const path = cleanPath(bytes, DEFAULT_LAYER_LIMITS);
+  const path = cleanPath(bytes.toString("latin1"), DEFAULT_LAYER_LIMITS);
   return path.directory === "" ? path.name : `${path.directory}/${path.name}`;
 }
 

@@ -173,9 +173,10 @@ export class TarSplitter implements Disposable {
 
   #endEntry({ path }: TarEntry, checksum: Crc64 | undefined, size: number): void {
     this.#flush();
+    const bytes = Buffer.from(path, "latin1");
     this.#write({
       type: 1,
-      ...(isUtf8(path) ? { name: path.toString() } : { name_raw: path.toString("base64") }),
+      ...(isUtf8(bytes) ? { name: bytes.toString() } : { name_raw: bytes.toString("base64") }),
       ...(size > 0 && { size }),
       payload: checksum?.digest().toString("base64") ?? null,
     });

@@ -185,7 +185,7 @@ function normal(member: PeerMember | undefined): PeerMember | undefined {
 }
 
 function asMember(entry: TarEntry): PeerMember {
-  const path = entry.path.toString("latin1");
+  const path = entry.path;
   return [
     path.replace(/\/+$/, ""),
     FLAGS[entry.type],
@@ -194,6 +194,6 @@ function asMember(entry: TarEntry): PeerMember {
     entry.uid,
     entry.gid,
     Number(entry.mtime / 1_000_000_000n),
-    entry.linkPath.toString("latin1"),
+    entry.linkPath,
   ];
 }
