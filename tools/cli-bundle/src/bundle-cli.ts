@@ -11,11 +11,21 @@ const PACKAGES = join(import.meta.dirname, "../../../packages");
 /** The folder of the package that the command line is part of. */
 export const CLI_PACKAGE: string = join(PACKAGES, "cli");
 
-// Threads find their scripts beside the module that starts them.
-const WORKERS: Readonly<Record<string, string>> = {
+// Each is joined by itself, so that it has no file in common with another: what starts first stands
+// alone, and a thread reads one file. Threads find theirs beside the module that starts them.
+const ENTRIES: Readonly<Record<string, string>> = {
+  cli: "cli/src/cli.ts",
+  main: "cli/src/main.ts",
   "compare-worker": "store/src/check/compare-worker.ts",
   "digest-worker": "store/src/digest-worker.ts",
   "unpack-worker": "store/src/layer/unpack-worker.ts",
+};
+
+// What nearly every command reads, in one file.
+const COMMON = {
+  name: "common",
+  test: /[/\\]packages[/\\](?:cli|content|reference)[/\\]src[/\\]|[/\\]node_modules[/\\]/u,
+  minShareCount: 3,
 };
 
 // A native module, and one whose licence wants it to be exchangeable.
@@ -42,16 +52,11 @@ const COMMANDS_APART: Plugin = {
  */
 export async function bundleCli(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
-  const workers = Object.entries(WORKERS).map(([name, path]) => [name, join(PACKAGES, path)]);
-  const commands = await joinModules(folder, {
-    cli: join(CLI_PACKAGE, "src/cli.ts"),
-    ...Object.fromEntries(workers),
-  });
-  const start = await joinModules(folder, { main: join(CLI_PACKAGE, "src/main.ts") });
-  await writeFile(
-    join(folder, "THIRD-PARTY-LICENCES.txt"),
-    await formatLicences([...commands, ...start]),
-  );
+  const modules: string[] = [];
+  for (const [name, path] of Object.entries(ENTRIES)) {
+    modules.push(...(await joinModules(folder, name, join(PACKAGES, path))));
+  }
+  await writeFile(join(folder, "THIRD-PARTY-LICENCES.txt"), await formatLicences(modules));
   const main = join(folder, "main.js");
   const code = await readFile(main, "utf8");
   await writeFile(
@@ -62,12 +67,9 @@ export async function bundleCli(folder: string): Promise<void> {
 }
 
 /** @returns the modules that the files were made from. */
-async function joinModules(
-  folder: string,
-  input: Readonly<Record<string, string>>,
-): Promise<readonly string[]> {
+async function joinModules(folder: string, name: string, path: string): Promise<readonly string[]> {
   const { output } = await build({
-    input,
+    input: { [name]: path },
     platform: "node",
     external: [/^node:/, ...KEPT_APART],
     plugins: [COMMANDS_APART, httpClientPart(PACKAGES)],
@@ -80,6 +82,7 @@ async function joinModules(
       format: "esm",
       entryFileNames: "[name].js",
       chunkFileNames: "[name]-[hash].js",
+      codeSplitting: { groups: [COMMON] },
     },
   });
   return output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
