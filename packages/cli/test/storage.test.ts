@@ -41,6 +41,21 @@ describe("fsck", () => {
     await world.ok("fsck", "--deep");
   });
 
+  test("names some of many users of a damaged layer, and all as JSON", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const pod = await world.ok("pod", "create", "many");
+    for (let at = 0; at < 9; at += 1) await world.ok("create", "--pod", pod, world.image);
+    const [id = ""] = await readdir(join(world.path, "root/layers"));
+    await rm(join(world.path, "root/layers", id, "diff/bin"), { recursive: true });
+    const { stdout } = await world.run(["fsck"]);
+    expect(stdout).toMatch(
+      /^ {2}used by (?:[a-z]+ [a-z0-9:]+, ){7}[a-z]+ [a-z0-9:]+ and \d+ more$/mu,
+    );
+    const { damages } = JSON.parse((await world.run(["--format=json", "fsck"])).stdout);
+    expect(damages[0].usedBy.length).toBeGreaterThanOrEqual(10);
+  });
+
   test("writes the record of an image anew that is gone, of which gc took nothing meanwhile", async () => {
     await using world = await openCliWorld();
     await world.ok("pull", "--tls-verify=false", world.image);

@@ -1,14 +1,20 @@
 import {
   type Digest,
   hasErrorCode,
-  type ImageConfig,
   MAX_CONFIG_BYTES,
   parseImageConfig,
   type Platform,
   readContent,
 } from "@stowage/content";
 import type { Reference } from "@stowage/reference";
-import type { ImageRecord, LayerID, LayerRecord, Store } from "@stowage/store";
+import {
+  type ImageRecord,
+  type ImageSummary,
+  type LayerID,
+  type LayerRecord,
+  type Store,
+  summarizeConfig,
+} from "@stowage/store";
 
 import { type FoundImage, findImage } from "./find-image.ts";
 import { ImageError } from "./image-error.ts";
@@ -79,7 +85,7 @@ export async function requireFound(context: StatusContext, text: string): Promis
   throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no such image here`);
 }
 
-/** What has been read already. */
+/** What has been read already: that of the config which its record has is enough, then. */
 export interface KnownParts {
   /** All names of the image. */
   readonly names: readonly string[];
@@ -100,8 +106,8 @@ export async function statusOf(
   for (const name of names.unreadable) {
     onWarning({ message: `${id}: ${quoteName(name)} is no full name, and is left out` });
   }
-  const config = await readConfig(context, record);
-  const created = config?.created;
+  const summary = (known && record.summary) ?? (await readSummary(context, record));
+  const { created } = summary;
   return {
     id,
     names: names.all,
@@ -110,22 +116,23 @@ export async function statusOf(
     ...canonicalNames(names, record, asked),
     size: await sizeOf(context, record, known?.layers),
     ...(created && TIME.test(created) && !Number.isNaN(Date.parse(created)) && { created }),
-    user: imageUser(config?.config?.User),
-    labels: config?.config?.Labels ?? {},
-    platform: platformOf(config),
+    user: imageUser(summary.user),
+    labels: summary.labels ?? {},
+    platform: platformOf(summary),
     pinned: context.isPinned(names.all),
   };
 }
 
-async function readConfig(
+async function readSummary(
   { store, onWarning }: StatusContext,
   { id, config }: ImageRecord,
-): Promise<ImageConfig | undefined> {
+): Promise<ImageSummary> {
   try {
-    return parseImageConfig(await readContent(store.blobs, config, { maxBytes: MAX_CONFIG_BYTES }));
+    const bytes = await readContent(store.blobs, config, { maxBytes: MAX_CONFIG_BYTES });
+    return summarizeConfig(parseImageConfig(bytes));
   } catch (cause) {
     onWarning({ message: `${id}: its config can not be read; pull the image again`, cause });
-    return undefined;
+    return {};
   }
 }
 
@@ -163,8 +170,7 @@ async function isStored(store: Store, id: Digest): Promise<boolean> {
   }
 }
 
-function platformOf(config: ImageConfig | undefined): Platform {
-  const { os, architecture, variant } = config ?? {};
+function platformOf({ os, architecture, variant }: ImageSummary): Platform {
   return {
     os: os || "unknown",
     architecture: architecture || "unknown",

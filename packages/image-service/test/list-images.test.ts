@@ -1,4 +1,4 @@
-import { chmod, rm, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { encodedOf } from "@stowage/content";
@@ -39,6 +39,20 @@ describe("listImages", () => {
   test("R5 without a filter lists all, the latest first", async () => {
     await using world = await openListed();
     expect((await world.images.listImages()).map(({ id }) => id)).toEqual([TWO.id, ONE.id]);
+  });
+
+  test("R5 all at once tell what each tells, also where only the config says it", async () => {
+    await using world = await openListed();
+    for (const id of [TWO.id, ONE.id]) {
+      const path = join(world.store.root, "images", encodedOf(id), "image.json");
+      const each = [await world.images.imageStatus(TWO.id), await world.images.imageStatus(ONE.id)];
+      expect(await world.images.listImages()).toEqual(each);
+      const { summary, ...rest } = JSON.parse(await readFile(path, "utf8")) as { summary: object };
+      expect(summary).toBeDefined();
+      await writeFile(path, JSON.stringify(rest));
+      expect(await world.images.listImages()).toEqual(each);
+    }
+    expect(world.warnings).toEqual([]);
   });
 
   test("R5 a filter that is no reference is an error", async () => {

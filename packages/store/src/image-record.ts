@@ -1,5 +1,6 @@
 import type { Descriptor, Digest, JsonValue } from "@stowage/content";
 
+import { type ImageSummary, parseImageSummary } from "./image-summary.ts";
 import type { LayerID } from "./layer-id.ts";
 import { RecordShape } from "./record-shape.ts";
 
@@ -18,6 +19,11 @@ export interface ImageRecord {
   readonly layers: readonly LayerID[];
   /** When it was stored first. */
   readonly created: string;
+  /**
+   * What lists show of the config: the store writes it with the record, from the config itself. Not
+   * there where that can not be read or says much.
+   */
+  readonly summary?: ImageSummary;
 }
 
 /** One way by which an image was found. */
@@ -33,7 +39,7 @@ export interface ImageManifestRecord {
 
 /** @throws TypeError Saying which field is wrong. */
 export function parseImageRecord(value: JsonValue): ImageRecord {
-  const fields = ["version", "id", "config", "manifests", "layers", "created"];
+  const fields = ["version", "id", "config", "manifests", "layers", "created", "summary"];
   const shape = new RecordShape(value, "image", fields);
   shape.version(1);
   const manifests = shape.list("manifests").map(parseManifestRecord);
@@ -45,6 +51,7 @@ export function parseImageRecord(value: JsonValue): ImageRecord {
     manifests,
     layers: shape.layerIDs("layers"),
     created: shape.time("created"),
+    ...(shape.has("summary") && { summary: parseImageSummary(shape.value("summary")) }),
   };
   if (record.config.digest !== record.id)
     throw new TypeError("image.id is not its config's digest");

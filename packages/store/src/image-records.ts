@@ -15,6 +15,7 @@ import {
   type ImageRecord,
   parseImageRecord,
 } from "./image-record.ts";
+import type { ImageSummary } from "./image-summary.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import { publishFile, randomName, syncDirectory, writeSyncedFile } from "./publish-file.ts";
 import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
@@ -70,6 +71,12 @@ export function mergeImages(known: ImageRecord | undefined, record: ImageRecord)
     if (!manifests.some((manifest) => isSameManifest(manifest, older))) manifests.push(older);
   }
   return { ...record, manifests, created: known.created };
+}
+
+/** A record with what is known of its config now. */
+export function withSummary(record: ImageRecord, summary: ImageSummary | undefined): ImageRecord {
+  const { summary: _, ...rest } = record;
+  return summary === undefined ? rest : { ...rest, summary };
 }
 
 export function requireImageID(id: ImageID): void {

@@ -7,7 +7,15 @@ import { listContainers } from "./container-records.ts";
 import { noteWaste, sweepWaste, syncContent } from "./garbage.ts";
 import { refreshIndex, refreshIndexIfRoom } from "./image-layout-index.ts";
 import type { ImageID, ImageRecord } from "./image-record.ts";
-import { findImage, listImages, mergeImages, requireImageID, writeImage } from "./image-records.ts";
+import {
+  findImage,
+  listImages,
+  mergeImages,
+  requireImageID,
+  withSummary,
+  writeImage,
+} from "./image-records.ts";
+import { readSummary } from "./image-summary.ts";
 import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { isImageMounted } from "./find-mounts.ts";
@@ -39,7 +47,8 @@ export interface ImageList {
 export interface ImageStore {
   /**
    * Stores a record, whose blobs and layers have to be in the store. Where the image is known, the
-   * manifests of the record are put before those that it had. Durable when it resolves.
+   * manifests of the record are put before those that it had. The summary is read from the config.
+   * Durable when it resolves.
    *
    * @throws {@link StoreError} `ERR_STORE_BLOB_NOT_FOUND`, `ERR_STORE_LAYER_NOT_FOUND` when something
    *   is missing, or was removed meanwhile.
@@ -107,8 +116,10 @@ export function createImageStore(
         await syncContent(context);
         using _gc = await context.lock("gc", "shared", options);
         await requireContent(blobs, layers, record);
+        const summary = await readSummary(blobs, record.config);
         using _images = await context.lock("images", "exclusive", options);
-        await writeImage(context, mergeImages(await soundImage(context, record.id), record));
+        const merged = mergeImages(await soundImage(context, record.id), record);
+        await writeImage(context, withSummary(merged, summary));
         noteUse(context, record.id);
       });
       await refreshIndex(context);

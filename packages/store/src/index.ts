@@ -27,6 +27,7 @@ export type { HighWaterMarks } from "./high-water-marks.ts";
 export type { IdMap, IdRange } from "./id-map.ts";
 export type { ImageID, ImageManifestRecord, ImageRecord } from "./image-record.ts";
 export type { ImageList, ImageOptions, ImageStore } from "./image-store.ts";
+export { type ImageSummary, summarizeConfig } from "./image-summary.ts";
 export { isLayerID, type LayerID, layerIDOf, layerIDs, parseLayerID } from "./layer-id.ts";
 export type { StoreLimits } from "./layer/layer-limits.ts";
 export type { LayerRecord } from "./layer-record.ts";

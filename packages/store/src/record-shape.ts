@@ -92,6 +92,18 @@ export class RecordShape {
     });
   }
 
+  /** An object of texts, whatever its keys are. */
+  texts(key: string): Readonly<Record<string, string>> {
+    const value = this.value(key);
+    if (typeof value !== "object" || value === null || isArray(value)) {
+      throw new TypeError(`${this.#path}.${key} is not an object`);
+    }
+    for (const text of Object.values(value)) {
+      if (typeof text !== "string") throw new TypeError(`${this.#path}.${key} has no text`);
+    }
+    return value as Readonly<Record<string, string>>;
+  }
+
   layerIDs(key: string): readonly LayerID[] {
     return this.strings(key).map((item) => asLayerID(item, `${this.#path}.${key}`));
   }

@@ -127,6 +127,21 @@ describe("a check of records", () => {
     expect((await world.store.check({ deep: true })).damages).toEqual([]);
   });
 
+  test("K14: a record that says of its config what that does not is found and mended", async () => {
+    await using world = await openWorld();
+    const image = makeImage(ENTRIES);
+    await storeImage(world.store, image, "app:1");
+    const before = await world.store.images.get(image.id);
+    const file = imageFile(world.root, image.id);
+    writeFileSync(file, readFileSync(file, "utf8").replace('"amd64"', '"arm64"'));
+    const damage = { kind: "image", id: image.id, fault: "stale" };
+    expect((await world.store.check()).damages).toMatchObject([{ ...damage, outcome: "found" }]);
+    const { damages } = await world.store.check({ repair: {} });
+    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
+    expect(await world.store.images.get(image.id)).toEqual(before);
+    expect((await world.store.check({ deep: true })).damages).toEqual([]);
+  });
+
   test("K14: an index.json that says something false is written anew", async () => {
     await using world = await openWorld();
     await storeImage(world.store, neighbour(), "other:1");

@@ -65,8 +65,6 @@ function read(chunks: Iterable<Buffer>): readonly object[] {
       begin: (entry) =>
         entries.push({
           ...entry,
-          path: entry.path,
-          linkPath: entry.linkPath.toString("latin1"),
           xattrs: entry.xattrs.map(({ name, value }) => `${name}=${value.toString("hex")}`),
           content: "",
           ended: false,

@@ -20,9 +20,13 @@ export async function multiplyImages(root: string, count: number): Promise<void>
     const bytes = JSON.stringify({ ...config, config: { Labels: { number: String(at) } } });
     const hex = sha256(bytes);
     await writeFile(join(root, "blobs", "sha256", hex), bytes);
-    const own = JSON.parse(record.replaceAll(id, hex)) as { config: { size: number } };
+    const own = JSON.parse(record.replaceAll(id, hex)) as {
+      readonly config: { size: number };
+      summary: object;
+    };
     if (own.config.size !== size) throw new Error(`the record of ${id} has another size`);
     own.config.size = bytes.length;
+    own.summary = { ...own.summary, user: undefined, labels: { number: String(at) } };
     await mkdir(join(images, hex));
     await writeFile(join(images, hex, "image.json"), formatRecord(own));
     const text = `registry.example/many/image:${at}`;

@@ -5,6 +5,7 @@ import { openRuntime } from "../open-runtime.ts";
 import { readSourceFlags } from "../source-flags.ts";
 
 const DAMAGED = 8;
+const MAX_USERS = 8;
 
 /**
  * Ends with 8 while something is damaged or could not be looked at, and when an image is lost of which
@@ -31,10 +32,17 @@ function renderReport({ damages, checked, unverified }: CheckReport, isDeep: boo
   return [
     ...damages.flatMap(({ message, outcome, remark, usedBy }) => [
       `${outcome}: ${message}${remark === undefined ? "" : ` (${remark})`}`,
-      ...(usedBy.length > 0 ? [`  used by ${usedBy.join(", ")}`] : []),
+      ...(usedBy.length > 0 ? [`  used by ${listUsers(usedBy)}`] : []),
     ]),
     ...unverified.map(({ id, reason }) => `not compared: layer ${id}: ${reason}`),
     `checked ${blobs} blobs, ${layers} layers, ${images} images, ${names} names, ${containers} containers${isDeep ? ", byte by byte" : ""}: ${damages.length > 0 ? were : unverified.length > 0 ? "nothing that could be compared is" : "nothing is"} damaged`,
     ...(isFound ? ["`stowage fsck --repair` mends what can be, and fetches only what is bad"] : []),
   ].join("\n");
+}
+
+/** A base layer may have thousands of users. */
+function listUsers(users: readonly string[]): string {
+  const more = users.length - MAX_USERS;
+  if (more <= 0) return users.join(", ");
+  return `${users.slice(0, MAX_USERS).join(", ")} and ${more} more`;
 }

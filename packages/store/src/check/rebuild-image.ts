@@ -10,6 +10,8 @@ import {
 
 import { indexedSignatures } from "../image-layout-index.ts";
 import type { ImageID, ImageManifestRecord, ImageRecord } from "../image-record.ts";
+import { withSummary } from "../image-records.ts";
+import { readSummary } from "../image-summary.ts";
 import { layerIDs } from "../layer-id.ts";
 import { listNames } from "../name-index.ts";
 import type { CheckRun } from "./check-run.ts";
@@ -43,7 +45,8 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
   const diffIDs = await readDiffIDs(run, config);
   if (diffIDs === undefined) return undefined;
   const created = new Date().toISOString();
-  return { version: 1, id, config, manifests, layers: layerIDs(diffIDs), created };
+  const record = { version: 1, id, config, manifests, layers: layerIDs(diffIDs), created } as const;
+  return withSummary(record, await readSummary(run.blobs, config));
 }
 
 async function readManifest(run: CheckRun, digest: ImageID, size: number) {

@@ -10,6 +10,7 @@ import {
   digestOf,
   encodedOf,
   isDigest,
+  type JsonValue,
   MEDIA_TYPE,
 } from "@stowage/content";
 import {
@@ -65,6 +66,14 @@ export interface TestImage {
 
 /** One archive for each layer, base first. */
 export function makeImage(...layers: readonly (readonly RawEntry[])[]): TestImage {
+  return makeImageWith({}, ...layers);
+}
+
+/** As {@link makeImage}, with fields of the config. */
+export function makeImageWith(
+  fields: Readonly<Record<string, JsonValue>>,
+  ...layers: readonly (readonly RawEntry[])[]
+): TestImage {
   const bytes = new Map<Digest, Uint8Array>();
   const add = (content: Uint8Array, mediaType: string): Descriptor => {
     const digest = digestOf(content);
@@ -80,6 +89,7 @@ export function makeImage(...layers: readonly (readonly RawEntry[])[]): TestImag
     architecture: "amd64",
     os: "linux",
     config: {},
+    ...fields,
     rootfs: { type: "layers", diff_ids: diffIDs },
   });
   const manifest = addJson(add, MEDIA_TYPE.imageManifest, {

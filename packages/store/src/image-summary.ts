@@ -1,0 +1,71 @@
+import {
+  type Descriptor,
+  type ImageConfig,
+  type JsonValue,
+  MAX_CONFIG_BYTES,
+  parseImageConfig,
+  readContent,
+} from "@stowage/content";
+
+import type { BlobStore } from "./blob-store.ts";
+import { RecordShape } from "./record-shape.ts";
+
+/** What lists show of an image's config, as that has it. */
+export interface ImageSummary {
+  readonly os?: string;
+  readonly architecture?: string;
+  readonly variant?: string;
+  /** When the image was made. */
+  readonly created?: string;
+  readonly user?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+// Every list reads all records.
+const MAX_BYTES = 16 * 1024;
+
+/** Takes what lists show from a config. */
+export function summarizeConfig(config: ImageConfig): ImageSummary {
+  const { os, architecture, variant, created } = config;
+  const { User: user, Labels: labels } = config.config ?? {};
+  return {
+    ...(os !== undefined && { os }),
+    ...(architecture !== undefined && { architecture }),
+    ...(variant !== undefined && { variant }),
+    ...(created !== undefined && { created }),
+    ...(user !== undefined && { user }),
+    ...(labels !== undefined && { labels: { ...labels } }),
+  };
+}
+
+/**
+ * What the record of an image keeps of its config.
+ *
+ * @returns `undefined` for a config that can not be read, or of which that would be much: who lists
+ *   such an image reads its config.
+ */
+export async function readSummary(
+  blobs: BlobStore,
+  config: Descriptor,
+): Promise<ImageSummary | undefined> {
+  try {
+    const bytes = await readContent(blobs, config, { maxBytes: MAX_CONFIG_BYTES });
+    const summary = summarizeConfig(parseImageConfig(bytes));
+    return Buffer.byteLength(JSON.stringify(summary)) <= MAX_BYTES ? summary : undefined;
+  } catch (error) {
+    if (error instanceof Error && "code" in error) return undefined;
+    throw error;
+  }
+}
+
+/** @throws TypeError Saying which field is wrong. */
+export function parseImageSummary(value: JsonValue): ImageSummary {
+  const texts = ["os", "architecture", "variant", "created", "user"] as const;
+  const shape = new RecordShape(value, "image.summary", [...texts, "labels"]);
+  return {
+    ...Object.fromEntries(
+      texts.filter((key) => shape.has(key)).map((key) => [key, shape.string(key)]),
+    ),
+    ...(shape.has("labels") && { labels: shape.texts("labels") }),
+  };
+}
