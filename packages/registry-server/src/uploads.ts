@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
-import { type Digest, hasErrorCode, isDigest } from "@stowage/content";
+import { type ByteSource, type Digest, hasErrorCode, isDigest } from "@stowage/content";
 
 import { type Exchange, sendEmpty } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
@@ -52,9 +52,7 @@ export async function finishUpload(exchange: Exchange): Promise<void> {
   checkStart(exchange, upload);
   await append(exchange, upload);
   try {
-    await content.write({ digest, size: upload.received }, createReadStream(upload.path), {
-      signal,
-    });
+    await content.write({ digest, size: upload.received }, readUpload(upload), { signal });
   } catch (error) {
     if (!hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH"))
       throw error;
@@ -63,6 +61,11 @@ export async function finishUpload(exchange: Exchange): Promise<void> {
     await uploads.end(target);
   }
   sendCreated(exchange, digest);
+}
+
+/** Opens nothing before the first chunk is asked for: the content store may refuse it unread. */
+async function* readUpload({ path }: Upload): ByteSource {
+  yield* createReadStream(path);
 }
 
 /** `GET`: how far an upload is. */

@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, readlink, stat } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -93,6 +93,27 @@ describe("what the content store says", () => {
     expect([put.status, await put.json()]).toMatchObject([status, { errors: [{ message: told }] }]);
     expect(await uploadsOf(place)).toEqual([]);
   });
+});
+
+test("what is refused unread is not opened: that would fail later, where nobody waits for it", async () => {
+  const content = {
+    ...createMemoryContentStore(),
+    async write() {
+      // Whatever was handed to the threads that open files has been done once these have.
+      for (let at = 0; at < 16; at += 1) await stat(tmpdir());
+      const opened = await Promise.all(
+        (await readdir("/proc/self/fd")).map((fd) =>
+          readlink(`/proc/self/fd/${fd}`).catch(() => ""),
+        ),
+      );
+      const uploads = opened.filter((path) => path.includes("stowage-uploads-"));
+      throw new RegistryServerError("ERR_SERVER_REFUSED", uploads.join() || "nothing is open");
+    },
+  };
+  await using world = await serve({ readOnly: false, content });
+  const put = `${await begin(world.url)}?digest=${digestOf(KIB)}`;
+  const answer = await fetch(put, { method: "PUT", body: KIB });
+  expect(await answer.json()).toMatchObject({ errors: [{ message: "nothing is open" }] });
 });
 
 async function begin(url: string): Promise<string> {
