@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 
 import { createInflater } from "../linux/isal.ts";
-import { createZstdDecompressor } from "../linux/libzstd.ts";
+import { createZstdDecompressor } from "../linux/node-zstd.ts";
 import { StoreError } from "../store-error.ts";
 import { type ChunkSink, writeChunk } from "./chunk-sink.ts";
 import { decompress, detectCompression, WINDOW_LOG_MAX } from "./decompress.ts";

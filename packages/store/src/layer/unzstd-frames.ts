@@ -1,4 +1,4 @@
-import { type Decompressed, type ZstdDecompressor, ZstdError } from "../linux/libzstd.ts";
+import { type Decompressed, type ZstdDecompressor, ZstdError } from "../linux/node-zstd.ts";
 import { StoreError } from "../store-error.ts";
 import type { ChunkSink } from "./chunk-sink.ts";
 import { splitZstdFrames } from "./zstd-frames.ts";

@@ -1,6 +1,7 @@
 /**
- * The decompressor of the host's zstd library, where there is one: Node's own takes a turn of another
- * thread for each block of 128 KiB.
+ * Node's own decompressor of zstd, called directly: by way of `node:zlib` it takes a turn of another
+ * thread for each block of 128 KiB. Not a library of the host: one of another version accepts other
+ * streams, and would be mixed up with Node's, whose functions have the same names.
  *
  * @module
  */
@@ -53,7 +54,7 @@ const POSITION = 16;
 let found: Library | false | undefined;
 
 /**
- * A decompressor, or nothing where the library is not installed.
+ * A decompressor, or nothing where this Node keeps its own to itself.
  *
  * @param windowLogMax - The most memory that a frame may want, as a power of two.
  */
@@ -65,7 +66,9 @@ export function createZstdDecompressor(windowLogMax: number): ZstdDecompressor |
 function loadLibrary(): Library | undefined {
   if (process.platform !== "linux" || !["arm64", "x64"].includes(process.arch)) return undefined;
   try {
-    const handle = koffi.load("libzstd.so.1");
+    const handle = koffi.load(null);
+    const version = handle.func("ZSTD_versionNumber", "uint", []) as () => number;
+    if (versionText(version()) !== process.versions["zstd"]) return undefined;
     // Results are sizes, or error numbers that are negative as signed numbers.
     return {
       create: handle.func("ZSTD_createDCtx", "void *", []) as Library["create"],
@@ -88,6 +91,11 @@ function loadLibrary(): Library | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** As the library puts it into a number. */
+function versionText(version: number): string {
+  return [version / 10_000, (version / 100) % 100, version % 100].map(Math.floor).join(".");
 }
 
 function decompressorOf(library: Library, windowLogMax: number): ZstdDecompressor | undefined {
