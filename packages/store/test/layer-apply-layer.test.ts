@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 
@@ -7,12 +7,20 @@ import { digestOf } from "@stowage/content";
 import { tempDir } from "@stowage/testkit";
 import { describe, expect, test } from "vitest";
 
+import { cString } from "../src/linux/libc.ts";
+import { trySetXattrAt } from "../src/linux/xattr.ts";
 import { openLayerBench } from "./support/layer-bench.ts";
 import { type RawEntry, rawTar } from "./support/raw-tar.ts";
 import { snapshotTree } from "./support/tree-snapshot.ts";
 
 const isRoot = process.geteuid?.() === 0;
 const asRoot = isRoot ? "" : " (skipped: needs root)";
+/** Of its owner and user 1000 all, of its group to read and to enter, of others nothing. */
+const LIST = Buffer.from(
+  ["02000000", "01000700ffffffff", "02000700e8030000", "04000500ffffffff"].join("") +
+    ["10000700ffffffff", "20000000ffffffff"].join(""),
+  "hex",
+);
 
 describe.skipIf(!isRoot)(`what GNU tar makes${asRoot}`, () => {
   test.for(["gnu", "pax", "ustar"])("the same tree comes of its %s archives", async (format) => {
@@ -267,6 +275,26 @@ describe.skipIf(!isRoot)(`layer entries${asRoot}`, () => {
     expect(tree["shared"]).toContain("42775 | 0:50 ");
     expect(tree["theirs"]).toContain("40755 | 77:77 ");
     expect(tree["implied/by"]).toContain("40755 | 0:0 ");
+  });
+
+  test("nor does an access list that its place hands down, which would give modes of its own", async () => {
+    const archive = rawTar(
+      { name: "d/", type: "5", mode: 0o755 },
+      { name: "d/file", mode: 0o644 },
+      { name: "implied/file", mode: 0o666 },
+      { name: "own/", type: "5", pax: [["SCHILY.xattr.system.posix_acl_default", LIST]] },
+    );
+    await using bench = await openLayerBench();
+    await using other = await openLayerBench();
+    const directory = openSync(other.directory, "r");
+    const name = cString("");
+    expect(trySetXattrAt(directory, name, "system.posix_acl_default", LIST)).toBe(0);
+    closeSync(directory);
+    const { tree } = await other.unpack(archive);
+    expect(tree).toEqual((await bench.unpack(archive)).tree);
+    expect(tree["d/file"]).toContain("100644 | ");
+    expect(tree["d"]).not.toContain("posix_acl");
+    expect(tree["own"]).toContain(`system.posix_acl_default=${LIST.toString("hex")}`);
   });
 
   test("T32 what lies behind the end is hashed, not applied", async () => {

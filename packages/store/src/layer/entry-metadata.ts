@@ -15,9 +15,10 @@ import {
 } from "../linux/file-metadata.ts";
 import { tryMakeNodeAt } from "../linux/file-calls.ts";
 import { cString } from "../linux/libc.ts";
-import { trySetXattr, trySetXattrAt } from "../linux/xattr.ts";
+import { getXattrAt, removeXattrAt, trySetXattr, trySetXattrAt } from "../linux/xattr.ts";
+import type { FileOwner } from "./file-owner.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
-import { isXattrAllowed } from "./layer-xattr.ts";
+import { ACLS, isXattrAllowed } from "./layer-xattr.ts";
 import type { ArchiveXattr } from "./pax-header.ts";
 
 /** An open directory of the layer. */
@@ -100,22 +101,22 @@ export function setFileXattrs(fd: number, xattrs: readonly ArchiveXattr[], path:
 }
 
 /** Gives a name to its owner, which only root can do; for others it stays theirs. */
-export function changeOwnership(fd: number, name: Uint8Array, owner: Owner, path: string): void {
+export function changeOwnership(
+  fd: number,
+  name: Uint8Array,
+  owner: FileOwner,
+  path: string,
+): void {
   if (!isPrivileged()) return;
   const result = tryChangeOwnerAt(fd, name, owner.uid, owner.gid);
   if (result < 0) throw ownerError(result, owner, path);
 }
 
 /** As {@link changeOwnership}, for an open file. */
-export function changeFileOwnership(fd: number, owner: Owner, pathOf: () => string): void {
+export function changeFileOwnership(fd: number, owner: FileOwner, pathOf: () => string): void {
   if (!isPrivileged()) return;
   const result = tryChangeOwner(fd, owner.uid, owner.gid);
   if (result < 0) throw ownerError(result, owner, pathOf());
-}
-
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
 }
 
 function checkXattrSet(result: number, xattr: ArchiveXattr, path: string): void {
@@ -126,7 +127,7 @@ function checkXattrSet(result: number, xattr: ArchiveXattr, path: string): void 
 }
 
 /** An ID that the user namespace of this process does not have is one that the layer must not. */
-function ownerError(result: number, { uid, gid }: Owner, path: string): StoreError {
+function ownerError(result: number, { uid, gid }: FileOwner, path: string): StoreError {
   if (!failedWith(result, "EINVAL")) return entryError("chown", path, -result);
   return invalidEntry(path, `owner ${uid}:${gid} is not in the ID map of this process`);
 }
@@ -134,6 +135,13 @@ function ownerError(result: number, { uid, gid }: Owner, path: string): StoreErr
 /** Whether this process may give files away. */
 export function isPrivileged(): boolean {
   return (privileged ??= process.geteuid?.() === 0);
+}
+
+/** Takes from an empty directory the access lists that its place has handed down to it. */
+export function dropAccessLists({ fd }: OpenDirectory): void {
+  for (const name of ACLS) {
+    if (getXattrAt(fd, ITSELF, name) !== undefined) removeXattrAt(fd, ITSELF, name);
+  }
 }
 
 /** Makes a directory show nothing of the layers below. */

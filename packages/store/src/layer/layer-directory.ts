@@ -17,24 +17,17 @@ import {
   tryOpenBeneath,
   tryUnlinkAt,
 } from "../linux/file-calls.ts";
-import {
-  changeModeAt,
-  changeTimesAt,
-  FILE_TYPE,
-  type FileStat,
-  statAt,
-  timesOf,
-} from "../linux/file-metadata.ts";
+import { FILE_TYPE, statAt } from "../linux/file-metadata.ts";
 import { cString, errnoOf } from "../linux/libc.ts";
 import { removeTreeAt } from "../linux/tree.ts";
+import { DirectoryDescriber, impliedMetadata, USUAL_MODE } from "./describe-directories.ts";
 import {
-  changeOwnership,
+  dropAccessLists,
   type EntryMetadata,
   isWhiteout,
   makeOpaque,
   nameBytes,
   type OpenDirectory,
-  setXattrs,
 } from "./entry-metadata.ts";
 import { HiddenNames } from "./hidden-names.ts";
 import { entryError, failedWith, invalidEntry } from "./layer-error.ts";
@@ -43,11 +36,6 @@ import { OpenDirectories } from "./open-directories.ts";
 import { isTooDeep } from "./safe-path.ts";
 
 const MAX_LINKS = 40;
-/** What new directories get, as most are to have it in the end. */
-const USUAL_MODE = 0o755;
-const MODE_BITS = 0o7777;
-const ITSELF = cString("");
-const DOT = cString(".");
 const DIRECTORY_FLAGS = OPEN.path | OPEN.directory;
 
 /** A layer's directory, with what is known about the directories below it. */
@@ -59,8 +47,6 @@ export class LayerDirectory implements Disposable {
   readonly #open = new OpenDirectories();
   readonly #metadata = new Map<string, EntryMetadata | undefined>();
   readonly #below = new HiddenNames();
-  /** What the directories are that were made here, until they get what they are to have. */
-  #asMade: FileStat | undefined;
   #heldXattrBytes = 0;
   #newest = 0n;
 
@@ -69,6 +55,7 @@ export class LayerDirectory implements Disposable {
     const fd = tryOpenBeneath(AT_CWD, cString(path), DIRECTORY_FLAGS, 0);
     if (fd < 0) throw entryError("openat2", path, -fd);
     this.#root = { fd, path: "" };
+    dropAccessLists(this.#root);
     this.#maxPathBytes = limits.maxPathBytes - Buffer.byteLength(path) - 2;
     this.#maxDepth = limits.maxDepth;
     this.#maxHeldXattrBytes = limits.maxHeaderBytes * 16;
@@ -159,7 +146,8 @@ export class LayerDirectory implements Disposable {
    */
   finish(): Buffer[] {
     const implied: Buffer[] = [];
-    const impliedMetadata = this.#impliedMetadata();
+    const unsaid = impliedMetadata(this.#newest);
+    const describer = new DirectoryDescriber();
     const paths = [...this.#metadata.keys()].toSorted().toReversed();
     for (const path of paths) {
       const directory = path === "" ? this.#root : this.#openPlain(path);
@@ -168,7 +156,7 @@ export class LayerDirectory implements Disposable {
         const metadata = this.#metadata.get(path);
         const isImplied = metadata === undefined && this.#below.shows(path);
         if (isImplied) implied.push(Buffer.from(path, "latin1"));
-        this.#apply(directory, metadata ?? impliedMetadata);
+        describer.describe(directory, metadata ?? unsaid);
       } finally {
         if (directory !== this.#root) closeDescriptor(directory.fd);
       }
@@ -184,12 +172,6 @@ export class LayerDirectory implements Disposable {
     return opened === this.#root ? opened : this.#open.keep(path, opened);
   }
 
-  #impliedMetadata(): EntryMetadata {
-    const time = this.#newest;
-    const owner = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-    return { ...owner, mode: USUAL_MODE, atime: time, mtime: time, xattrs: [] };
-  }
-
   #remember(path: string, metadata: EntryMetadata | undefined): void {
     for (const { name, value } of metadata?.xattrs ?? []) {
       this.#heldXattrBytes += name.length + value.length;
@@ -198,19 +180,6 @@ export class LayerDirectory implements Disposable {
       throw invalidEntry(path, "the attributes of the directories are too many");
     }
     this.#metadata.set(path, metadata);
-  }
-
-  #apply(directory: OpenDirectory, metadata: EntryMetadata): void {
-    const { fd, path } = directory;
-    const { uid, gid, mode, xattrs } = metadata;
-    const now = path === "" ? undefined : (this.#asMade ??= statAt(fd, ITSELF));
-    const isOwned = now?.uid === uid && now.gid === gid;
-    if (!isOwned) changeOwnership(fd, ITSELF, metadata, path);
-    setXattrs(fd, ITSELF, xattrs, path);
-    // Access control lists are attributes, which say other modes.
-    const isModeSet = isOwned && xattrs.length === 0 && (now.mode & MODE_BITS) === mode;
-    if (!isModeSet) changeModeAt(fd, DOT, mode);
-    changeTimesAt(directory.fd, DOT, timesOf(metadata.atime, metadata.mtime));
   }
 
   /** The common case: all components are there, and none is a link. */
@@ -284,7 +253,10 @@ export class LayerDirectory implements Disposable {
     const name = nameBytes(component);
     let fd = tryOpenAt(here.fd, name, DIRECTORY_FLAGS);
     if (fd < 0 && !make) return undefined;
-    if (failedWith(fd, "ENOENT") || (failedWith(fd, "ENOTDIR") && isWhiteoutAt(here, name))) {
+    if (
+      failedWith(fd, "ENOENT") ||
+      (failedWith(fd, "ENOTDIR") && isWhiteout(statAt(here.fd, name)))
+    ) {
       this.#makeAt(here, component, path);
       this.#metadata.set(path, undefined);
       fd = tryOpenAt(here.fd, name, DIRECTORY_FLAGS);
@@ -324,8 +296,4 @@ export class LayerDirectory implements Disposable {
     if (fd < 0) throw entryError("openat", path, -fd);
     return { fd, path };
   }
-}
-
-function isWhiteoutAt(directory: OpenDirectory, name: Uint8Array): boolean {
-  return isWhiteout(statAt(directory.fd, name));
 }

@@ -8,7 +8,8 @@ import { StoreError } from "../store-error.ts";
 import type { ArchiveXattr } from "./pax-header.ts";
 
 const CAPABILITY = "security.capability";
-const ACLS: readonly string[] = ["system.posix_acl_access", "system.posix_acl_default"];
+/** Access lists: what a directory hands down to all that is made in it, and what holds for a name. */
+export const ACLS: readonly string[] = ["system.posix_acl_access", "system.posix_acl_default"];
 const ACL_VERSION = 2;
 const CAPABILITY_BYTES: Readonly<Record<number, number>> = { 0x02000000: 20, 0x03000000: 24 };
 const REVISION_MASK = 0xff000000;

@@ -1,5 +1,6 @@
 import { type FileStat, statAt } from "../linux/file-metadata.ts";
 import { cString } from "../linux/libc.ts";
+import { type FileOwner, isOwnedBy } from "./file-owner.ts";
 
 const ITSELF = cString("");
 
@@ -12,8 +13,8 @@ export class NewFileOwner {
   #first: FileStat | undefined;
 
   /** Whether a file that was just made, and is open, belongs to them. */
-  is(fd: number, { uid, gid }: { readonly uid: number; readonly gid: number }): boolean {
+  is(fd: number, owner: FileOwner): boolean {
     this.#first ??= statAt(fd, ITSELF);
-    return this.#first?.uid === uid && this.#first.gid === gid;
+    return isOwnedBy(this.#first, owner);
   }
 }

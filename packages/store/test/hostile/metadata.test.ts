@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { tempDir } from "@stowage/testkit";
@@ -204,11 +204,24 @@ describe.skipIf(!IS_ROOT)(`in a user namespace${NEEDS_ROOT}`, () => {
       });
     }
   });
+
+  test("T20 the ID that stands for all that it does not have makes no owner of another's", async () => {
+    const gid = Number(readFileSync("/proc/sys/kernel/overflowgid", "latin1"));
+    for (const type of ["0", "5"]) {
+      const answer = await unpackInNamespace([{ name: "f", type, gid }], 77);
+      expect(answer).toMatchObject({
+        code: "ERR_STORE_INVALID_LAYER",
+        message: expect.stringContaining(`0:${gid}`),
+      });
+    }
+  });
 });
 
 /** Unpacks in a process that is root of a user namespace with a single user. */
-async function unpackInNamespace(entries: readonly RawEntry[]): Promise<unknown> {
+async function unpackInNamespace(entries: readonly RawEntry[], group = 0): Promise<unknown> {
   await using folder = await tempDir();
+  chownSync(folder.path, 0, group);
+  chmodSync(folder.path, 0o2755);
   const blobPath = join(folder.path, "blob");
   const diffDir = join(folder.path, "diff");
   mkdirSync(diffDir);
