@@ -74,9 +74,12 @@ export function mergeImages(known: ImageRecord | undefined, record: ImageRecord)
 }
 
 /** A record with what is known of its config now. */
-export function withSummary(record: ImageRecord, summary: ImageSummary | undefined): ImageRecord {
+export function withSummary(
+  record: ImageRecord,
+  summary: ImageSummary | "unreadable" | undefined,
+): ImageRecord {
   const { summary: _, ...rest } = record;
-  return summary === undefined ? rest : { ...rest, summary };
+  return summary === undefined || summary === "unreadable" ? rest : { ...rest, summary };
 }
 
 export function requireImageID(id: ImageID): void {

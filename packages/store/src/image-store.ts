@@ -116,7 +116,7 @@ export function createImageStore(
         await syncContent(context);
         using _gc = await context.lock("gc", "shared", options);
         await requireContent(blobs, layers, record);
-        const summary = await readSummary(blobs, record.config);
+        const summary = await readSummary(blobs, record.config, options);
         using _images = await context.lock("images", "exclusive", options);
         const merged = mergeImages(await soundImage(context, record.id), record);
         await writeImage(context, withSummary(merged, summary));

@@ -1,5 +1,6 @@
 import {
   type Descriptor,
+  hasErrorCode,
   type ImageConfig,
   type JsonValue,
   MAX_CONFIG_BYTES,
@@ -10,7 +11,7 @@ import {
 import type { BlobStore } from "./blob-store.ts";
 import { RecordShape } from "./record-shape.ts";
 
-/** What lists show of an image's config, as that has it. */
+/** What lists show of an image's config, as that has it; of its labels any key is only data. */
 export interface ImageSummary {
   readonly os?: string;
   readonly architecture?: string;
@@ -34,26 +35,29 @@ export function summarizeConfig(config: ImageConfig): ImageSummary {
     ...(variant !== undefined && { variant }),
     ...(created !== undefined && { created }),
     ...(user !== undefined && { user }),
-    ...(labels !== undefined && { labels: { ...labels } }),
+    ...(labels !== undefined && { labels }),
   };
 }
 
 /**
  * What the record of an image keeps of its config.
  *
- * @returns `undefined` for a config that can not be read, or of which that would be much: who lists
- *   such an image reads its config.
+ * @returns `undefined` for a config of which that would be much: who lists such an image reads its
+ *   config, as where that can not be read.
  */
 export async function readSummary(
   blobs: BlobStore,
   config: Descriptor,
-): Promise<ImageSummary | undefined> {
+  { signal }: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<ImageSummary | "unreadable" | undefined> {
   try {
-    const bytes = await readContent(blobs, config, { maxBytes: MAX_CONFIG_BYTES });
+    const bytes = await readContent(blobs, config, { maxBytes: MAX_CONFIG_BYTES, signal });
     const summary = summarizeConfig(parseImageConfig(bytes));
     return Buffer.byteLength(JSON.stringify(summary)) <= MAX_BYTES ? summary : undefined;
   } catch (error) {
-    if (error instanceof Error && "code" in error) return undefined;
+    signal?.throwIfAborted();
+    if (hasErrorCode(error, "ERR_STORE_TOO_MANY_FILES")) throw error;
+    if (error instanceof Error && "code" in error) return "unreadable";
     throw error;
   }
 }

@@ -92,16 +92,18 @@ export class RecordShape {
     });
   }
 
-  /** An object of texts, whatever its keys are. */
+  /** An object of texts, whatever its keys are: it has no prototype. */
   texts(key: string): Readonly<Record<string, string>> {
     const value = this.value(key);
     if (typeof value !== "object" || value === null || isArray(value)) {
       throw new TypeError(`${this.#path}.${key} is not an object`);
     }
-    for (const text of Object.values(value)) {
+    const texts: Record<string, string> = Object.create(null);
+    for (const [name, text] of Object.entries(value)) {
       if (typeof text !== "string") throw new TypeError(`${this.#path}.${key} has no text`);
+      texts[name] = text;
     }
-    return value as Readonly<Record<string, string>>;
+    return texts;
   }
 
   layerIDs(key: string): readonly LayerID[] {

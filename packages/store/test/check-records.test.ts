@@ -17,6 +17,7 @@ import { describe, expect, test } from "vitest";
 import {
   imageFile,
   makeImage,
+  makeImageWith,
   once,
   openWorld,
   recordOf,
@@ -140,6 +141,29 @@ describe("a check of records", () => {
     expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
     expect(await world.store.images.get(image.id)).toEqual(before);
     expect((await world.store.check({ deep: true })).damages).toEqual([]);
+  });
+
+  test("K14: such a record is found where the config says too much for one, and not by how it is written", async () => {
+    await using world = await openWorld();
+    const { store } = world;
+    const Labels = { color: "blue", ["__proto__"]: "1", broken: "\ud800\u0000" };
+    const short = makeImageWith({ config: { Labels } }, ENTRIES);
+    const long = makeImageWith({ config: { Labels: { long: "x".repeat(16 * 1024) } } }, ENTRIES);
+    for (const image of [short, long]) await storeImage(store, image);
+    const file = imageFile(world.root, short.id);
+    writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, "utf8"))));
+    expect((await store.check()).damages).toEqual([]);
+    expect(Object.entries((await store.images.get(short.id)).summary?.labels ?? {})).toEqual(
+      Object.entries(Labels),
+    );
+    const before = await store.images.get(long.id);
+    const said = JSON.stringify({ ...before, summary: { os: "plan9" } });
+    writeFileSync(imageFile(world.root, long.id), said);
+    const damage = { kind: "image", id: long.id, fault: "stale" };
+    expect((await store.check()).damages).toMatchObject([{ ...damage, outcome: "found" }]);
+    const { damages } = await store.check({ repair: {} });
+    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
+    expect(await store.images.get(long.id)).toEqual(before);
   });
 
   test("K14: an index.json that says something false is written anew", async () => {

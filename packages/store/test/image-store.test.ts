@@ -75,6 +75,18 @@ describe("images", () => {
     expect((await store.images.get(image.id)).summary).toEqual(summary);
   });
 
+  test("have labels of any key, and none that the config has not", async () => {
+    await using world = await openWorld();
+    const image = makeImageWith({ config: { Labels: { a: "" } } }, [{ name: "a", body: "a" }]);
+    await storeImage(world.store, image);
+    const labels = (await world.store.images.get(image.id)).summary?.labels ?? {};
+    expect([labels["a"], labels["constructor"], labels["__proto__"]]).toEqual([
+      "",
+      undefined,
+      undefined,
+    ]);
+  });
+
   test("have it not in their record where it is long or the config can not be read", async () => {
     await using world = await openWorld();
     const { store } = world;

@@ -56,8 +56,8 @@ export async function checkImages(run: CheckRun): Promise<ReadonlySet<ImageID>> 
 /** A config that can not be read says nothing: it is a damaged blob. */
 async function isSummaryStale(run: CheckRun, { summary, config }: ImageRecord): Promise<boolean> {
   if (summary === undefined) return false;
-  const found = await readSummary(run.blobs, config);
-  return found !== undefined && !isDeepStrictEqual(found, summary);
+  const found = await readSummary(run.blobs, config, run);
+  return found !== "unreadable" && !isDeepStrictEqual(found, summary);
 }
 
 async function mendSummary(run: CheckRun, id: ImageID): Promise<Mended> {
@@ -65,7 +65,9 @@ async function mendSummary(run: CheckRun, id: ImageID): Promise<Mended> {
   using _images = await context.lock("images", "exclusive", run);
   const record = await findImage(context, id);
   if (record === undefined) return { outcome: "repaired", remark: "somebody has removed it" };
-  await writeImage(context, withSummary(record, await readSummary(run.blobs, record.config)));
+  const summary = await readSummary(run.blobs, record.config, run);
+  if (summary === "unreadable") return { outcome: "left", remark: "its config can not be read" };
+  await writeImage(context, withSummary(record, summary));
   return { outcome: "repaired", remark: "it says of its config what that says" };
 }
 

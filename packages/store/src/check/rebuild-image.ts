@@ -46,7 +46,7 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
   if (diffIDs === undefined) return undefined;
   const created = new Date().toISOString();
   const record = { version: 1, id, config, manifests, layers: layerIDs(diffIDs), created } as const;
-  return withSummary(record, await readSummary(run.blobs, config));
+  return withSummary(record, await readSummary(run.blobs, config, run));
 }
 
 async function readManifest(run: CheckRun, digest: ImageID, size: number) {
