@@ -36,6 +36,8 @@ export class DirectoryDescriber {
 
   describe({ fd, path }: OpenDirectory, metadata: EntryMetadata): void {
     const { mode, xattrs, atime, mtime } = metadata;
+    // First, as the rest may let nobody in any more; none of it changes them.
+    changeTimesAt(fd, DOT, timesOf(atime, mtime));
     // The root was made by somebody else.
     const now = path === "" ? undefined : (this.#asMade ??= statAt(fd, ITSELF));
     const isOwned = isOwnedBy(now, metadata);
@@ -44,6 +46,5 @@ export class DirectoryDescriber {
     // Access control lists are attributes, which say other modes.
     const isModeSet = isOwned && xattrs.length === 0 && ((now?.mode ?? 0) & MODE_BITS) === mode;
     if (!isModeSet) changeModeAt(fd, DOT, mode);
-    changeTimesAt(fd, DOT, timesOf(atime, mtime));
   }
 }

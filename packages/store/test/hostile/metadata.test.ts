@@ -217,8 +217,25 @@ describe.skipIf(!IS_ROOT)(`in a user namespace${NEEDS_ROOT}`, () => {
   });
 });
 
+describe.skipIf(!IS_ROOT)(`for a root that modes hold for${NEEDS_ROOT}`, () => {
+  test("T17 T21 directories that nobody may enter get their times all the same", async () => {
+    const withoutOverride = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+    const entries: readonly RawEntry[] = [{ name: "shut/", type: "5", mode: 0o600, mtime: 5 }];
+    expect(await unpackBy(withoutOverride, entries)).toEqual({ entries: 1, skippedDevices: 0 });
+  });
+});
+
 /** Unpacks in a process that is root of a user namespace with a single user. */
 async function unpackInNamespace(entries: readonly RawEntry[], group = 0): Promise<unknown> {
+  return await unpackBy(["unshare", "--map-root-user"], entries, group);
+}
+
+/** Unpacks in a process that a command starts. */
+async function unpackBy(
+  [command = "", ...args]: readonly string[],
+  entries: readonly RawEntry[],
+  group = 0,
+): Promise<unknown> {
   await using folder = await tempDir();
   chownSync(folder.path, 0, group);
   chmodSync(folder.path, 0o2755);
@@ -228,8 +245,6 @@ async function unpackInNamespace(entries: readonly RawEntry[], group = 0): Promi
   writeFileSync(blobPath, rawTar(...entries));
   const script = join(import.meta.dirname, "../support/unpack-one.ts");
   const node = [process.execPath, "--conditions=@stowage/source", script, blobPath, diffDir];
-  const { stdout, stderr } = spawnSync("unshare", ["--map-root-user", ...node], {
-    encoding: "utf8",
-  });
+  const { stdout, stderr } = spawnSync(command, [...args, ...node], { encoding: "utf8" });
   return JSON.parse(stdout || JSON.stringify(stderr));
 }
