@@ -166,6 +166,24 @@ describe("a check of records", () => {
     expect(await store.images.get(long.id)).toEqual(before);
   });
 
+  test("K01: a config that has changed within is found by the quick form, and mended", async () => {
+    await using world = await openWorld();
+    const image = makeImage(ENTRIES);
+    await storeImage(world.store, image, "app:1");
+    const path = world.store.blobs.path(image.id);
+    const before = readFileSync(path, "utf8");
+    writeFileSync(path, before.replace("amd64", "arm64"));
+    const damage = { kind: "blob", id: image.id, fault: "wrong content" };
+    for (const deep of [false, true]) {
+      const { damages } = await world.store.check({ deep });
+      expect(damages).toMatchObject([{ ...damage, outcome: "found" }]);
+    }
+    const { sources } = fetching(image);
+    const { damages } = await world.store.check({ repair: sources });
+    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
+    expect(readFileSync(path, "utf8")).toBe(before);
+  });
+
   test("K14: an index.json that says something false is written anew", async () => {
     await using world = await openWorld();
     await storeImage(world.store, neighbour(), "other:1");

@@ -6,16 +6,14 @@
 import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 
 import { hasErrorCode, parseDigest } from "@stowage/content";
 
 import { isContainerID } from "../container-record.ts";
 import { readContainerOf } from "../container-records.ts";
 import { indexedNames } from "../image-layout-index.ts";
-import type { ImageID, ImageRecord } from "../image-record.ts";
-import { findImage, listImages, withSummary, writeImage } from "../image-records.ts";
-import { readSummary } from "../image-summary.ts";
+import type { ImageID } from "../image-record.ts";
+import { findImage, listImages, writeImage } from "../image-records.ts";
 import { encodeName, readNameEntry, writeName } from "../name-index.ts";
 import { findMissingImages, hasRecord } from "../missing-images.ts";
 import { syncDirectory } from "../publish-file.ts";
@@ -36,39 +34,14 @@ export async function checkImages(run: CheckRun): Promise<ReadonlySet<ImageID>> 
   const ids = entries.map((entry) => parseDigest(`sha256:${entry}`));
   for (const id of new Set([...ids, ...missing.keys()])) {
     run.signal?.throwIfAborted();
-    let record: ImageRecord | undefined;
-    const state = await tryRead(async () => (record = await findImage(context, id)));
-    if (state === "absent" && !missing.has(id)) continue;
-    if (state === "sound") {
-      if (record && (await isSummaryStale(run, record))) {
-        await run.report(damaged("image", id, "stale"), () => mendSummary(run, id));
-      }
-      continue;
-    }
+    const state = await tryRead(() => findImage(context, id));
+    if (state === "sound" || (state === "absent" && !missing.has(id))) continue;
     const holder = missing.get(id);
     const found = damaged("image", id, state);
     const message = holder === undefined ? found.message : `${found.message}, though ${holder}`;
     await run.report({ ...found, message }, () => mendImage(run, id, lost));
   }
   return lost;
-}
-
-/** A config that can not be read says nothing: it is a damaged blob. */
-async function isSummaryStale(run: CheckRun, { summary, config }: ImageRecord): Promise<boolean> {
-  if (summary === undefined) return false;
-  const found = await readSummary(run.blobs, config, run);
-  return found !== "unreadable" && !isDeepStrictEqual(found, summary);
-}
-
-async function mendSummary(run: CheckRun, id: ImageID): Promise<Mended> {
-  const { context } = run;
-  using _images = await context.lock("images", "exclusive", run);
-  const record = await findImage(context, id);
-  if (record === undefined) return { outcome: "repaired", remark: "somebody has removed it" };
-  const summary = await readSummary(run.blobs, record.config, run);
-  if (summary === "unreadable") return { outcome: "left", remark: "its config can not be read" };
-  await writeImage(context, withSummary(record, summary));
-  return { outcome: "repaired", remark: "it says of its config what that says" };
 }
 
 async function mendImage(run: CheckRun, id: ImageID, lost: Set<ImageID>): Promise<Mended> {

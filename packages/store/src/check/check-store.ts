@@ -14,6 +14,7 @@ import { clearStaging, clearTrash } from "../recover-store.ts";
 import { checkBlobs } from "./check-blobs.ts";
 import { checkLayers } from "./check-layers.ts";
 import { checkContainers, checkImages, checkNames } from "./check-records.ts";
+import { checkSummaries } from "./check-summaries.ts";
 import { type CheckRun, createCheckRun } from "./check-run.ts";
 import type { CheckOptions, CheckReport } from "./damage.ts";
 import { createTreeComparer } from "./tree-comparer.ts";
@@ -35,6 +36,7 @@ export async function checkStore(
   await checkNames(run, lost);
   await checkContainers(run);
   await checkBlobs(run);
+  await checkSummaries(run);
   await checkLayers(run);
   await checkIndex(run);
   await checkLeftovers(run, openedAt);
