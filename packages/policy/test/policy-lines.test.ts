@@ -8,6 +8,8 @@ import {
 import { parseReference } from "@stowage/reference";
 import { describe, expect, test } from "vitest";
 
+import { policyErrorOf } from "./support/policy-error.ts";
+
 /** The mistakes of policies, in documents as people write them. */
 const HEAD = `{
   "default": [
@@ -47,7 +49,7 @@ describe("a policy that is none is told of by the line of", () => {
       "signedIdentity.dockerReference is missing",
     ],
   ] as const)("%s", ([, fields, line, words]) => {
-    const error = errorOf(HEAD + fields + TAIL);
+    const error = policyErrorOf(HEAD + fields + TAIL);
     expect(error.code).toBe("ERR_POLICY_INVALID_CONFIG");
     const place = `/etc/p.json, line ${line}: transports.docker["q.io/a"][0]`;
     expect(error.message.slice(0, place.length)).toBe(place);
@@ -61,7 +63,7 @@ describe("a policy that is none is told of by the line of", () => {
     ['{"default": [],\r\n"transports": {\r\n"x": 1}}', "line 3: transports.x is not an object"],
     ["\n\n[]", "line 1: the document is not an object"],
   ] as const)("what stands in %j", ([text, words]) => {
-    expect(errorOf(text).message).toContain(`/etc/p.json, ${words}`);
+    expect(policyErrorOf(text).message).toContain(`/etc/p.json, ${words}`);
   });
 });
 
@@ -127,12 +129,3 @@ describe("keys that are none are told of by the line of", () => {
     expect(lines).toEqual([]);
   });
 });
-
-function errorOf(text: string): PolicyError {
-  try {
-    parsePolicy(text, { source: "/etc/p.json" });
-  } catch (error) {
-    return error as PolicyError;
-  }
-  return expect.unreachable();
-}

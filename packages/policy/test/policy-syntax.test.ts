@@ -2,6 +2,8 @@ import { parsePolicy, type PolicyError } from "@stowage/policy";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { policyErrorOf } from "./support/policy-error.ts";
+
 const DEFAULT = '"default": [{"type": "reject"}]';
 
 describe("a policy in another language than JSON is told of by its line, as", () => {
@@ -51,14 +53,14 @@ describe("a policy in another language than JSON is told of by its line, as", ()
     ["a tab", `{"default":\n[{"type": "a\tk"}]}`, 2, "write \\t for a tab"],
     ["an equals sign", `{\n"default" = []}`, 2, "write : between a key and its value"],
   ] as const)("%s", ([, text, line, words]) => {
-    const error = errorOf(text);
+    const error = policyErrorOf(text);
     expect(error.code).toBe("ERR_POLICY_INVALID_CONFIG");
     expect(error.message).toContain(`(line ${line}, column `);
     expect(error.message).toContain(words);
   });
 
   test("a comma too few, behind what is before it", () => {
-    expect(errorOf(`{${DEFAULT}\n\n"transports": {}}`).message).toContain(
+    expect(policyErrorOf(`{${DEFAULT}\n\n"transports": {}}`).message).toContain(
       "a comma is missing behind what ends in line 1",
     );
   });
@@ -73,25 +75,19 @@ describe("a policy in another language than JSON is told of by its line, as", ()
       }),
     );
     // Quadratic time would not end in time.
-    for (const part of ["[", '"', "“", "a ", "{", "#\n", "- a\n"]) errorOf(part.repeat(1_000_000));
+    for (const part of ["[", '"', "“", "a ", "{", "#\n", "- a\n"])
+      policyErrorOf(part.repeat(1_000_000));
   });
 });
 
 describe("a requirement that has", () => {
   test("a type that is an object is told of as any other", () => {
-    expect(errorOf('{"default": {"type": {}}}').message).toContain("write [ and ] around them");
-    expect(errorOf('{"default": [{"type": {}}]}').message).toContain("type is not a string");
+    expect(policyErrorOf('{"default": {"type": {}}}').message).toContain(
+      "write [ and ] around them",
+    );
+    expect(policyErrorOf('{"default": [{"type": {}}]}').message).toContain("type is not a string");
   });
 });
-
-function errorOf(text: string): PolicyError {
-  try {
-    parsePolicy(text, { source: "/etc/p.json" });
-  } catch (error) {
-    return error as PolicyError;
-  }
-  return expect.unreachable();
-}
 
 /** Of what may be a policy after all, none. */
 function messageOf(text: string): string {

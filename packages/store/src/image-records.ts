@@ -7,7 +7,7 @@ import { lstatSync, utimesSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { algorithmOf, encodedOf, escapeText } from "@stowage/content";
+import { algorithmOf, encodedOf, escapeText, type ImageConfig } from "@stowage/content";
 
 import {
   type ImageID,
@@ -15,7 +15,7 @@ import {
   type ImageRecord,
   parseImageRecord,
 } from "./image-record.ts";
-import type { ImageSummary } from "./image-summary.ts";
+import { keptSummary } from "./image-summary.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import { publishFile, randomName, syncDirectory, writeSyncedFile } from "./publish-file.ts";
 import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
@@ -73,13 +73,11 @@ export function mergeImages(known: ImageRecord | undefined, record: ImageRecord)
   return { ...record, manifests, created: known.created };
 }
 
-/** A record with what is known of its config now. */
-export function withSummary(
-  record: ImageRecord,
-  summary: ImageSummary | "unreadable" | undefined,
-): ImageRecord {
+/** A record with the summary that follows from its config, as far as that can be read. */
+export function withSummary(record: ImageRecord, config: ImageConfig | undefined): ImageRecord {
   const { summary: _, ...rest } = record;
-  return summary === undefined || summary === "unreadable" ? rest : { ...rest, summary };
+  const summary = config && keptSummary(config);
+  return summary === undefined ? rest : { ...rest, summary };
 }
 
 export function requireImageID(id: ImageID): void {

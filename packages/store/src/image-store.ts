@@ -15,7 +15,6 @@ import {
   withSummary,
   writeImage,
 } from "./image-records.ts";
-import { readSummary } from "./image-summary.ts";
 import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { isImageMounted } from "./find-mounts.ts";
@@ -23,6 +22,7 @@ import { findMissingImages, hasRecord, missingImage } from "./missing-images.ts"
 import { contentOfImage } from "./needs.ts";
 import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
 import { syncDirectory } from "./publish-file.ts";
+import { readImageConfig } from "./read-image-config.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { imagePath } from "./store-layout.ts";
@@ -116,10 +116,10 @@ export function createImageStore(
         await syncContent(context);
         using _gc = await context.lock("gc", "shared", options);
         await requireContent(blobs, layers, record);
-        const summary = await readSummary(blobs, record.config, options);
+        const config = await readImageConfig(blobs, record.config, options);
         using _images = await context.lock("images", "exclusive", options);
         const merged = mergeImages(await soundImage(context, record.id), record);
-        await writeImage(context, withSummary(merged, summary));
+        await writeImage(context, withSummary(merged, config));
         noteUse(context, record.id);
       });
       await refreshIndex(context);

@@ -1,14 +1,5 @@
-import {
-  type Descriptor,
-  hasErrorCode,
-  type ImageConfig,
-  type JsonValue,
-  MAX_CONFIG_BYTES,
-  parseImageConfig,
-  readContent,
-} from "@stowage/content";
+import type { ImageConfig, JsonValue } from "@stowage/content";
 
-import type { BlobStore } from "./blob-store.ts";
 import { RecordShape } from "./record-shape.ts";
 
 /** What lists show of an image's config, as that has it; of its labels any key is only data. */
@@ -42,24 +33,11 @@ export function summarizeConfig(config: ImageConfig): ImageSummary {
 /**
  * What the record of an image keeps of its config.
  *
- * @returns `undefined` for a config of which that would be much: who lists such an image reads its
- *   config, as where that can not be read.
+ * @returns `undefined` where that would be much: who lists such an image reads its config.
  */
-export async function readSummary(
-  blobs: BlobStore,
-  config: Descriptor,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
-): Promise<ImageSummary | "unreadable" | undefined> {
-  try {
-    const bytes = await readContent(blobs, config, { maxBytes: MAX_CONFIG_BYTES, signal });
-    const summary = summarizeConfig(parseImageConfig(bytes));
-    return Buffer.byteLength(JSON.stringify(summary)) <= MAX_BYTES ? summary : undefined;
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (hasErrorCode(error, "ERR_STORE_TOO_MANY_FILES")) throw error;
-    if (error instanceof Error && "code" in error) return "unreadable";
-    throw error;
-  }
+export function keptSummary(config: ImageConfig): ImageSummary | undefined {
+  const summary = summarizeConfig(config);
+  return Buffer.byteLength(JSON.stringify(summary)) <= MAX_BYTES ? summary : undefined;
 }
 
 /** @throws TypeError Saying which field is wrong. */

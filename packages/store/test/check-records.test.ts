@@ -17,7 +17,6 @@ import { describe, expect, test } from "vitest";
 import {
   imageFile,
   makeImage,
-  makeImageWith,
   once,
   openWorld,
   recordOf,
@@ -126,62 +125,6 @@ describe("a check of records", () => {
     const rebuilt = await world.store.images.get(image.id);
     expect(rebuilt.manifests).toMatchObject([{ manifest: image.manifest, signatures }]);
     expect((await world.store.check({ deep: true })).damages).toEqual([]);
-  });
-
-  test("K14: a record that says of its config what that does not is found and mended", async () => {
-    await using world = await openWorld();
-    const image = makeImage(ENTRIES);
-    await storeImage(world.store, image, "app:1");
-    const before = await world.store.images.get(image.id);
-    const file = imageFile(world.root, image.id);
-    writeFileSync(file, readFileSync(file, "utf8").replace('"amd64"', '"arm64"'));
-    const damage = { kind: "image", id: image.id, fault: "stale" };
-    expect((await world.store.check()).damages).toMatchObject([{ ...damage, outcome: "found" }]);
-    const { damages } = await world.store.check({ repair: {} });
-    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
-    expect(await world.store.images.get(image.id)).toEqual(before);
-    expect((await world.store.check({ deep: true })).damages).toEqual([]);
-  });
-
-  test("K14: such a record is found where the config says too much for one, and not by how it is written", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const Labels = { color: "blue", ["__proto__"]: "1", broken: "\ud800\u0000" };
-    const short = makeImageWith({ config: { Labels } }, ENTRIES);
-    const long = makeImageWith({ config: { Labels: { long: "x".repeat(16 * 1024) } } }, ENTRIES);
-    for (const image of [short, long]) await storeImage(store, image);
-    const file = imageFile(world.root, short.id);
-    writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, "utf8"))));
-    expect((await store.check()).damages).toEqual([]);
-    expect(Object.entries((await store.images.get(short.id)).summary?.labels ?? {})).toEqual(
-      Object.entries(Labels),
-    );
-    const before = await store.images.get(long.id);
-    const said = JSON.stringify({ ...before, summary: { os: "plan9" } });
-    writeFileSync(imageFile(world.root, long.id), said);
-    const damage = { kind: "image", id: long.id, fault: "stale" };
-    expect((await store.check()).damages).toMatchObject([{ ...damage, outcome: "found" }]);
-    const { damages } = await store.check({ repair: {} });
-    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
-    expect(await store.images.get(long.id)).toEqual(before);
-  });
-
-  test("K01: a config that has changed within is found by the quick form, and mended", async () => {
-    await using world = await openWorld();
-    const image = makeImage(ENTRIES);
-    await storeImage(world.store, image, "app:1");
-    const path = world.store.blobs.path(image.id);
-    const before = readFileSync(path, "utf8");
-    writeFileSync(path, before.replace("amd64", "arm64"));
-    const damage = { kind: "blob", id: image.id, fault: "wrong content" };
-    for (const deep of [false, true]) {
-      const { damages } = await world.store.check({ deep });
-      expect(damages).toMatchObject([{ ...damage, outcome: "found" }]);
-    }
-    const { sources } = fetching(image);
-    const { damages } = await world.store.check({ repair: sources });
-    expect(damages).toMatchObject([{ ...damage, outcome: "repaired" }]);
-    expect(readFileSync(path, "utf8")).toBe(before);
   });
 
   test("K14: an index.json that says something false is written anew", async () => {

@@ -15,14 +15,7 @@ import { type Digest, encodedOf } from "@stowage/content";
 import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
-import {
-  imageFile,
-  makeImage,
-  makeImageWith,
-  openWorld,
-  recordOf,
-  storeImage,
-} from "./support/store-world.ts";
+import { imageFile, makeImage, openWorld, recordOf, storeImage } from "./support/store-world.ts";
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
 const ONE = makeImage([{ name: "shared", body: "base" }], [{ name: "one", body: "1" }]);
@@ -59,46 +52,6 @@ describe("images", () => {
     expect(merged.created).toBe(before.created);
     await store.images.put(record);
     expect((await store.images.get(ONE.id)).manifests).toEqual([...record.manifests, elsewhere]);
-  });
-
-  test("have in their record what lists show, as the config has it and nobody else says", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const said = { variant: "v3", created: "2026-01-02T03:04:05Z" };
-    const labels = { color: "blue", toString: "", "\u2028": '"' };
-    const config = { User: "1000:50", Labels: labels, Env: ["SECRET=1"] };
-    const image = makeImageWith({ ...said, config }, [{ name: "a", body: "a" }]);
-    await storeImage(store, image);
-    const summary = { os: "linux", architecture: "amd64", ...said, user: "1000:50", labels };
-    expect((await store.images.get(image.id)).summary).toEqual(summary);
-    await store.images.put({ ...recordOf(image), summary: { os: "plan9" } });
-    expect((await store.images.get(image.id)).summary).toEqual(summary);
-  });
-
-  test("have labels of any key, and none that the config has not", async () => {
-    await using world = await openWorld();
-    const image = makeImageWith({ config: { Labels: { a: "" } } }, [{ name: "a", body: "a" }]);
-    await storeImage(world.store, image);
-    const labels = (await world.store.images.get(image.id)).summary?.labels ?? {};
-    expect([labels["a"], labels["constructor"], labels["__proto__"]]).toEqual([
-      "",
-      undefined,
-      undefined,
-    ]);
-  });
-
-  test("have it not in their record where it is long or the config can not be read", async () => {
-    await using world = await openWorld();
-    const { store } = world;
-    const config = { Labels: { long: "\u0001".repeat(16 * 1024) } };
-    const image = makeImageWith({ config }, [{ name: "a", body: "a" }]);
-    await storeImage(store, image);
-    expect(await store.images.get(image.id)).not.toHaveProperty("summary");
-    await storeImage(store, ONE);
-    const path = store.blobs.path(ONE.id);
-    writeFileSync(path, readFileSync(path, "utf8").replace("amd64", "arm64"));
-    await store.images.put(recordOf(ONE));
-    expect(await store.images.get(ONE.id)).not.toHaveProperty("summary");
   });
 
   test("are found by an unambiguous beginning of their ID", async () => {

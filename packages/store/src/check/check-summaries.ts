@@ -2,11 +2,12 @@ import { isDeepStrictEqual } from "node:util";
 
 import type { ImageRecord } from "../image-record.ts";
 import { findImage, listImages, withSummary, writeImage } from "../image-records.ts";
-import { readSummary } from "../image-summary.ts";
+import { keptSummary } from "../image-summary.ts";
+import { readImageConfig } from "../read-image-config.ts";
 import { isBlobSound } from "./check-blobs.ts";
 import type { CheckRun, Mended } from "./check-run.ts";
 
-/** Whether the record of each image says of its config what that says, which is read for it. */
+/** Compares what the record of each image says of its config with the config, which it reads. */
 export async function checkSummaries(run: CheckRun): Promise<void> {
   for (const record of (await listImages(run.context)).records) {
     run.signal?.throwIfAborted();
@@ -20,8 +21,9 @@ export async function checkSummaries(run: CheckRun): Promise<void> {
 
 async function isSummaryRight(run: CheckRun, { summary, config }: ImageRecord): Promise<boolean> {
   if (summary === undefined) return true;
-  const found = await readSummary(run.blobs, config, run);
-  if (found !== "unreadable") return isDeepStrictEqual(found, summary);
+  const found = await readImageConfig(run.blobs, config, run);
+  if (found !== undefined) return isDeepStrictEqual(keptSummary(found), summary);
+  // It is the blob that is damaged.
   await isBlobSound(run, config.digest);
   return true;
 }
@@ -31,8 +33,8 @@ async function mendSummary(run: CheckRun, { id }: ImageRecord): Promise<Mended> 
   using _images = await context.lock("images", "exclusive", run);
   const record = await findImage(context, id);
   if (record === undefined) return { outcome: "repaired", remark: "somebody has removed it" };
-  const summary = await readSummary(run.blobs, record.config, run);
-  if (summary === "unreadable") return { outcome: "left", remark: "its config can not be read" };
-  await writeImage(context, withSummary(record, summary));
+  const config = await readImageConfig(run.blobs, record.config, run);
+  if (config === undefined) return { outcome: "left", remark: "its config can not be read" };
+  await writeImage(context, withSummary(record, config));
   return { outcome: "repaired", remark: "it tells what that says" };
 }

@@ -1,9 +1,7 @@
 import {
   encodedOf,
-  MAX_CONFIG_BYTES,
   MAX_MANIFEST_BYTES,
   MEDIA_TYPE,
-  parseImageConfig,
   parseManifest,
   readContent,
 } from "@stowage/content";
@@ -11,9 +9,9 @@ import {
 import { indexedSignatures } from "../image-layout-index.ts";
 import type { ImageID, ImageManifestRecord, ImageRecord } from "../image-record.ts";
 import { withSummary } from "../image-records.ts";
-import { readSummary } from "../image-summary.ts";
 import { layerIDs } from "../layer-id.ts";
 import { listNames } from "../name-index.ts";
+import { readImageConfig } from "../read-image-config.ts";
 import type { CheckRun } from "./check-run.ts";
 
 /**
@@ -42,11 +40,11 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
     });
   }
   if (config === undefined) return undefined;
-  const diffIDs = await readDiffIDs(run, config);
-  if (diffIDs === undefined) return undefined;
+  const read = await readImageConfig(run.blobs, config, run);
+  if (read === undefined) return undefined;
+  const layers = layerIDs(read.rootfs.diff_ids);
   const created = new Date().toISOString();
-  const record = { version: 1, id, config, manifests, layers: layerIDs(diffIDs), created } as const;
-  return withSummary(record, await readSummary(run.blobs, config, run));
+  return withSummary({ version: 1, id, config, manifests, layers, created }, read);
 }
 
 async function readManifest(run: CheckRun, digest: ImageID, size: number) {
@@ -59,17 +57,6 @@ async function readManifest(run: CheckRun, digest: ImageID, size: number) {
     return document.kind === "manifest"
       ? { manifest: document.manifest, mediaType: read.mediaType }
       : undefined;
-  } catch (error) {
-    run.signal?.throwIfAborted();
-    if (error instanceof Error && "code" in error) return undefined;
-    throw error;
-  }
-}
-
-async function readDiffIDs(run: CheckRun, config: ImageRecord["config"]) {
-  try {
-    const bytes = await readContent(run.blobs, config, { maxBytes: MAX_CONFIG_BYTES });
-    return parseImageConfig(bytes).rootfs.diff_ids;
   } catch (error) {
     run.signal?.throwIfAborted();
     if (error instanceof Error && "code" in error) return undefined;
