@@ -1,4 +1,4 @@
-import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -12,6 +12,7 @@ import { type RawEntry, rawEntry, rawTar } from "../support/raw-tar.ts";
 
 /** What the kernel calls ext4, and those before it. */
 const EXT4 = 0xef53;
+const MEMORY = "/dev/shm";
 const times = (count: number, make: (index: number) => RawEntry): Buffer[] =>
   Array.from({ length: count }, (_, index) => rawEntry(make(index)));
 
@@ -70,17 +71,29 @@ describe("archives of many entries", () => {
   });
 });
 
-/** Milliseconds of processor time, which other work on the machine has no part in. */
+/**
+ * Milliseconds of processor time, which other work on the machine has no part in; in memory where that
+ * can be, since ext4 looks again at each inode that was given up within the last half minute.
+ */
 async function unpackTime(archive: Buffer): Promise<number> {
-  const start = process.cpuUsage();
-  await unpackOnly(archive);
-  const { user, system } = process.cpuUsage(start);
-  return (user + system) / 1000;
+  const place = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "stowage-entries-"));
+  try {
+    const start = process.cpuUsage();
+    await unpackIn(place, archive);
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
+  } finally {
+    await removeTree(place);
+  }
 }
 
 async function unpackOnly(archive: Buffer): Promise<{ readonly code?: unknown }> {
   await using folder = await tempDir();
-  const [blobPath, diffDir] = [join(folder.path, "blob"), join(folder.path, "diff")];
+  return await unpackIn(folder.path, archive);
+}
+
+async function unpackIn(place: string, archive: Buffer): Promise<{ readonly code?: unknown }> {
+  const [blobPath, diffDir] = [join(place, "blob"), join(place, "diff")];
   writeFileSync(blobPath, archive);
   mkdirSync(diffDir);
   try {
