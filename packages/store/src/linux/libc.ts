@@ -35,6 +35,13 @@ const LIBRARIES = ["libc.so.6", "libc.musl-x86_64.so.1", "libc.musl-aarch64.so.1
 let libc: LibraryHandle | undefined;
 
 /**
+ * The error number of the last failed call. It is read in the function that made the call and with
+ * nothing between: where a function of JavaScript begins or ends, V8 may compile or collect, and a
+ * lock that it waits for leaves its own EAGAIN in the thread's `errno`.
+ */
+let failure = 0;
+
+/**
  * Describes a function of the C library, which is looked up when it is first called.
  *
  * Variadic functions may be described with the arguments that a caller gives, since the Linux
@@ -54,11 +61,16 @@ export function libcFunction<const Arguments extends readonly NativeArgument[]>(
       result,
       types.map((type) => (type === "pointer" ? "const void *" : type)),
     ));
-  const call = (...args: Arguments): number => Number((bound ?? bind())(...args));
+  const call = (...args: Arguments): number => {
+    const answer = (bound ?? bind())(...args);
+    if (answer < 0) failure = koffi.errno();
+    return Number(answer);
+  };
   const inBackground = (path: string | undefined, ...args: Arguments): Promise<number> =>
     new Promise((resolve, reject) => {
-      bind().async(...args, (failure: unknown, answer: number | bigint) => {
-        if (failure) reject(failure);
+      bind().async(...args, (refusal: unknown, answer: number | bigint) => {
+        failure = koffi.errno();
+        if (refusal) reject(refusal);
         else if (answer < 0) reject(systemError(symbol, path));
         else resolve(Number(answer));
       });
@@ -66,9 +78,9 @@ export function libcFunction<const Arguments extends readonly NativeArgument[]>(
   return Object.assign(call, { inBackground });
 }
 
-/** The error number of this thread's last call through here. Ask for it before anything else. */
+/** The error number of this thread's last failed call through here. */
 export function lastErrno(): number {
-  return koffi.errno();
+  return failure;
 }
 
 /** The number of an error, as `errnoOf("ENOENT")`. */
@@ -84,7 +96,7 @@ export function errnoOf(code: string): number {
 export function systemError(
   syscall: string,
   path?: string | Uint8Array,
-  errno: number = koffi.errno(),
+  errno: number = failure,
 ): SystemError {
   const code = codeOf(errno);
   const shown = path === undefined ? undefined : showPath(path);
