@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { keepCompiledCode } from "./compiled-code.ts";
 import { formatOf } from "./early-format.ts";
 import { refuseNode } from "./supported-node.ts";
 import { tellVersion } from "./tell-version.ts";
@@ -12,6 +13,7 @@ if (refusal !== undefined) {
   process.stderr.write(refusal);
   process.exitCode = 1;
 } else if (!tellVersion(argv, process.env)) {
+  keepCompiledCode(process.env);
   const { runCli } = await import("./cli.ts");
   process.exitCode = await runCli(argv, process);
 }
