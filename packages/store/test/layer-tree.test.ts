@@ -41,6 +41,31 @@ describe("removeTree", () => {
     expect(readFileSync(join(world.directory, "kept"), "utf8")).toBe("kept");
   });
 
+  test("needs no right to write to what it removes, but that it is the owner's", async () => {
+    using world = makeWorld();
+    const tree = join(world.directory, "tree");
+    const script = `
+      import os, sys
+      os.mkdir(sys.argv[1]); os.chdir(sys.argv[1])
+      os.mkdir("listed"); open("listed/f", "w").close(); os.chmod("listed", 0o444)
+      for mode in [0o555] * 140:
+          open("f", "w").close(); os.mkdir("d"); os.mkdir("e"); os.chmod("e", mode)
+          here = os.open(".", os.O_RDONLY); os.chdir("d"); os.fchmod(here, mode); os.close(here)
+    `.replaceAll(/^ {6}/gm, "");
+    execFileSync("python3", ["-c", script, tree]);
+    const remove = `const { removeTree } = await import(process.argv[1]); await removeTree(process.argv[2]);`;
+    const node = [process.execPath, "--input-type=module", "--conditions=@stowage/source"];
+    const module = new URL("../src/linux/tree.ts", import.meta.url).href;
+    // Root has such rights to everything; without this capability, it does not.
+    const without = isRoot
+      ? ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
+      : [];
+    execFileSync("env", [...without, ...node, "--eval", remove, module, tree], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    expect(existsSync(tree)).toBe(false);
+  });
+
   test("takes what is missing for removed, and a file for a tree", async () => {
     using world = makeWorld();
     const file = join(world.directory, "file");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { opendirSync } from "node:fs";
+import { fchmodSync, opendirSync } from "node:fs";
 import { dirname, basename } from "node:path";
 import { setImmediate } from "node:timers/promises";
 
@@ -172,7 +172,11 @@ function* removeEntry(
   level: number,
   moved: { next: number },
 ): Generator<void, void, undefined> {
-  const unlinked = tryUnlinkAt(fd, name);
+  let unlinked = tryUnlinkAt(fd, name);
+  if (unlinked === -errnoOf("EACCES")) {
+    fchmodSync(fd, 0o700);
+    unlinked = tryUnlinkAt(fd, name);
+  }
   if (unlinked !== -errnoOf("EISDIR") && unlinked !== -errnoOf("EPERM")) {
     removed(unlinked, name);
     return;
@@ -196,7 +200,13 @@ function* removeEntry(
 function moveUp(top: number, fd: number, name: Uint8Array, moved: { next: number }): void {
   for (;;) {
     moved.next += 1;
-    const result = tryRenameAt(fd, name, top, cString(`.moved-up-${moved.next}`));
+    const newName = cString(`.moved-up-${moved.next}`);
+    let result = tryRenameAt(fd, name, top, newName);
+    if (result === -errnoOf("EACCES")) {
+      // A directory that moves has a new `..`, for which it must be writable itself.
+      changeModeAt(fd, name, 0o700);
+      result = tryRenameAt(fd, name, top, newName);
+    }
     if (result === -errnoOf("EEXIST")) continue;
     if (result < 0) throw systemError("renameat2", name.subarray(0, -1), -result);
     return;
