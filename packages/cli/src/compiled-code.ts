@@ -30,9 +30,13 @@ function cachesOf(env: Readonly<Record<string, string | undefined>>): string | u
 
 function isOnlyOf(user: number, folder: string): boolean {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const { mode, uid } = lstatSync(folder);
-    return (mode & 0o170_022) === 0o040_000 && uid === user;
+    let found = lstatSync(folder, { throwIfNoEntry: false });
+    if (found === undefined) {
+      // The system's own folders are not for a command to make.
+      mkdirSync(folder, { recursive: user !== 0, mode: 0o700 });
+      found = lstatSync(folder);
+    }
+    return (found.mode & 0o170_022) === 0o040_000 && found.uid === user;
   } catch {
     // Where nothing can be kept, a command takes the longer.
     return false;

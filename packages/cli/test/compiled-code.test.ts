@@ -67,6 +67,14 @@ describe.runIf(process.getuid?.() === 0)("compiled code (takes root, to become o
     }
   });
 
+  test("is not kept for root on a system without such a folder, which is not made", async () => {
+    await using world = await openCliWorld();
+    const script = `mount -t tmpfs none /var; "$@"; ls -A /var >&2`;
+    const wrap = ["unshare", "--mount", "sh", "-ec", script, "sh"];
+    const env = { NODE_COMPILE_CACHE: undefined };
+    expect(await world.run(["images"], { wrap, env })).toMatchObject({ code: 0, stderr: "" });
+  });
+
   test.for([
     ["XDG_CACHE_HOME", "caches", ".", "caches/stowage"],
     ["HOME, where XDG_CACHE_HOME is not absolute", undefined, "home", "home/.cache/stowage"],
