@@ -41,22 +41,22 @@ async function checkBlob(
   wanted: WantedBlob | undefined,
 ): Promise<void> {
   const path = blobPath(run.context.layout, digest);
-  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  const stat = statBlob(run, digest);
   if (stat === undefined) return;
   run.counts.blobs += 1;
   if (!stat.isFile()) {
-    await reportBlob(run, digest, wanted, "not a file");
+    await reportBlob(run, digest, wanted, "not a file", stat);
     return;
   }
   if (wanted !== undefined && BigInt(wanted.descriptor.size) !== stat.size) {
-    await reportBlob(run, digest, wanted, "wrong size");
+    await reportBlob(run, digest, wanted, "wrong size", stat);
     return;
   }
   // Whoever has another name for it may have written to it.
   if (run.deep || stat.nlink > 1n) {
     const fault = await hashBlob(run, digest);
     if (fault !== undefined) {
-      await reportBlob(run, digest, wanted, fault);
+      await reportBlob(run, digest, wanted, fault, stat);
       return;
     }
   }
@@ -78,15 +78,17 @@ async function checkBlob(
 export async function isBlobSound(run: CheckRun, digest: Digest): Promise<boolean> {
   const known = run.damages.findLast(({ kind, id }) => kind === "blob" && id === digest);
   if (known !== undefined) return known.outcome === "repaired";
+  const stat = statBlob(run, digest);
   const fault = run.deep ? undefined : await hashBlob(run, digest);
   if (fault === undefined) return true;
   const { blobs: expected } = await readExpectedContent(run.context, run.blobs);
-  return await reportBlob(run, digest, expected.get(digest), fault);
+  return await reportBlob(run, digest, expected.get(digest), fault, stat);
 }
 
 /**
  * A blob that is not needed is no damage when it vanishes, and is removed when it is wrong.
  *
+ * @param seen - What was there before it was looked into.
  * @returns Whether it is repaired.
  */
 async function reportBlob(
@@ -94,10 +96,11 @@ async function reportBlob(
   digest: Digest,
   wanted: WantedBlob | undefined,
   fault: DamageFault,
+  seen?: BigIntStats,
 ): Promise<boolean> {
   if (fault === "missing" && !(await isStillMissing(run, digest))) return false;
   return await run.report(describe(digest, wanted, fault), async () => {
-    if (wanted === undefined) return await removeBlob(run, digest);
+    if (wanted === undefined) return await removeBlob(run, digest, seen);
     return await fetchBlob(run, wanted);
   });
 }
@@ -127,7 +130,15 @@ export async function fetchBlob(run: CheckRun, wanted: WantedBlob): Promise<Mend
   return { outcome: "repaired", remark: `${bytes} bytes were fetched` };
 }
 
-async function removeBlob(run: CheckRun, digest: Digest): Promise<Mended> {
+async function removeBlob(
+  run: CheckRun,
+  digest: Digest,
+  seen: BigIntStats | undefined,
+): Promise<Mended> {
+  const found = statBlob(run, digest);
+  if (found !== undefined && (found.ino !== seen?.ino || found.ctimeNs !== seen.ctimeNs)) {
+    return { outcome: "repaired", remark: "somebody has stored it again" };
+  }
   await run.blobs.remove(digest);
   return { outcome: "repaired", remark: "nothing needs it; it was removed" };
 }
@@ -163,8 +174,12 @@ function describe(digest: Digest, wanted: WantedBlob | undefined, fault: DamageF
 }
 
 function isPresent(run: CheckRun, digest: Digest): boolean {
-  const path = blobPath(run.context.layout, digest);
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  return statBlob(run, digest) !== undefined;
+}
+
+function statBlob({ context }: CheckRun, digest: Digest): BigIntStats | undefined {
+  const path = blobPath(context.layout, digest);
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
 }
 
 function isOwnedRight(run: CheckRun, stat: BigIntStats): boolean {

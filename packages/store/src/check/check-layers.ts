@@ -118,8 +118,7 @@ async function rebuild(run: CheckRun, id: LayerID, layer: LayerInStack): Promise
   const { plan } = layer;
   if (plan === undefined) {
     if (layer.usedBy.length > 0) return { outcome: "left", remark: "nothing says what it was" };
-    await context.emptyTrash([context.moveToTrash(layerPath(context.layout, id))]);
-    return { outcome: "repaired", remark: "nothing needs it; it was removed" };
+    return await removeBroken(run, id);
   }
   if (!layer.isBelowSound) {
     return { outcome: "left", remark: "a layer below it has to be repaired first" };
@@ -144,6 +143,20 @@ async function rebuild(run: CheckRun, id: LayerID, layer: LayerInStack): Promise
       : []),
   ];
   return { outcome: "repaired", ...(remarks.length > 0 && { remark: remarks.join("; ") }) };
+}
+
+async function removeBroken(run: CheckRun, id: LayerID): Promise<Mended> {
+  const { context, signal } = run;
+  let trashed: string | undefined;
+  {
+    using _gc = await context.lock("gc", "exclusive", { signal });
+    if ((await findBroken(run, id)) === undefined) {
+      return { outcome: "repaired", remark: "somebody has stored it again" };
+    }
+    trashed = context.moveToTrash(layerPath(context.layout, id));
+  }
+  await context.emptyTrash([trashed]);
+  return { outcome: "repaired", remark: "nothing needs it; it was removed" };
 }
 
 const NOTHING_FETCHED = "0 bytes were fetched";

@@ -17,6 +17,7 @@ import { findImage, listImages, writeImage } from "../image-records.ts";
 import { encodeName, readNameEntry, writeName } from "../name-index.ts";
 import { findMissingImages, hasRecord } from "../missing-images.ts";
 import { syncDirectory } from "../publish-file.ts";
+import type { StoreContext } from "../store-context.ts";
 import { containerPath, imagePath } from "../store-layout.ts";
 import type { CheckRun, FoundDamage, Mended } from "./check-run.ts";
 import { rebuildImage } from "./rebuild-image.ts";
@@ -44,16 +45,10 @@ export async function checkImages(run: CheckRun): Promise<ReadonlySet<ImageID>> 
   return lost;
 }
 
+/** What others have done since the check looked comes first: it is read again under the locks. */
 async function mendImage(run: CheckRun, id: ImageID, lost: Set<ImageID>): Promise<Mended> {
   const { context } = run;
   const record = await rebuildImage(run, id);
-  if (record === undefined) {
-    lost.add(id);
-    const path = imagePath(context.layout, id);
-    if (hasRecord(context.layout, id)) return await setAside(context, path, "image");
-    if (existsSync(path)) await setAside(context, path, "image");
-    return { outcome: "left", remark: "it is lost, with its manifests or config: pull it again" };
-  }
   using _gc = await context.lock("gc", "shared", run);
   using _images = await context.lock("images", "exclusive", run);
   const state = await tryRead(() => findImage(context, id));
@@ -61,8 +56,15 @@ async function mendImage(run: CheckRun, id: ImageID, lost: Set<ImageID>): Promis
   if (state === "absent" && !(await findMissingImages(context)).has(id)) {
     return { outcome: "repaired", remark: "somebody has removed it" };
   }
-  await writeImage(context, record);
-  return { outcome: "repaired", remark: "written anew from the manifests that are here" };
+  if (record !== undefined) {
+    await writeImage(context, record);
+    return { outcome: "repaired", remark: "written anew from the manifests that are here" };
+  }
+  lost.add(id);
+  const path = imagePath(context.layout, id);
+  if (hasRecord(context.layout, id)) return await setAside(context, path, "image");
+  if (existsSync(path)) await setAside(context, path, "image");
+  return { outcome: "left", remark: "it is lost, with its manifests or config: pull it again" };
 }
 
 /** @param lost - Images whose names mean nothing any more. */
@@ -71,41 +73,75 @@ export async function checkNames(run: CheckRun, lost: ReadonlySet<ImageID>): Pro
   const missing = await findMissingImages(context);
   const indexed = new Map((await indexedNames(context)).map((it) => [encodeName(it.name), it]));
   const areAllImagesReadable = (await listImages(context)).damaged.length === 0;
+  const known = { lost, indexed, areAllImagesReadable };
   for (const entry of readdirSync(context.layout.names)) {
     run.signal?.throwIfAborted();
     if (!/^[0-9a-f]{64}\.json$/.test(entry)) continue;
     run.counts.names += 1;
-    const path = join(context.layout.names, entry);
-    let target: ImageID | undefined;
-    const state = await tryRead(async () => {
-      const name = await readNameEntry(context, entry);
-      target = name?.imageId;
-      return name;
-    });
-    if (!existsSync(path)) continue;
-    if (state === "sound" && target !== undefined && missing.has(target)) {
-      using _gc = await context.lock("gc", "shared", run);
-      if (!existsSync(path) || hasRecord(context.layout, target)) continue;
-      const isLost = lost.has(target);
-      await run.report(damaged("name", entry, "no image"), async () => {
-        if (isLost) return await setAside(context, path, "name");
-        return { outcome: "left", remark: "it is a name again once the image has its record" };
-      });
-    }
-    if (state === "sound") continue;
-    await run.report(damaged("name", entry, state), async () => {
-      const known = indexed.get(entry);
-      if (known === undefined && !areAllImagesReadable) {
-        return { outcome: "left", remark: "it may be a name of an image that can not be read yet" };
-      }
-      if (known === undefined || !hasRecord(context.layout, known.imageId)) {
-        return await setAside(context, path, "name");
-      }
-      using _names = await context.lock("names", "exclusive", run);
-      await writeName(context, known.name, known.imageId);
-      return { outcome: "repaired", remark: `${known.name}, as index.json has it` };
-    });
+    const { state, imageId } = await tryReadName(context, entry);
+    if (!existsSync(join(context.layout.names, entry))) continue;
+    if (state === "sound" && (imageId === undefined || !missing.has(imageId))) continue;
+    if (state === "sound" && !(await isStillDangling(run, entry))) continue;
+    const fault = state === "sound" ? "no image" : state;
+    await run.report(damaged("name", entry, fault), () => mendName(run, entry, known));
   }
+}
+
+async function isStillDangling(run: CheckRun, entry: string): Promise<boolean> {
+  using _gc = await run.context.lock("gc", "shared", run);
+  const { imageId } = await tryReadName(run.context, entry);
+  return imageId !== undefined && !hasRecord(run.context.layout, imageId);
+}
+
+interface KnownNames {
+  readonly lost: ReadonlySet<ImageID>;
+  /** By the files of their records. */
+  readonly indexed: ReadonlyMap<string, { readonly name: string; readonly imageId: ImageID }>;
+  readonly areAllImagesReadable: boolean;
+}
+
+/** A name that others have set since the check looked, or removed, is theirs. */
+async function mendName(
+  run: CheckRun,
+  entry: string,
+  { lost, indexed, areAllImagesReadable }: KnownNames,
+): Promise<Mended> {
+  const { context } = run;
+  const { layout } = context;
+  using _gc = await context.lock("gc", "shared", run);
+  using _names = await context.lock("names", "exclusive", run);
+  const path = join(layout.names, entry);
+  const { state, imageId } = await tryReadName(context, entry);
+  if (!existsSync(path)) return { outcome: "repaired", remark: "somebody has removed it" };
+  if (imageId !== undefined && hasRecord(layout, imageId)) {
+    return { outcome: "repaired", remark: "somebody has set it again" };
+  }
+  if (state === "sound") {
+    if (imageId !== undefined && lost.has(imageId)) return await setAside(context, path, "name");
+    return { outcome: "left", remark: "it is a name again once the image has its record" };
+  }
+  const known = indexed.get(entry);
+  if (known === undefined && !areAllImagesReadable) {
+    return { outcome: "left", remark: "it may be a name of an image that can not be read yet" };
+  }
+  if (known === undefined || !hasRecord(layout, known.imageId)) {
+    return await setAside(context, path, "name");
+  }
+  await writeName(context, known.name, known.imageId);
+  return { outcome: "repaired", remark: `${known.name}, as index.json has it` };
+}
+
+async function tryReadName(
+  context: StoreContext,
+  entry: string,
+): Promise<{ readonly state: Readable; readonly imageId?: ImageID }> {
+  let imageId: ImageID | undefined;
+  const state = await tryRead(async () => {
+    const name = await readNameEntry(context, entry);
+    imageId = name?.imageId;
+    return name;
+  });
+  return { state, ...(imageId !== undefined && { imageId }) };
 }
 
 export async function checkContainers(run: CheckRun): Promise<void> {
