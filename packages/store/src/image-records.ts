@@ -7,7 +7,13 @@ import { lstatSync, utimesSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-import { algorithmOf, encodedOf, escapeText, type ImageConfig } from "@stowage/content";
+import {
+  algorithmOf,
+  encodedOf,
+  escapeText,
+  hasErrorCode,
+  type ImageConfig,
+} from "@stowage/content";
 
 import {
   type ImageID,
@@ -30,8 +36,12 @@ export async function listImages(context: StoreContext): Promise<RecordList<Imag
     (entry) => (/^[0-9a-f]{64}$/.test(entry) ? join(entry, "image.json") : undefined),
     readImage,
   );
-  const byAge = records.toSorted((one, other) => (one.created < other.created ? 1 : -1));
-  return { records: byAge, damaged };
+  return { records: records.toSorted(byAge), damaged };
+}
+
+/** The latest stored first. */
+export function byAge(one: ImageRecord, other: ImageRecord): number {
+  return one.created < other.created ? 1 : -1;
 }
 
 /** @throws {@link StoreError} `ERR_STORE_CORRUPT` */
@@ -41,6 +51,19 @@ export async function findImage(
 ): Promise<ImageRecord | undefined> {
   if (algorithmOf(id) !== "sha256") return undefined;
   return await readImage(join(imagePath(context.layout, id), "image.json"), encodedOf(id));
+}
+
+/** A record that can be read: another is as good as none, for whoever replaces or removes it. */
+export async function soundImage(
+  context: StoreContext,
+  id: ImageID,
+): Promise<ImageRecord | undefined> {
+  try {
+    return await findImage(context, id);
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
+    throw error;
+  }
 }
 
 /** Writes a record that is new, or that stands for one that can not be read. */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 
-import { encodedOf, escapeText, hasErrorCode } from "@stowage/content";
+import { encodedOf, escapeText } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
 import { listContainers } from "./container-records.ts";
@@ -12,6 +12,7 @@ import {
   listImages,
   mergeImages,
   requireImageID,
+  soundImage,
   withSummary,
   writeImage,
 } from "./image-records.ts";
@@ -20,9 +21,10 @@ import type { LayerStore } from "./layer-store.ts";
 import { isImageMounted } from "./find-mounts.ts";
 import { findMissingImages, hasRecord, missingImage } from "./missing-images.ts";
 import { contentOfImage } from "./needs.ts";
-import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
+import { dropNames, type ImageName, listNames, writeName } from "./name-index.ts";
 import { syncDirectory } from "./publish-file.ts";
 import { readImageConfig } from "./read-image-config.ts";
+import { listNamesOfImages, listSettled, settledName } from "./settled-names.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { imagePath } from "./store-layout.ts";
@@ -131,19 +133,16 @@ export function createImageStore(
     },
     find: (id) => findImage(context, id),
     async list() {
-      const images = await listImages(context);
-      const names = await listNames(context);
-      const ids = new Set(images.records.map(({ id }) => id));
-      const areAllHere = names.records.every(({ imageId }) => ids.has(imageId));
+      const { images, names, hasStrays, ...damaged } = await listSettled(context);
       // To look for more takes as long as the list itself.
-      const missing = areAllHere ? [] : [...(await findMissingImages(context))];
+      const missing = hasStrays ? [...(await findMissingImages(context))] : [];
       return {
-        images: images.records,
-        names: names.records.filter(({ imageId }) => ids.has(imageId)),
+        images,
+        names,
         damaged: [
-          ...images.damaged,
+          ...damaged.damagedImages,
           ...missing.map(([id, holder]) => missingImage(id, holder)),
-          ...names.damaged,
+          ...damaged.damagedNames,
         ],
       };
     },
@@ -177,7 +176,7 @@ export function createImageStore(
       await refreshIndex(context);
     },
     async resolveName(name) {
-      const found = await readNameOf(context, name);
+      const found = await settledName(context, name);
       if (found === undefined || exists(found.imageId)) return found?.imageId;
       const holder = (await findMissingImages(context)).get(found.imageId);
       if (holder !== undefined) throw missingImage(found.imageId, holder);
@@ -202,10 +201,7 @@ export function createImageStore(
       const { records } = await listNames(context);
       return records.filter(({ imageId }) => imageId === id).map(({ name }) => name);
     },
-    async allNames() {
-      const { records } = await listNames(context);
-      return records.filter(({ imageId }) => exists(imageId));
-    },
+    allNames: () => listNamesOfImages(context),
   };
   return store;
 }
@@ -272,16 +268,6 @@ async function requireContent(
     throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${digest} is not stored`);
   }
   for (const id of record.layers) await layers.get(id);
-}
-
-/** A record that can be read: another is as good as none, for whoever replaces or removes it. */
-async function soundImage(context: StoreContext, id: ImageID): Promise<ImageRecord | undefined> {
-  try {
-    return await findImage(context, id);
-  } catch (error) {
-    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return undefined;
-    throw error;
-  }
 }
 
 function requireName(name: string): void {

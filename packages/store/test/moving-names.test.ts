@@ -1,0 +1,78 @@
+import { copyFileSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+import type { ImageStore } from "@stowage/store";
+import { describe, expect, test } from "vitest";
+
+import { createImageStore } from "../src/image-store.ts";
+import { storeLimits } from "../src/layer/layer-limits.ts";
+import { createStoreContext } from "../src/store-context.ts";
+import { type StoreLayout, storeLayout } from "../src/store-layout.ts";
+import { ENTRIES, neighbour } from "./support/harmed-store.ts";
+import {
+  imageFile,
+  makeImage,
+  openWorld,
+  storeImage,
+  type StoreWorld,
+} from "./support/store-world.ts";
+
+const [image, other] = [makeImage(ENTRIES), neighbour()];
+
+describe("a name that moves while it is read", () => {
+  test("is in the list, with an image that is stored when the images have been read", async () => {
+    await using world = await openWorld();
+    using moved = await prepareMove(world, "names");
+    const { images, names, damaged } = await moved.images.list();
+    expect(names).toMatchObject([{ name: "app:1", imageId: other.id }]);
+    expect(images.map(({ id }) => id)).toEqual([other.id, image.id]);
+    expect(damaged).toEqual([]);
+  });
+
+  test.each<[string, (images: ImageStore) => Promise<unknown>]>([
+    ["found", async (images) => await images.resolveName("app:1")],
+    ["among all names", async (images) => (await images.allNames())[0]?.imageId],
+  ])("is %s, though the image that it was of is removed", async (_how, ask) => {
+    await using world = await openWorld();
+    using moved = await prepareMove(world, "images", { isRemoved: true });
+    expect(await ask(moved.images)).toBe(other.id);
+  });
+});
+
+/**
+ * Images of a store in which another process stores an image and moves the name to it: when the
+ * names are about to be read, or when it is about to be looked whether the image of a name is here.
+ */
+async function prepareMove(
+  { root, runRoot, store }: StoreWorld,
+  before: "images" | "names",
+  { isRemoved = false } = {},
+): Promise<{ readonly images: ImageStore } & Disposable> {
+  await storeImage(store, image, "app:1");
+  await storeImage(store, other, "app:1");
+  const [file = ""] = readdirSync(join(root, "names"));
+  const [name, late] = [join(root, "names", file), dirname(imageFile(root, other.id))];
+  const aside = { name: join(root, "..", "name"), late: join(root, "..", "late") };
+  copyFileSync(name, aside.name);
+  await store.images.setName("app:1", image.id);
+  renameSync(late, aside.late);
+  const plain = storeLayout(root, runRoot);
+  let looks = 0;
+  const layout: StoreLayout = {
+    ...plain,
+    get [before]() {
+      if (looks === 0) {
+        renameSync(aside.name, name);
+        renameSync(aside.late, late);
+        if (isRemoved) rmSync(dirname(imageFile(root, image.id)), { recursive: true });
+      }
+      looks += 1;
+      return plain[before];
+    },
+  };
+  const context = createStoreContext(layout, storeLimits());
+  return {
+    images: createImageStore(context, store.blobs, store.layers),
+    [Symbol.dispose]: () => expect(looks).toBeGreaterThan(0),
+  };
+}
