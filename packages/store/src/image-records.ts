@@ -13,6 +13,7 @@ import {
   escapeText,
   hasErrorCode,
   type ImageConfig,
+  type JsonValue,
 } from "@stowage/content";
 
 import {
@@ -22,6 +23,7 @@ import {
   parseImageRecord,
 } from "./image-record.ts";
 import { keptSummary } from "./image-summary.ts";
+import { keptDescriptor } from "./kept-descriptor.ts";
 import { renameNoReplace } from "./linux/file-calls.ts";
 import { publishFile, randomName, syncDirectory, writeSyncedFile } from "./publish-file.ts";
 import { formatRecord, readRecord, readRecords, type RecordList } from "./record-file.ts";
@@ -109,6 +111,25 @@ export function requireImageID(id: ImageID): void {
     "ERR_STORE_INVALID_ARGUMENT",
     `${escapeText(id)} can not be an image ID: a config is named by SHA-256`,
   );
+}
+
+/**
+ * What is kept of a record that somebody brings.
+ *
+ * @throws {@link StoreError} `ERR_STORE_INVALID_ARGUMENT` for what would be taken for damage, once
+ *   written.
+ */
+export function readableRecord(brought: ImageRecord): ImageRecord {
+  requireImageID(brought.id);
+  const { summary: _, ...record } = brought;
+  const kept = { ...record, config: keptDescriptor(record.config) };
+  try {
+    return parseImageRecord(JSON.parse(formatRecord(kept)) as JsonValue);
+  } catch (cause) {
+    if (cause instanceof StoreError || !(cause instanceof Error)) throw cause;
+    const message = `image ${brought.id} can not have such a record: ${escapeText(cause.message)}`;
+    throw new StoreError("ERR_STORE_INVALID_ARGUMENT", message, { cause });
+  }
 }
 
 function isSameManifest(one: ImageManifestRecord, other: ImageManifestRecord): boolean {

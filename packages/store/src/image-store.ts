@@ -12,6 +12,7 @@ import {
   listImages,
   mergeImages,
   requireImageID,
+  readableRecord,
   soundImage,
   withSummary,
   writeImage,
@@ -53,7 +54,8 @@ export interface ImageStore {
    * Durable when it resolves.
    *
    * @throws {@link StoreError} `ERR_STORE_BLOB_NOT_FOUND`, `ERR_STORE_LAYER_NOT_FOUND` when something
-   *   is missing, or was removed meanwhile.
+   *   is missing, or was removed meanwhile; `ERR_STORE_INVALID_ARGUMENT` for a record that could not
+   *   be read again, such as one without a manifest.
    */
   put(record: ImageRecord, options?: ImageOptions): Promise<void>;
   /** @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`, `ERR_STORE_CORRUPT` */
@@ -111,8 +113,8 @@ export function createImageStore(
   const { layout } = context;
   const exists = (id: ImageID): boolean => hasRecord(layout, id);
   const store: ImageStore = {
-    async put(record, options) {
-      requireImageID(record.id);
+    async put(brought, options) {
+      const record = readableRecord(brought);
       await reportFailures(`image ${record.id} can not be stored`, async () => {
         // What was found here may be another process's, which has not come to sync it yet.
         await syncContent(context);
@@ -263,9 +265,11 @@ async function requireContent(
   const parts = record.manifests.flatMap(({ manifest, index, signatures }) =>
     [manifest, index, signatures].filter((part) => part !== undefined),
   );
-  for (const { digest } of [record.config, ...parts]) {
-    if ((await blobs.stat(digest)) !== undefined) continue;
-    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${digest} is not stored`);
+  for (const { digest, size } of [record.config, ...parts]) {
+    const found = await blobs.stat(digest);
+    if (found?.size === size) continue;
+    const problem = found ? `stored with ${found.size} bytes instead of ${size}` : "not stored";
+    throw new StoreError("ERR_STORE_BLOB_NOT_FOUND", `blob ${digest} is ${problem}`);
   }
   for (const id of record.layers) await layers.get(id);
 }

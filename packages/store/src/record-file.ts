@@ -30,8 +30,20 @@ const MAX_RECORD_BYTES = 8 * 1024 * 1024;
 const RECORDS_AT_A_TIME = 64;
 const LINE_FEED = 0x0a;
 
-/** The bytes of a record's file. */
+/**
+ * The bytes of a record's file.
+ *
+ * @throws {@link StoreError} `ERR_STORE_LIMIT_EXCEEDED` where it would be too long to be read again.
+ */
 export function formatRecord(record: object): string {
+  const text = layOut(record);
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= MAX_RECORD_BYTES) return text;
+  const message = `a record would have ${bytes} bytes, and may have ${MAX_RECORD_BYTES}`;
+  throw new StoreError("ERR_STORE_LIMIT_EXCEEDED", message);
+}
+
+function layOut(record: object): string {
   return `${JSON.stringify(record, undefined, 2)}\n`;
 }
 
@@ -69,7 +81,7 @@ function readOwnFormat(bytes: Buffer): JsonValue | undefined {
   const text = bytes.toString("utf8");
   try {
     const value = JSON.parse(text) as JsonValue;
-    return typeof value === "object" && value !== null && formatRecord(value) === text
+    return typeof value === "object" && value !== null && layOut(value) === text
       ? value
       : undefined;
   } catch {

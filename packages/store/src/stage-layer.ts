@@ -19,6 +19,7 @@ import {
 
 import type { Arrival } from "./arrivals.ts";
 
+import { keptDescriptor } from "./kept-descriptor.ts";
 import { inheritDirectories, type LowerLayer } from "./layer/inherit-directory.ts";
 import { sayOddities } from "./layer/layer-oddities.ts";
 import {
@@ -206,7 +207,7 @@ export async function fitLayer(
     id: layerIDOf(diffID, parent),
     ...(parent !== undefined && { parent }),
     diffID,
-    blob,
+    blob: keptDescriptor(blob),
     diffSize: unpacked.diffSize,
     entries: unpacked.entries,
     ...(unpacked.isRootOpaque && { isRootOpaque: true }),

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type Digest, digestOf, type ImageConfig, MEDIA_TYPE } from "@stowage/content";
+import { type Descriptor, digestOf, type ImageConfig, MEDIA_TYPE } from "@stowage/content";
 import {
   createPodService,
   type ImageLookup,
@@ -129,20 +129,28 @@ async function putImage(store: Store, base: string): Promise<LocalImage> {
   await using staged = await store.layers.stage(blob, diffID);
   const layer = await store.layers.commit(staged);
   const config: ImageConfig = { rootfs: { type: "layers", diff_ids: [diffID] } };
-  const text = Buffer.from(JSON.stringify(config));
-  const id: Digest = digestOf(text);
-  const descriptor = { mediaType: MEDIA_TYPE.imageConfig, digest: id, size: text.length };
-  await store.blobs.write(descriptor, once(text));
+  const descriptor = await writeJson(store, MEDIA_TYPE.imageConfig, config);
+  const id = descriptor.digest;
+  const mediaType = MEDIA_TYPE.imageManifest;
+  const document = { schemaVersion: 2, mediaType, config: descriptor, layers: [blob] };
+  const manifest = await writeJson(store, mediaType, document);
   const created = new Date().toISOString();
   await store.images.put({
     version: 1,
     id,
     config: descriptor,
-    manifests: [],
+    manifests: [{ manifest }],
     layers: [layer.id],
     created,
   });
   return { id, name: IMAGE_NAME, topLayer: layer.id, config, canonical: CANONICAL };
+}
+
+async function writeJson(store: Store, mediaType: string, value: object): Promise<Descriptor> {
+  const text = Buffer.from(JSON.stringify(value));
+  const descriptor = { mediaType, digest: digestOf(text), size: text.length };
+  await store.blobs.write(descriptor, once(text));
+  return descriptor;
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -9,6 +9,7 @@ import {
 import { indexedSignatures } from "../image-layout-index.ts";
 import type { ImageID, ImageManifestRecord, ImageRecord } from "../image-record.ts";
 import { withSummary } from "../image-records.ts";
+import { keptDescriptor } from "../kept-descriptor.ts";
 import { layerIDs } from "../layer-id.ts";
 import { listNames } from "../name-index.ts";
 import { readImageConfig } from "../read-image-config.ts";
@@ -29,7 +30,7 @@ export async function rebuildImage(run: CheckRun, id: ImageID): Promise<ImageRec
     if (size > MAX_MANIFEST_BYTES) continue;
     const found = await readManifest(run, digest, size);
     if (found === undefined || found.manifest.config.digest !== id) continue;
-    config ??= found.manifest.config;
+    config ??= keptDescriptor(found.manifest.config);
     const descriptor = { mediaType: found.mediaType, digest, size };
     const [repository] = repositories;
     const signatures = signaturesOf.get(digest);
