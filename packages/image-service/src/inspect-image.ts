@@ -9,10 +9,11 @@ import {
   readContent,
 } from "@stowage/content";
 import { formatRepository } from "@stowage/reference";
-import type { LayerID } from "@stowage/store";
+import { asContentDamage, type LayerID, type Store } from "@stowage/store";
 
 import { chooseManifest } from "./image-names.ts";
 import { ImageError } from "./image-error.ts";
+import { quoteName } from "./quote-name.ts";
 import { type ImageStatus, requireFound, type StatusContext, statusOf } from "./image-status.ts";
 
 /** Everything about an image. */
@@ -49,16 +50,15 @@ export async function inspectImage(context: StatusContext, text: string): Promis
   if (way === undefined) {
     throw new ImageError("ERR_IMAGE_NOT_FOUND", `${record.id}: has no manifest`);
   }
-  const { document } = parseManifest(
-    await readContent(store.blobs, way.manifest),
-    way.manifest.mediaType,
-  );
+  const manifestBytes = await readPart(store, way.manifest, `${quoteName(text)}: its manifest`);
+  const { document } = parseManifest(manifestBytes, way.manifest.mediaType);
   if (document.kind === "index") {
     throw new ImageError("ERR_IMAGE_NESTED_INDEX", `${way.manifest.digest}: is an index`);
   }
   const { manifest } = document;
-  const configBytes = await readContent(store.blobs, record.config, { maxBytes: MAX_CONFIG_BYTES });
-  const config = parseImageConfig(configBytes);
+  const config = parseImageConfig(
+    await readPart(store, record.config, `${quoteName(text)}: its config`),
+  );
   const topLayer = record.layers.at(-1);
   return {
     ...status,
@@ -72,4 +72,16 @@ export async function inspectImage(context: StatusContext, text: string): Promis
     })),
     ...(topLayer && { topLayer }),
   };
+}
+
+async function readPart(
+  store: Store,
+  descriptor: Descriptor,
+  subject: string,
+): Promise<Uint8Array> {
+  try {
+    return await readContent(store.blobs, descriptor, { maxBytes: MAX_CONFIG_BYTES });
+  } catch (error) {
+    throw asContentDamage(error, subject);
+  }
 }

@@ -22,6 +22,7 @@ export type {
   ContainerStore,
   NewContainer,
 } from "./container-store.ts";
+export { asContentDamage } from "./damaged-content.ts";
 export type { DiskUsage, ImageUsage, KeptUsage, KindUsage } from "./disk-usage.ts";
 export type { HighWaterMarks } from "./high-water-marks.ts";
 export type { IdMap, IdRange } from "./id-map.ts";

@@ -1,14 +1,18 @@
 import {
+  asVerified,
+  type ByteSource,
+  type Descriptor,
   type Digest,
   type FetchedManifest,
-  type Descriptor,
+  type OpenContentOptions,
   parseManifest,
   readContent,
+  verifyContent,
 } from "@stowage/content";
 import type { ImageStatus } from "@stowage/image-service";
 import type { CopySource } from "@stowage/registry";
 import { parseReference, parseRepository } from "@stowage/reference";
-import type { ImageManifestRecord } from "@stowage/store";
+import { asContentDamage, type ImageManifestRecord, type Store } from "@stowage/store";
 
 import type { Runtime } from "../runtime.ts";
 
@@ -39,11 +43,14 @@ export async function openStoreSource(
   const way = chooseWay(record.manifests, status);
   const asksIndex = way.index !== undefined && way.index.digest === digestIn(image);
   const root = (withIndex || asksIndex ? way.index : undefined) ?? way.manifest;
+  const openContent: CopySource["openContent"] = (descriptor, wait) =>
+    openWhole(store, descriptor, wait, image);
   const fetch = async (
     { digest, mediaType, size }: Descriptor,
     wait: WaitOptions = {},
   ): Promise<FetchedManifest> => {
-    const bytes = await readContent(store.blobs, { digest, mediaType, size }, wait);
+    const provider = { openContent };
+    const bytes = await readContent(provider, { digest, mediaType, size }, wait);
     return parseManifest(bytes, mediaType, digest);
   };
   const hasContent = async ({ digest }: Descriptor, wait?: WaitOptions): Promise<boolean> =>
@@ -56,13 +63,36 @@ export async function openStoreSource(
     fetchRoot: (wait) => fetch(root, wait),
     fetchManifest: fetch,
     hasContent,
-    openContent: (descriptor, wait) => store.blobs.openContent(descriptor, wait),
+    openContent,
     async *referrers() {},
     async findTag() {
       return undefined;
     },
     [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose](),
   };
+}
+
+/** A blob from its beginning is verified here, so that what is wrong with it is told of the store. */
+function openWhole(
+  { blobs }: Pick<Store, "blobs">,
+  descriptor: Descriptor,
+  options: OpenContentOptions | undefined,
+  image: string,
+): ByteSource {
+  const source = blobs.openContent(descriptor, options);
+  if ((options?.offset ?? 0) > 0) return source;
+  return asVerified(tellDamage(verifyContent(source, descriptor), image), descriptor);
+}
+
+async function* tellDamage(
+  content: ByteSource,
+  image: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* content;
+  } catch (error) {
+    throw asContentDamage(error, `${image}: a blob of it`);
+  }
 }
 
 interface WaitOptions {
