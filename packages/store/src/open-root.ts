@@ -48,7 +48,7 @@ export async function openRoot(root: string, runRoot: string): Promise<StoreLayo
   requireNoOtherUse(resolve(root));
   requireNoStranger(resolve(runRoot), "run root", RUN_ENTRIES);
   makeDirectory(root);
-  makeDirectory(runRoot);
+  makeRunRoot(runRoot);
   const layout = storeLayout(realpathSync(root), realpathSync(runRoot));
   requireApart(layout.root, layout.runRoot);
   await requireVersion(layout);
@@ -211,6 +211,21 @@ function onAnotherDevice(path: string, root: string): StoreError {
     `"${escapeText(root)}" can not be the root: ${escapeText(path)} is on another file system`,
     { hint: "Mount the file system on the root itself." },
   );
+}
+
+/** A store that can only be read has to be told where it can write, what is mounted at the least. */
+function makeRunRoot(path: string): void {
+  try {
+    makeDirectory(path);
+  } catch (error) {
+    if (!hasErrorCode(error, "EROFS", "EACCES", "EPERM")) throw error;
+    const reason = error instanceof Error ? error.message : "";
+    const message = `the run root ${escapeText(path)} can not be made: ${escapeText(reason)}`;
+    throw new StoreError("ERR_STORE_READ_ONLY", message, {
+      cause: error,
+      hint: "Give a run root that this user may write to; only the root itself may be read-only.",
+    });
+  }
 }
 
 /**

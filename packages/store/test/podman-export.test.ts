@@ -9,6 +9,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { spawn } from "node:child_process";
@@ -236,6 +237,21 @@ describe("an image that can not be exported", () => {
     expect(imagesOf(directory)).toHaveLength(1);
     expect(await store.listLeases()).toHaveLength(1);
   });
+
+  test.each(["config", "manifest"] as const)(
+    "for its %s is damaged is named too, with what to do",
+    async (part) => {
+      await using world = await openExported(ONE);
+      const { digest } = ONE[part];
+      truncateSync(join(world.root, "blobs/sha256", encodedOf(digest)), 9);
+      await expect(world.store.exportPodman(world.directory)).rejects.toMatchObject({
+        code: "ERR_CONTENT_SIZE_MISMATCH",
+        message: expect.stringMatching(`^image ${ONE.id}: its ${part} is damaged here: ${digest}`),
+        hint: expect.stringContaining("fsck --repair"),
+      });
+      expect(await world.store.listLeases()).toEqual([]);
+    },
+  );
 
   test("for its blob holds another layer is named too", async () => {
     await using world = await openExported(ONE);

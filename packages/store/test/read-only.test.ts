@@ -130,6 +130,18 @@ describe(`a store on a file system that is mounted read-only${NEEDS_ROOT}`, () =
     },
   );
 
+  test.skipIf(!IS_ROOT)("D08: has no run root there, which is told of that", async () => {
+    using disk = makeDisk(mountTmpfs);
+    await (await openStore(disk))[Symbol.asyncDispose]();
+    sh('mount -o remount,ro "$1"', disk.path);
+    const runRoot = join(disk.path, "run");
+    await expect(openStore({ root: disk.root, runRoot })).rejects.toMatchObject({
+      code: "ERR_STORE_READ_ONLY",
+      message: expect.stringContaining(`the run root ${runRoot} can not be made`),
+      hint: expect.stringContaining("run root that this user may write to"),
+    });
+  });
+
   test.skipIf(!IS_ROOT)("D08: is not made there", async () => {
     using disk = makeDisk(mountTmpfs);
     sh('mount -o remount,ro "$1"', disk.path);

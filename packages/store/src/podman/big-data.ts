@@ -4,9 +4,16 @@
  *
  * @module
  */
-import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, type Digest, readContent } from "@stowage/content";
+import {
+  type Descriptor,
+  type Digest,
+  MAX_CONFIG_BYTES,
+  MAX_MANIFEST_BYTES,
+  readContent,
+} from "@stowage/content";
 
 import type { BlobStore } from "../blob-store.ts";
+import { asContentDamage } from "../damaged-content.ts";
 import type { ImageRecord } from "../image-record.ts";
 
 /** The item that readers take for the image's manifest. */
@@ -24,7 +31,7 @@ export interface BigData {
   readonly digest: Digest;
 }
 
-/** The items of an image by their keys. @throws {@link StoreError} `ERR_STORE_BLOB_NOT_FOUND` */
+/** The items of an image by their keys. @throws {@link ContentError} Naming the part that is damaged. */
 export async function readBigData(
   blobs: BlobStore,
   { config, manifests }: ImageRecord,
@@ -32,7 +39,14 @@ export async function readBigData(
 ): Promise<ReadonlyMap<string, BigData>> {
   const items = new Map<string, BigData>();
   const { digest } = config;
-  const bytes = await readContent(blobs, config, { maxBytes: MAX_CONFIG_BYTES, signal });
+  const read = async (part: Descriptor, what: string, maxBytes: number): Promise<Uint8Array> => {
+    try {
+      return await readContent(blobs, part, { maxBytes, signal });
+    } catch (error) {
+      throw asContentDamage(error, `image ${digest}: ${what}`);
+    }
+  };
+  const bytes = await read(config, "its config", MAX_CONFIG_BYTES);
   items.set(digest, { bytes, digest });
   const documents = manifests.flatMap(({ manifest, index }) => [
     manifest,
@@ -42,7 +56,7 @@ export async function readBigData(
     const key = `${MANIFEST}-${document.digest}`;
     if (items.has(key)) continue;
     const item = {
-      bytes: await readContent(blobs, document, { maxBytes: MAX_MANIFEST_BYTES, signal }),
+      bytes: await read(document, "its manifest", MAX_MANIFEST_BYTES),
       digest: document.digest,
     };
     items.set(key, item);
