@@ -158,9 +158,6 @@ function undecided({ type }: PolicyRequirement): RequirementVerdict {
   };
 }
 
-const ROOT =
-  "A trusted root (trusted_root.json) lists the authorities, logs and clocks of a sigstore instance, which gives it out by TUF.";
-
 /** Asks one requirement; one that names what is no key denies, and the others are asked still. */
 export async function judge(
   requirement: PolicyRequirement,
@@ -171,11 +168,10 @@ export async function judge(
   } catch (error) {
     if (!hasErrorCode(error, "ERR_POLICY_INVALID_KEY")) throw error;
     const field = fieldOfInvalidKey(requirement, error);
-    const mend = keyRemedy(
+    const remedy = keyRemedy(
       error,
       `Put there what the policy says that is there, or correct the path or the data in ${showSpot(context.spot, field)}. ${wantedKey(requirement.type, field)}`,
     );
-    const remedy = requirement.type === "sigstoreBundle" ? `${mend} ${ROOT}` : mend;
     return { type: requirement.type, allowed: false, reason: error.message, remedy, cause: error };
   }
 }

@@ -16,6 +16,7 @@ async function refusalOf(
   requirements: readonly object[],
   signatures: readonly ImageSignature[],
   isDefault = false,
+  code = "ERR_POLICY_REJECTED",
 ): Promise<{ readonly message: string; readonly hint: string | undefined }> {
   const policy = isDefault
     ? { default: requirements }
@@ -27,7 +28,7 @@ async function refusalOf(
   const reference = parseReference("q.io/a/b:1");
   const subject = { transport: "docker", reference, manifestDigest: MANIFEST_DIGEST } as const;
   const refused = await evaluator.requireAllowed(subject).catch((error: unknown) => error);
-  expect(refused).toMatchObject({ code: "ERR_POLICY_REJECTED" });
+  expect(refused).toMatchObject({ code });
   const { message, hint } = refused as { message: string; hint?: string };
   expect(formatVerdict(await evaluator.evaluate(subject))).toContain(hint ?? "");
   return { message, hint };
@@ -145,5 +146,25 @@ describe.runIf(hasPeer("gpg"))("a GPG signature that does not count (if gpg is i
     const signature = simpleSignature(await keyring.sign(key, payloadOf(), ...weak));
     const { hint } = await refusalOf([await signedBy(key)], [signature]);
     expect(hint).toContain("by SHA-256 or better");
+  });
+});
+
+describe("of a sigstore bundle's requirement", () => {
+  const identity = { issuer: "https://a.example", subject: "https://b.example" };
+
+  test("a key that is not there is to be a key, of which alone is spoken", async () => {
+    const requirement = { type: "sigstoreBundle", keyPath: "/none/cosign.pub" };
+    const { hint } = await refusalOf([requirement], [], false, "ERR_POLICY_INVALID_KEY");
+    expect(hint).toContain("a public key in PEM");
+    expect(hint).not.toContain("trusted root");
+  });
+
+  test("a trusted root that is none is to be one, and once is said what that is", async () => {
+    const trustedRootData = Buffer.from("{}").toString("base64");
+    const requirement = { type: "sigstoreBundle", identity, trustedRootData };
+    const { hint = "" } = await refusalOf([requirement], [], false, "ERR_POLICY_INVALID_KEY");
+    expect(hint.split("trusted_root.json")).toHaveLength(2);
+    expect(hint.split("TUF")).toHaveLength(2);
+    expect(hint).toContain("authorities, logs and clocks");
   });
 });

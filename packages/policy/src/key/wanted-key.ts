@@ -18,7 +18,10 @@ export function wantedKey(type: string, steps: JsonSteps): string {
 
 function wanted(type: string, field: string): readonly [what: string, how: string] {
   if (field.startsWith("trustedRoot"))
-    return ["a trusted root (trusted_root.json)", ", which a sigstore instance gives out by TUF"];
+    return [
+      "a trusted root (trusted_root.json)",
+      ": the authorities, logs and clocks of a sigstore instance, which gives it out by TUF",
+    ];
   if (field.startsWith("rekor"))
     return ["the public key of the transparency log in PEM", ", which is in its trusted root"];
   if (field.startsWith("ca"))
