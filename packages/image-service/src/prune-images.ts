@@ -1,6 +1,6 @@
 import { encodedOf, hasErrorCode } from "@stowage/content";
 import { formatRepository } from "@stowage/reference";
-import type { CollectReport, ImageName, ImageRecord } from "@stowage/store";
+import type { CollectReport, ImageInUse, ImageList, ImageName, ImageRecord } from "@stowage/store";
 
 import { readNames } from "./image-names.ts";
 import type { StatusContext } from "./image-status.ts";
@@ -52,6 +52,8 @@ interface Candidate {
   readonly lastUse: number;
   readonly shield: string | undefined;
   verdict?: string;
+  /** Whether the verdict is no more once somebody has used it. */
+  isByUse?: boolean;
 }
 
 /** Removes images by rule, and then what nothing needs any more. */
@@ -60,30 +62,30 @@ export async function pruneImages(
   options: PruneOptions = {},
 ): Promise<PruneReport> {
   const { signal, dryRun = false } = options;
-  const allNames = await context.store.images.allNames();
-  const candidates = await findCandidates(context, allNames);
-  const newest = allNames.map(({ name }) => name);
+  const list = await context.store.images.list();
+  const candidates = await findCandidates(context, list);
+  const newest = list.names.map(({ name }) => name);
   const untagged = judgeTags(context, candidates, newest, options.keepTags);
   judgeAges(candidates, options);
   await judgeBytes(context, candidates, options.keepBytes);
   const items: PrunedItem[] = [];
   for (const [name, reason] of untagged) {
     signal?.throwIfAborted();
-    if (!dryRun) await context.store.images.removeName(name, { signal });
+    const onlyIf = (found: ImageName): boolean => isAmong(list.names, found);
+    if (!dryRun && !(await context.store.images.removeName(name, { signal, onlyIf }))) continue;
     items.push({ kind: "name", id: name, names: [name], action: "remove", reason });
   }
   for (const candidate of candidates) {
     signal?.throwIfAborted();
-    items.push(await carryOut(context, candidate, dryRun));
+    items.push(await carryOut(context, candidate, list.names, dryRun));
   }
   return { dryRun, items, garbage: await context.store.collectGarbage({ dryRun, signal }) };
 }
 
 async function findCandidates(
   { store, isPinned }: StatusContext,
-  allNames: readonly ImageName[],
+  { images, names: allNames }: ImageList,
 ): Promise<readonly Candidate[]> {
-  const { images } = await store.images.list();
   const names = Map.groupBy(allNames, ({ imageId }) => imageId);
   const { containers } = await store.containers.list();
   const mounts = new Set((await store.mounts.list()).map(({ id }) => id));
@@ -153,6 +155,7 @@ function judgeAges(
     const age = now - Date.parse(image.record.created);
     if (unusedForMs !== undefined && unused >= unusedForMs) {
       image.verdict = `it was last used ${formatAge(unused)} ago`;
+      image.isByUse = true;
     } else if (olderThanMs !== undefined && age >= olderThanMs) {
       image.verdict = `it was stored ${formatAge(age)} ago`;
     } else if (isByName && image.names.length === 0) {
@@ -190,13 +193,16 @@ async function judgeBytes(
     if (bytesOf(staying) <= keepBytes) return;
     if (image.shield !== undefined) continue;
     image.verdict = `all images take more than ${keepBytes} bytes, and it was used least recently`;
+    image.isByUse = true;
     staying.splice(staying.indexOf(image), 1);
   }
 }
 
+/** @param known - All names when it was judged. */
 async function carryOut(
   context: StatusContext,
-  { record, names, verdict, shield, lastUse }: Candidate,
+  { record, names, verdict, shield, lastUse, isByUse = false }: Candidate,
+  known: readonly ImageName[],
   dryRun: boolean,
 ): Promise<PrunedItem> {
   const item = { kind: "image", id: record.id, names } as const;
@@ -205,14 +211,24 @@ async function carryOut(
     return { ...item, action: "keep", reason: shield ?? `no rule takes it; ${used}` };
   }
   if (dryRun) return { ...item, action: "remove", reason: verdict };
+  const isStillSo = (image: ImageInUse): boolean =>
+    image.names.every((name) => isAmong(known, name)) &&
+    !(isByUse && (image.lastUse ?? lastUse) > lastUse);
   try {
-    await removeByID(context, record.id);
+    await removeByID(context, record.id, isStillSo);
   } catch (error) {
-    // Somebody has begun to use it, or has pinned it, since it was looked at.
+    // Somebody has begun to use it, has named it or pinned it, since it was looked at.
     if (!hasErrorCode(error, "ERR_IMAGE_IN_USE", "ERR_IMAGE_PINNED")) throw error;
     return { ...item, action: "keep", reason: error.message };
   }
   return { ...item, action: "remove", reason: verdict };
+}
+
+/** Whether it is what it was: the same name of the same image, and not set again. */
+function isAmong(known: readonly ImageName[], { name, imageId, generation }: ImageName): boolean {
+  return known.some(
+    (it) => it.name === name && it.imageId === imageId && it.generation === generation,
+  );
 }
 
 function formatAge(ms: number): string {

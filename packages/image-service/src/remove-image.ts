@@ -1,5 +1,7 @@
 import { type Digest, hasErrorCode } from "@stowage/content";
 
+import type { RemoveImageOptions } from "@stowage/store";
+
 import { findImageID, findNamedID } from "./find-image.ts";
 import { ImageError } from "./image-error.ts";
 import { requireFound, type StatusContext } from "./image-status.ts";
@@ -27,8 +29,16 @@ export async function removeImage(context: StatusContext, text: string): Promise
   return await removeByID(context, id ?? (await requireFound(context, text)).record.id);
 }
 
-/** As {@link removeImage}, of an image that has been found. */
-export async function removeByID(context: StatusContext, id: Digest): Promise<RemovedImage> {
+/**
+ * As {@link removeImage}, of an image that has been found.
+ *
+ * @param onlyIf - What has to be true of it still, else it is in use.
+ */
+export async function removeByID(
+  context: StatusContext,
+  id: Digest,
+  onlyIf?: RemoveImageOptions["onlyIf"],
+): Promise<RemovedImage> {
   const { store } = context;
   const names = await store.images.namesOf(id);
   if (context.isPinned(names)) {
@@ -37,7 +47,7 @@ export async function removeByID(context: StatusContext, id: Digest): Promise<Re
     });
   }
   try {
-    await store.images.remove(id);
+    await store.images.remove(id, { onlyIf });
   } catch (cause) {
     if (hasErrorCode(cause, "ERR_STORE_IMAGE_IN_USE")) {
       throw new ImageError("ERR_IMAGE_IN_USE", cause.message, { cause });

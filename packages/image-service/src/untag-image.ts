@@ -1,5 +1,7 @@
 import { type Digest, hasErrorCode } from "@stowage/content";
 
+import type { ImageInUse } from "@stowage/store";
+
 import { findImageID, readName } from "./find-image.ts";
 import { ImageError } from "./image-error.ts";
 import type { StatusContext } from "./image-status.ts";
@@ -24,8 +26,16 @@ export async function untagImage(context: StatusContext, text: string): Promise<
   if (name === undefined || id === undefined) {
     throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no image has this name`);
   }
-  const others = (await store.images.namesOf(id)).filter((other) => other !== name);
-  if (others.length === 0) return await removeByID(context, id);
+  const isLast = ({ names }: ImageInUse): boolean => names.every((it) => it.name === name);
+  if (await hasOnly(context, id, name)) {
+    try {
+      return await removeByID(context, id, isLast);
+    } catch (error) {
+      // Whoever has given it another name meanwhile wants it to stay.
+      if (!hasErrorCode(error, "ERR_IMAGE_IN_USE") || (await hasOnly(context, id, name)))
+        throw error;
+    }
+  }
   await store.images.removeName(name);
   const left = await store.images.namesOf(id);
   // Whoever took the others at the same moment left the image to this name.
@@ -33,9 +43,13 @@ export async function untagImage(context: StatusContext, text: string): Promise<
   return { names: [name], kept: { id, names: left } };
 }
 
+async function hasOnly({ store }: StatusContext, id: Digest, name: string): Promise<boolean> {
+  return (await store.images.namesOf(id)).every((other) => other === name);
+}
+
 async function removeIfUnused(context: StatusContext, id: Digest): Promise<boolean> {
   try {
-    await removeByID(context, id);
+    await removeByID(context, id, ({ names }) => names.length === 0);
     return true;
   } catch (error) {
     if (hasErrorCode(error, "ERR_IMAGE_IN_USE")) return false;

@@ -55,6 +55,10 @@ export async function findImage(
   return await readImage(join(imagePath(context.layout, id), "image.json"), encodedOf(id));
 }
 
+export function noImage(id: ImageID): StoreError {
+  return new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
+}
+
 /** A record that can be read: another is as good as none, for whoever replaces or removes it. */
 export async function soundImage(
   context: StoreContext,

@@ -1,16 +1,14 @@
-import { existsSync } from "node:fs";
-
 import { encodedOf, escapeText } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
-import { listContainers } from "./container-records.ts";
-import { noteWaste, sweepWaste, syncContent } from "./garbage.ts";
+import { syncContent } from "./garbage.ts";
 import { refreshIndex, refreshIndexIfRoom } from "./image-layout-index.ts";
 import type { ImageID, ImageRecord } from "./image-record.ts";
 import {
   findImage,
   listImages,
   mergeImages,
+  noImage,
   requireImageID,
   readableRecord,
   soundImage,
@@ -19,16 +17,13 @@ import {
 } from "./image-records.ts";
 import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
-import { isImageMounted } from "./find-mounts.ts";
 import { findMissingImages, hasRecord, missingImage } from "./missing-images.ts";
-import { contentOfImage } from "./needs.ts";
-import { dropNames, type ImageName, listNames, writeName } from "./name-index.ts";
-import { syncDirectory } from "./publish-file.ts";
+import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
+import { removeImage, type RemoveImageOptions, type RemoveNameOptions } from "./remove-image.ts";
 import { readImageConfig } from "./read-image-config.ts";
 import { listNamesOfImages, listSettled, settledName } from "./settled-names.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
-import { imagePath } from "./store-layout.ts";
 import { reportFailures } from "./system-failure.ts";
 
 /** How images are changed. */
@@ -74,9 +69,9 @@ export interface ImageStore {
    * Removes an image with its names, and what it alone needed: now, or when the last lease ends.
    *
    * @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`; `ERR_STORE_IMAGE_IN_USE` naming the
-   *   containers that use it, or where it is mounted.
+   *   containers that use it, or where it is mounted, or since `onlyIf` said no.
    */
-  remove(id: ImageID, options?: ImageOptions): Promise<void>;
+  remove(id: ImageID, options?: RemoveImageOptions): Promise<void>;
   /**
    * Gives a name to an image, and takes it from the one that had it. Durable when it resolves.
    *
@@ -91,7 +86,7 @@ export interface ImageStore {
    */
   resolveName(name: string): Promise<ImageID | undefined>;
   /** Resolves to whether there was such a name. */
-  removeName(name: string, options?: ImageOptions): Promise<boolean>;
+  removeName(name: string, options?: RemoveNameOptions): Promise<boolean>;
   /** When an image was last pulled, mounted, or used by a container: milliseconds since 1970. */
   lastUse(image: ImageRecord): number;
   /** Notes that an image is used now, by something that the store does not see, such as a push. */
@@ -189,6 +184,10 @@ export function createImageStore(
         `the name ${escapeText(name)} can not be removed`,
         async () => {
           using _names = await context.lock("names", "exclusive", options);
+          if (options?.onlyIf !== undefined) {
+            const found = await readNameOf(context, name);
+            if (found === undefined || !options.onlyIf(found)) return false;
+          }
           const trashed = await dropNames(context, [name]);
           await context.emptyTrash(trashed);
           return trashed.some((path) => path !== undefined);
@@ -206,55 +205,6 @@ export function createImageStore(
     allNames: () => listNamesOfImages(context),
   };
   return store;
-}
-
-async function removeImage(
-  context: StoreContext,
-  blobs: BlobStore,
-  id: ImageID,
-  options: ImageOptions | undefined,
-): Promise<void> {
-  const { layout } = context;
-  const trashed: (string | undefined)[] = [];
-  {
-    using _gc = await context.lock("gc", "exclusive", options);
-    if (!existsSync(imagePath(layout, id))) throw noImage(id);
-    await requireUnused(context, id);
-    const record = await soundImage(context, id);
-    const content = record && (await contentOfImage(context, blobs, record));
-    const waste = await noteWaste(context, id, content);
-    {
-      using _names = await context.lock("names", "exclusive", options);
-      const records = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
-      const names = records.map(({ name }) => name);
-      // A name without an image that no note tells about would be taken for damage.
-      if (!waste.isNoted) trashed.push(...(await dropNames(context, names)));
-      // Without it none of its names means anything: they all go in one step.
-      trashed.push(context.moveToTrash(imagePath(layout, id)));
-      await syncDirectory(layout.images);
-      if (waste.isNoted) trashed.push(...(await dropNames(context, names)));
-    }
-    trashed.push(...(await sweepWaste(context, blobs, waste)));
-  }
-  await context.emptyTrash(trashed);
-}
-
-async function requireUnused(context: StoreContext, id: ImageID): Promise<void> {
-  const containers = (await listContainers(context)).records;
-  const users = containers.filter(({ imageId }) => imageId === id);
-  if (users.length > 0) {
-    const named = users.map((user) => `${user.names[0] ?? ""} (${user.id.slice(0, 12)})`.trim());
-    throw new StoreError(
-      "ERR_STORE_IMAGE_IN_USE",
-      `image ${id} is used by ${users.length === 1 ? "container" : "containers"} ${escapeText(named.join(", "), 1024)}`,
-      { hint: "Remove the containers first." },
-    );
-  }
-  if (await isImageMounted(context.layout, id)) {
-    throw new StoreError("ERR_STORE_IMAGE_IN_USE", `image ${id} is mounted`, {
-      hint: "Unmount it first.",
-    });
-  }
 }
 
 async function requireContent(
@@ -279,8 +229,4 @@ function requireName(name: string): void {
   if (name !== "" && name.length <= MAX_NAME_LENGTH && !/[\u0000-\u001f\u007f]/.test(name)) return;
   const message = `"${escapeText(name)}" can not be the name of an image`;
   throw new StoreError("ERR_STORE_INVALID_ARGUMENT", message);
-}
-
-function noImage(id: ImageID): StoreError {
-  return new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
 }

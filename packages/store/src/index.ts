@@ -63,6 +63,7 @@ export {
   type PodmanReadOptions,
   type PodmanStore,
 } from "./podman/podman-source.ts";
+export type { ImageInUse, RemoveImageOptions, RemoveNameOptions } from "./remove-image.ts";
 export { openStore, type OpenStoreOptions, type Store, type StoreInfo } from "./store.ts";
 export { StoreError, type StoreErrorCode } from "./store-error.ts";
 export { asStoreError } from "./system-failure.ts";

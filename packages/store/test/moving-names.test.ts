@@ -1,7 +1,7 @@
 import { copyFileSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-import type { ImageStore } from "@stowage/store";
+import type { ImageName, ImageStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { createImageStore } from "../src/image-store.ts";
@@ -36,6 +36,32 @@ describe("a name that moves while it is read", () => {
     await using world = await openWorld();
     using moved = await prepareMove(world, "images", { isRemoved: true });
     expect(await ask(moved.images)).toBe(other.id);
+  });
+});
+
+describe("a removal of what somebody has chosen", () => {
+  test("asks whether it is so still, and leaves what is not", async () => {
+    await using world = await openWorld();
+    const { images } = world.store;
+    await storeImage(world.store, image, "app:1");
+    const before = await images.allNames();
+    const seen: unknown[] = [];
+    const refused = images.remove(image.id, {
+      onlyIf: ({ names, lastUse }) => {
+        seen.push(names, typeof lastUse);
+        return false;
+      },
+    });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_STORE_IMAGE_IN_USE" });
+    expect(seen).toEqual([before, "number"]);
+    expect(await images.removeName("app:1", { onlyIf: () => false })).toBe(false);
+    expect(await images.removeName("app:2", { onlyIf: () => true })).toBe(false);
+    expect(await images.allNames()).toEqual(before);
+    const [name] = before;
+    const isSame = ({ generation }: ImageName): boolean => generation === name?.generation;
+    expect(await images.removeName("app:1", { onlyIf: isSame })).toBe(true);
+    await images.remove(image.id, { onlyIf: ({ names }) => names.length === 0 });
+    expect((await images.list()).images).toEqual([]);
   });
 });
 
