@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { lstatSync, utimesSync, writeFileSync } from "node:fs";
+import { constants, lstatSync, utimesSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 
-import { algorithmOf, hasErrorCode } from "@stowage/content";
+import { algorithmOf } from "@stowage/content";
 
 import type { ImageID } from "./image-record.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -46,10 +46,11 @@ export function lastUseOf(layout: StoreLayout, id: ImageID, stored: string): num
 
 async function syncFile(path: string): Promise<void> {
   try {
-    await using file = await open(path);
+    // Whoever closes the store waits for this, and nobody for what is no file.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     await file.sync();
   } catch (error) {
     // The image may have been removed meanwhile; and a lost note makes an image look older, no more.
-    if (!hasErrorCode(error, "ENOENT", "EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")) throw error;
+    if (!(error instanceof Error && "code" in error)) throw error;
   }
 }

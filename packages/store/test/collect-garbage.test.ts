@@ -1,7 +1,15 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once as eventOf } from "node:events";
-import { existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import { digestOf } from "@stowage/content";
@@ -223,6 +231,22 @@ describe("the last use of an image", () => {
     const record = await world.store.images.get(image.id);
     const future = { ...record, created: "2999-01-01T00:00:00Z" };
     expect(world.store.images.lastUse(future)).toBeLessThanOrEqual(Date.now());
+  });
+
+  test("that can not be noted holds up nobody, and fails nothing", async () => {
+    await using world = await openWorld();
+    const image = twoLayers();
+    await storeImage(world.store, image, "app:1");
+    const file = join(imageFile(world.root, image.id), "../last-used");
+    const past = new Date(Date.now() - 50 * HOUR_MS);
+    for (const program of ["mkfifo", "mkdir"]) {
+      rmSync(file, { recursive: true });
+      execFileSync(program, [file]);
+      utimesSync(file, past, past);
+      await using store = await openStore(world);
+      store.images.noteUse(image.id);
+    }
+    expect((await world.store.images.list()).damaged).toEqual([]);
   });
 
   test("costs no write within a minute of the one before", async () => {
