@@ -30,7 +30,7 @@ async function isSummaryRight(run: CheckRun, { summary, config }: ImageRecord): 
 
 async function mendSummary(run: CheckRun, { id }: ImageRecord): Promise<Mended> {
   const { context } = run;
-  // Who removes an image holds this one alone; without it, one that goes meanwhile came back.
+  // Who removes an image holds this one alone: one that goes meanwhile must not come back.
   using _gc = await context.lock("gc", "shared", run);
   using _images = await context.lock("images", "exclusive", run);
   const record = await findImage(context, id);
