@@ -59,13 +59,14 @@ export async function removeImage(
     if (!existsSync(imagePath(layout, id))) throw noImage(id);
     await requireUnused(context, id);
     const record = await soundImage(context, id);
-    if (options?.onlyIf !== undefined) await requireStill(context, id, record, options.onlyIf);
+    // Nobody can give it a name now: whoever does holds this lock, too.
+    const named = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+    if (options?.onlyIf !== undefined) requireStill(context, id, record, named, options.onlyIf);
     const content = record && (await contentOfImage(context, blobs, record));
     const waste = await noteWaste(context, id, content);
     {
       using _names = await context.lock("names", "exclusive", options);
-      const records = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
-      const names = records.map(({ name }) => name);
+      const names = named.map(({ name }) => name);
       // A name without an image that no note tells about would be taken for damage.
       if (!waste.isNoted) trashed.push(...(await dropNames(context, names)));
       // Without it none of its names means anything: they all go in one step.
@@ -96,14 +97,13 @@ async function requireUnused(context: StoreContext, id: ImageID): Promise<void> 
   }
 }
 
-/** Whoever sets a name holds the lock `gc`, shared. */
-async function requireStill(
+function requireStill(
   context: StoreContext,
   id: ImageID,
   record: ImageRecord | undefined,
+  names: readonly ImageName[],
   onlyIf: NonNullable<RemoveImageOptions["onlyIf"]>,
-): Promise<void> {
-  const names = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
+): void {
   const lastUse = record && lastUseOf(context.layout, id, record.created);
   if (onlyIf({ names, ...(lastUse !== undefined && { lastUse }) })) return;
   const message = `image ${id} was named or used since it was chosen to be removed`;
