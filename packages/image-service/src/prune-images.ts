@@ -1,10 +1,9 @@
-import { encodedOf, hasErrorCode } from "@stowage/content";
+import { type Digest, encodedOf, hasErrorCode } from "@stowage/content";
 import { formatRepository } from "@stowage/reference";
 import type { CollectReport, ImageInUse, ImageList, ImageName, ImageRecord } from "@stowage/store";
 
 import { readNames } from "./image-names.ts";
 import type { StatusContext } from "./image-status.ts";
-import { removeByID } from "./remove-image.ts";
 
 /**
  * Which images go. Each rule that is given takes what it takes; without any, images go that have lost
@@ -69,16 +68,16 @@ export async function pruneImages(
   judgeAges(candidates, options);
   await judgeBytes(context, candidates, options.keepBytes);
   const items: PrunedItem[] = [];
-  for (const [name, reason] of untagged) {
-    signal?.throwIfAborted();
-    const onlyIf = (found: ImageName): boolean => isAmong(list.names, found);
-    if (!dryRun && !(await context.store.images.removeName(name, { signal, onlyIf }))) continue;
+  signal?.throwIfAborted();
+  const known = new Map(list.names.map((name) => [name.name, name]));
+  const removed = dryRun ? untagged.keys() : await removeTags(context, untagged, known, signal);
+  for (const name of removed) {
+    const reason = untagged.get(name) ?? "";
     items.push({ kind: "name", id: name, names: [name], action: "remove", reason });
   }
-  for (const candidate of candidates) {
-    signal?.throwIfAborted();
-    items.push(await carryOut(context, candidate, list.names, dryRun));
-  }
+  signal?.throwIfAborted();
+  const stays = dryRun ? NONE : await removeCandidates(context, candidates, known, signal);
+  for (const candidate of candidates) items.push(tellItem(candidate, stays));
   return { dryRun, items, garbage: await context.store.collectGarbage({ dryRun, signal }) };
 }
 
@@ -198,37 +197,62 @@ async function judgeBytes(
   }
 }
 
-/** @param known - All names when it was judged. */
-async function carryOut(
-  context: StatusContext,
-  { record, names, verdict, shield, lastUse, isByUse = false }: Candidate,
-  known: readonly ImageName[],
-  dryRun: boolean,
-): Promise<PrunedItem> {
-  const item = { kind: "image", id: record.id, names } as const;
-  if (verdict === undefined) {
-    const used = `it was last used ${formatAge(Date.now() - lastUse)} ago`;
-    return { ...item, action: "keep", reason: shield ?? `no rule takes it; ${used}` };
+type KnownNames = ReadonlyMap<string, ImageName>;
+
+const NONE: ReadonlyMap<Digest, Error> = new Map();
+
+/** @param known - All names when the tags were judged. */
+async function removeTags(
+  { store }: StatusContext,
+  tags: ReadonlyMap<string, string>,
+  known: KnownNames,
+  signal: AbortSignal | undefined,
+): Promise<Iterable<string>> {
+  const onlyIf = (name: ImageName): boolean => isSame(name, known);
+  return await store.images.removeNames([...tags.keys()], { signal, onlyIf });
+}
+
+/**
+ * @param known - All names when the images were judged.
+ * @returns Those that stay, since somebody has begun to use them, or has named or pinned them.
+ */
+async function removeCandidates(
+  { store, isPinned }: StatusContext,
+  candidates: readonly Candidate[],
+  known: KnownNames,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<Digest, Error>> {
+  const going = candidates.filter(({ verdict }) => verdict !== undefined);
+  const judged = new Map(going.map((image) => [image.record.id, image]));
+  const onlyIf = ({ id, names, lastUse }: ImageInUse): boolean => {
+    const image = judged.get(id);
+    const isUsed = image?.isByUse === true && (lastUse ?? 0) > image.lastUse;
+    return names.every((name) => isSame(name, known) && !isPinned([name.name])) && !isUsed;
+  };
+  const stays = new Map(await store.images.removeAll([...judged.keys()], { signal, onlyIf }));
+  // Somebody else removed it: that is what was wanted.
+  for (const [id, error] of stays) {
+    if (hasErrorCode(error, "ERR_STORE_IMAGE_NOT_FOUND")) stays.delete(id);
   }
-  if (dryRun) return { ...item, action: "remove", reason: verdict };
-  const isStillSo = (image: ImageInUse): boolean =>
-    image.names.every((name) => isAmong(known, name)) &&
-    !(isByUse && (image.lastUse ?? lastUse) > lastUse);
-  try {
-    await removeByID(context, record.id, isStillSo);
-  } catch (error) {
-    // Somebody has begun to use it, has named it or pinned it, since it was looked at.
-    if (!hasErrorCode(error, "ERR_IMAGE_IN_USE", "ERR_IMAGE_PINNED")) throw error;
-    return { ...item, action: "keep", reason: error.message };
-  }
+  return stays;
+}
+
+function tellItem(
+  { record: { id }, names, verdict, shield, lastUse }: Candidate,
+  stays: ReadonlyMap<Digest, Error>,
+): PrunedItem {
+  const item = { kind: "image", id, names } as const;
+  const used = `no rule takes it; it was last used ${formatAge(Date.now() - lastUse)} ago`;
+  if (verdict === undefined) return { ...item, action: "keep", reason: shield ?? used };
+  const kept = stays.get(id);
+  if (kept !== undefined) return { ...item, action: "keep", reason: kept.message };
   return { ...item, action: "remove", reason: verdict };
 }
 
-/** Whether it is what it was: the same name of the same image, and not set again. */
-function isAmong(known: readonly ImageName[], { name, imageId, generation }: ImageName): boolean {
-  return known.some(
-    (it) => it.name === name && it.imageId === imageId && it.generation === generation,
-  );
+/** Whether a name is what it was: of the same image, and not set again. */
+function isSame({ name, imageId, generation }: ImageName, known: KnownNames): boolean {
+  const before = known.get(name);
+  return before?.imageId === imageId && before.generation === generation;
 }
 
 function formatAge(ms: number): string {

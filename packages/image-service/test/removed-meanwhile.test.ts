@@ -18,7 +18,7 @@ describe("what others name or use while images are being removed", () => {
   test("prune leaves the image of a pull that ends, which had no name when it looked", async () => {
     await using world = await openPulled();
     await world.store.images.removeName(`${APP}:1`);
-    const { images } = serviceBehind(world, "remove", () => world.images.pull(`${APP}:1`));
+    const { images } = serviceBehind(world, "removeAll", () => world.images.pull(`${APP}:1`));
     const { items } = await images.prune();
     expect(items).toMatchObject([{ id: IMAGE.id, action: "keep" }]);
     expect(await namesIn(world)).toEqual([`${APP}:1`]);
@@ -37,7 +37,7 @@ describe("what others name or use while images are being removed", () => {
     await world.registry.push(`${APP}:2`, OTHER);
     await world.images.pull(`${APP}:2`);
     for (const id of [IMAGE.id, OTHER.id]) setUnused(world.store, id);
-    const { images } = serviceBehind(world, "remove", async () =>
+    const { images } = serviceBehind(world, "removeAll", async () =>
       world.store.images.noteUse(IMAGE.id),
     );
     const { items } = await images.prune({ unusedForMs: 30 * DAY_MS });
@@ -51,7 +51,7 @@ describe("what others name or use while images are being removed", () => {
     await world.registry.push(`${APP}:2`, OTHER);
     await world.images.pull(`${APP}:2`);
     await world.registry.push(`${APP}:1`, OTHER);
-    const { images } = serviceBehind(world, "removeName", () => world.images.pull(`${APP}:1`));
+    const { images } = serviceBehind(world, "removeNames", () => world.images.pull(`${APP}:1`));
     const { items } = await images.prune({ keepTags: 1 });
     expect(items.filter(({ action }) => action === "remove")).toEqual([]);
     expect(await world.store.images.resolveName(`${APP}:1`)).toBe(OTHER.id);
@@ -76,7 +76,7 @@ async function openPulled(): Promise<TestWorld> {
 /** A service whose store others come to first, once, when it is about to do something with images. */
 function serviceBehind(
   world: TestWorld,
-  before: "list" | "remove" | "removeName",
+  before: "list" | "remove" | "removeAll" | "removeNames",
   turn: () => Promise<unknown>,
 ): { readonly images: ImageService } {
   const { images } = world.store;

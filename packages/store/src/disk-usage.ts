@@ -15,7 +15,7 @@ import { listImages } from "./image-records.ts";
 import { lastUseOf } from "./image-use.ts";
 import { isLayerID, type LayerID } from "./layer-id.ts";
 import { liveLeases } from "./lease.ts";
-import { contentOfImage, contentOfLease, findNeeds, type Needs } from "./needs.ts";
+import { contentOfEachImage, contentOfLease, findNeeds, type Needs } from "./needs.ts";
 import type { StoreContext } from "./store-context.ts";
 import { LINKS_DIRECTORY } from "./store-layout.ts";
 
@@ -175,8 +175,9 @@ async function measureImages(
   const contents: { readonly image: ImageRecord; readonly parts: ReadonlyMap<string, number> }[] =
     [];
   const users = new Map<string, number>();
-  for (const image of images) {
-    const content = await contentOfImage(context, blobs, image);
+  const each = await contentOfEachImage(context, blobs, images);
+  for (const [index, content] of each.entries()) {
+    const image = images[index] as ImageRecord;
     const parts = new Map<string, number>([
       ...[...content.blobs.keys()].map((id) => [id, sizes.blobs.get(id) ?? 0] as const),
       ...[...content.layers.keys()].map((id) => [id, sizes.layers.get(id) ?? 0] as const),

@@ -1,7 +1,7 @@
 /**
- * Removes the content of an image that is gone, as far as nothing else needs it.
+ * Removes the content of images that are gone, as far as nothing else needs it.
  *
- * What an image had is written down before its record goes, so that a crash in between, or a lease
+ * What they had is written down before its record goes, so that a crash in between, or a lease
  * that is held meanwhile, only puts the removal off.
  *
  * @module
@@ -21,17 +21,17 @@ import { blobPath, imagePath, layerPath } from "./store-layout.ts";
 import { listWasteNotes, readWasteNotes, type Waste, writeWasteNote } from "./waste-notes.ts";
 
 /**
- * Writes down what is to be removed once its image is. Under the lock `gc`.
+ * Writes down what is to be removed once its images are. Under the lock `gc`.
  *
  * @returns What that is, and whether it is noted, for which a disk may be too full.
  */
 export async function noteWaste(
   context: StoreContext,
-  image: ImageID,
-  content: Needs | undefined,
+  images: readonly ImageID[],
+  content: Needs,
 ): Promise<Waste & { readonly isNoted: boolean }> {
-  const waste = { blobs: new Set(content?.blobs.keys()), layers: new Set(content?.layers.keys()) };
-  const isNoted = await writeWasteNote(context, { ...waste, images: new Set([image]) });
+  const waste = { blobs: new Set(content.blobs.keys()), layers: new Set(content.layers.keys()) };
+  const isNoted = await writeWasteNote(context, { ...waste, images: new Set(images) });
   return { ...waste, isNoted };
 }
 
@@ -97,10 +97,10 @@ async function dropNamesOf(
   context: StoreContext,
   images: ReadonlySet<ImageID>,
 ): Promise<readonly (string | undefined)[]> {
-  const gone = [...images].filter((id) => !existsSync(imagePath(context.layout, id)));
-  if (gone.length === 0) return [];
+  const gone = new Set([...images].filter((id) => !existsSync(imagePath(context.layout, id))));
+  if (gone.size === 0) return [];
   using _names = await context.lock("names", "exclusive");
-  const left = (await listNames(context)).records.filter(({ imageId }) => gone.includes(imageId));
+  const left = (await listNames(context)).records.filter(({ imageId }) => gone.has(imageId));
   return await dropNames(
     context,
     left.map(({ name }) => name),

@@ -19,7 +19,7 @@ import { lastUseOf, noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { findMissingImages, hasRecord, missingImage } from "./missing-images.ts";
 import { dropNames, type ImageName, listNames, readNameOf, writeName } from "./name-index.ts";
-import { removeImage, type RemoveImageOptions, type RemoveNameOptions } from "./remove-image.ts";
+import { removeImages, type RemoveImageOptions, type RemoveNameOptions } from "./remove-image.ts";
 import { readImageConfig } from "./read-image-config.ts";
 import { listNamesOfImages, listSettled, settledName } from "./settled-names.ts";
 import type { StoreContext } from "./store-context.ts";
@@ -73,6 +73,16 @@ export interface ImageStore {
    */
   remove(id: ImageID, options?: RemoveImageOptions): Promise<void>;
   /**
+   * As {@link remove}, of many images, which takes little longer than to remove one. Others may use
+   * the store in between.
+   *
+   * @returns Those that stay, each with the error that {@link remove} would have thrown.
+   */
+  removeAll(
+    ids: readonly ImageID[],
+    options?: RemoveImageOptions,
+  ): Promise<ReadonlyMap<ImageID, StoreError>>;
+  /**
    * Gives a name to an image, and takes it from the one that had it. Durable when it resolves.
    *
    * @throws {@link StoreError} `ERR_STORE_IMAGE_NOT_FOUND`; `ERR_STORE_INVALID_ARGUMENT` for a name
@@ -87,6 +97,8 @@ export interface ImageStore {
   resolveName(name: string): Promise<ImageID | undefined>;
   /** Resolves to whether there was such a name. */
   removeName(name: string, options?: RemoveNameOptions): Promise<boolean>;
+  /** As {@link removeName}, of many. Resolves to those that are gone. */
+  removeNames(names: readonly string[], options?: RemoveNameOptions): Promise<readonly string[]>;
   /** When an image was last pulled, mounted, or used by a container: milliseconds since 1970. */
   lastUse(image: ImageRecord): number;
   /** Notes that an image is used now, by something that the store does not see, such as a push. */
@@ -99,6 +111,8 @@ export interface ImageStore {
 
 const MAX_NAME_LENGTH = 4096;
 const MIN_PREFIX_LENGTH = 3;
+// Under one lock, for which others wait meanwhile.
+const REMOVED_AT_A_TIME = 256;
 
 export function createImageStore(
   context: StoreContext,
@@ -107,6 +121,11 @@ export function createImageStore(
 ): ImageStore {
   const { layout } = context;
   const exists = (id: ImageID): boolean => hasRecord(layout, id);
+  const isToGo = async (name: string, onlyIf: RemoveNameOptions["onlyIf"]): Promise<boolean> => {
+    if (onlyIf === undefined) return true;
+    const found = await readNameOf(context, name);
+    return found !== undefined && onlyIf(found);
+  };
   const store: ImageStore = {
     async put(brought, options) {
       const record = readableRecord(brought);
@@ -155,11 +174,23 @@ export function createImageStore(
       return found[0]?.id;
     },
     async remove(id, options) {
-      requireImageID(id);
-      await reportFailures(`image ${id} can not be removed`, () =>
-        removeImage(context, blobs, id, options),
-      );
-      await refreshIndexIfRoom(context);
+      const error = (await store.removeAll([id], options)).get(id);
+      if (error !== undefined) throw error;
+    },
+    async removeAll(given, options) {
+      const ids = [...new Set(given)];
+      ids.forEach(requireImageID);
+      const what = ids.length === 1 ? `image ${ids[0]}` : `${ids.length} images`;
+      const stays = new Map<ImageID, StoreError>();
+      await reportFailures(`${what} can not be removed`, async () => {
+        for (let at = 0; at < ids.length; at += REMOVED_AT_A_TIME) {
+          const some = ids.slice(at, at + REMOVED_AT_A_TIME);
+          const kept = await removeImages(context, blobs, some, options);
+          for (const [id, reason] of kept) stays.set(id, reason);
+        }
+      });
+      if (stays.size < ids.length) await refreshIndexIfRoom(context);
+      return stays;
     },
     async setName(name, id, options) {
       requireName(name);
@@ -180,21 +211,23 @@ export function createImageStore(
       return undefined;
     },
     async removeName(name, options) {
-      const wasThere = await reportFailures(
-        `the name ${escapeText(name)} can not be removed`,
-        async () => {
-          using _names = await context.lock("names", "exclusive", options);
-          if (options?.onlyIf !== undefined) {
-            const found = await readNameOf(context, name);
-            if (found === undefined || !options.onlyIf(found)) return false;
-          }
-          const trashed = await dropNames(context, [name]);
-          await context.emptyTrash(trashed);
-          return trashed.some((path) => path !== undefined);
-        },
-      );
-      if (wasThere) await refreshIndexIfRoom(context);
-      return wasThere;
+      return (await store.removeNames([name], options)).length > 0;
+    },
+    async removeNames(names, options) {
+      const what =
+        names.length > 1 ? `${names.length} names` : `the name ${escapeText(names.join())}`;
+      const gone = await reportFailures(`${what} can not be removed`, async () => {
+        using _names = await context.lock("names", "exclusive", options);
+        const going = [];
+        for (const name of names) {
+          if (await isToGo(name, options?.onlyIf)) going.push(name);
+        }
+        const trashed = await dropNames(context, going);
+        await context.emptyTrash(trashed);
+        return going.filter((_, index) => trashed[index] !== undefined);
+      });
+      if (gone.length > 0) await refreshIndexIfRoom(context);
+      return gone;
     },
     lastUse: (image) => lastUseOf(layout, image.id, image.created),
     noteUse: (id) => noteUse(context, id),

@@ -51,7 +51,7 @@ export async function findNeeds(context: StoreContext, blobs: BlobStore): Promis
   const images = await listImages(context);
   const containers = await listContainers(context);
   const layers = (await listLayers(context)).records;
-  const marks = createMarks(layers, context);
+  const marks = createMarks(byID(layers), context);
   await markImages(marks, blobs, images.records);
   const byImages = marks.copy();
   for (const { id, topLayer } of containers.records) {
@@ -72,20 +72,36 @@ export async function findNeeds(context: StoreContext, blobs: BlobStore): Promis
   };
 }
 
-/** What an image consists of, as far as its record and manifests can be read. */
-export async function contentOfImage(
+/** What images consist of, together, as far as their records and manifests can be read. */
+export async function contentOfImages(
   context: StoreContext,
   blobs: BlobStore,
-  image: ImageRecord,
+  images: readonly ImageRecord[],
 ): Promise<Needs> {
-  const marks = createMarks((await listLayers(context)).records, context);
-  await markImages(marks, blobs, [image]);
+  const marks = createMarks(byID((await listLayers(context)).records), context);
+  await markImages(marks, blobs, images);
   return marks.copy();
+}
+
+/** As {@link contentOfImages}, of each image by itself, in their order. */
+export async function contentOfEachImage(
+  context: StoreContext,
+  blobs: BlobStore,
+  images: readonly ImageRecord[],
+): Promise<readonly Needs[]> {
+  const layers = byID((await listLayers(context)).records);
+  const contents: Needs[] = [];
+  for (const image of images) {
+    const marks = createMarks(layers, context);
+    await markImages(marks, blobs, [image]);
+    contents.push(marks.copy());
+  }
+  return contents;
 }
 
 /** What a lease keeps, with all that this needs. */
 export async function contentOfLease(context: StoreContext, lease: LeaseScope): Promise<Needs> {
-  const marks = createMarks((await listLayers(context)).records, context);
+  const marks = createMarks(byID((await listLayers(context)).records), context);
   markLease(marks, lease);
   return marks.copy();
 }
@@ -99,8 +115,13 @@ interface Marks {
   broken(): string | undefined;
 }
 
-function createMarks(records: readonly LayerRecord[], { layout }: StoreContext): Marks {
-  const byId = new Map(records.map((record) => [record.id, record]));
+type KnownLayers = ReadonlyMap<LayerID, LayerRecord>;
+
+function byID(records: readonly LayerRecord[]): KnownLayers {
+  return new Map(records.map((record) => [record.id, record]));
+}
+
+function createMarks(known: KnownLayers, { layout }: StoreContext): Marks {
   const blobs = new Map<Digest, string>();
   const layers = new Map<LayerID, string>();
   const blob = (digest: Digest, holder: string): void => {
@@ -111,7 +132,7 @@ function createMarks(records: readonly LayerRecord[], { layout }: StoreContext):
     stack(top, holder) {
       for (let id: LayerID | undefined = top; id !== undefined && !layers.has(id);) {
         layers.set(id, holder);
-        const record = byId.get(id);
+        const record = known.get(id);
         if (record !== undefined) blob(record.blob.digest, holder);
         id = record?.parent;
       }
@@ -120,7 +141,7 @@ function createMarks(records: readonly LayerRecord[], { layout }: StoreContext):
     broken() {
       const present = new Set(readdirSync(layout.layers).filter((name) => isLayerID(name)));
       for (const [id, holder] of layers) {
-        if (byId.has(id) || !present.has(id) || holder.startsWith("image ")) continue;
+        if (known.has(id) || !present.has(id) || holder.startsWith("image ")) continue;
         return `what ${holder} needs can not be told: the record of layer ${id} is damaged`;
       }
       return undefined;

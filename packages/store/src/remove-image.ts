@@ -1,5 +1,5 @@
 /**
- * Takes an image out of the store, unless something speaks for it.
+ * Takes images out of the store, unless something speaks for them.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { escapeText } from "@stowage/content";
 
 import type { BlobStore } from "./blob-store.ts";
+import type { ContainerRecord } from "./container-record.ts";
 import { listContainers } from "./container-records.ts";
 import { isImageMounted } from "./find-mounts.ts";
 import { noteWaste, sweepWaste } from "./garbage.ts";
@@ -16,13 +17,13 @@ import { noImage, soundImage } from "./image-records.ts";
 import type { ImageOptions } from "./image-store.ts";
 import { lastUseOf } from "./image-use.ts";
 import { dropNames, type ImageName, listNames } from "./name-index.ts";
-import { contentOfImage } from "./needs.ts";
+import { contentOfImages } from "./needs.ts";
 import { syncDirectory } from "./publish-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { imagePath } from "./store-layout.ts";
 
-/** How {@link ImageStore.remove} goes about it. */
+/** How {@link ImageStore.remove} and {@link ImageStore.removeAll} go about it. */
 export interface RemoveImageOptions extends ImageOptions {
   /**
    * Is asked when nobody can name or store the image any more; where the answer is no, it stays. For
@@ -33,79 +34,120 @@ export interface RemoveImageOptions extends ImageOptions {
 
 /** What speaks for an image. */
 export interface ImageInUse {
+  readonly id: ImageID;
   /** The newest first. */
   readonly names: readonly ImageName[];
   /** As {@link ImageStore.lastUse}; not there where the record can not be read. */
   readonly lastUse?: number;
 }
 
-/** How {@link ImageStore.removeName} goes about it. */
+/** How {@link ImageStore.removeName} and {@link ImageStore.removeNames} go about it. */
 export interface RemoveNameOptions extends ImageOptions {
   /** Is asked when nobody can set the name any more; where the answer is no, it stays. */
   readonly onlyIf?: ((name: ImageName) => boolean) | undefined;
 }
 
-/** Removes an image. What is removed of its content is swept before this resolves. */
-export async function removeImage(
+/** An image that nothing speaks for. */
+interface GoingImage {
+  readonly id: ImageID;
+  readonly record: ImageRecord | undefined;
+  readonly names: readonly string[];
+}
+
+/**
+ * Removes images, for which everything in the store is read once, under one lock. What goes of their
+ * content is swept before this resolves.
+ *
+ * @param ids - Each once.
+ * @returns Those that stay, each with the reason.
+ */
+export async function removeImages(
   context: StoreContext,
   blobs: BlobStore,
-  id: ImageID,
+  ids: readonly ImageID[],
   options: RemoveImageOptions | undefined,
-): Promise<void> {
-  const { layout } = context;
+): Promise<ReadonlyMap<ImageID, StoreError>> {
+  const stays = new Map<ImageID, StoreError>();
+  const going: GoingImage[] = [];
   const trashed: (string | undefined)[] = [];
   {
     using _gc = await context.lock("gc", "exclusive", options);
-    if (!existsSync(imagePath(layout, id))) throw noImage(id);
-    await requireUnused(context, id);
-    const record = await soundImage(context, id);
-    // Nobody can give it a name now: whoever does holds this lock, too.
-    const named = (await listNames(context)).records.filter(({ imageId }) => imageId === id);
-    if (options?.onlyIf !== undefined) requireStill(context, id, record, named, options.onlyIf);
-    const content = record && (await contentOfImage(context, blobs, record));
-    const waste = await noteWaste(context, id, content);
-    {
-      using _names = await context.lock("names", "exclusive", options);
-      const names = named.map(({ name }) => name);
-      // A name without an image that no note tells about would be taken for damage.
-      if (!waste.isNoted) trashed.push(...(await dropNames(context, names)));
-      // Without it none of its names means anything: they all go in one step.
-      trashed.push(context.moveToTrash(imagePath(layout, id)));
-      await syncDirectory(layout.images);
-      if (waste.isNoted) trashed.push(...(await dropNames(context, names)));
+    const containers = (await listContainers(context)).records;
+    // Nobody can give one a name now: whoever does holds this lock, too.
+    const named = Map.groupBy((await listNames(context)).records, ({ imageId }) => imageId);
+    for (const id of ids) {
+      const record = await soundImage(context, id);
+      const names = named.get(id) ?? [];
+      const reason =
+        (existsSync(imagePath(context.layout, id)) ? undefined : noImage(id)) ??
+        (await whyUsed(context, id, containers)) ??
+        (isStill(context, { id, record, names }, options?.onlyIf) ? undefined : changed(id));
+      if (reason !== undefined) stays.set(id, reason);
+      else going.push({ id, record, names: names.map(({ name }) => name) });
     }
-    trashed.push(...(await sweepWaste(context, blobs, waste)));
+    trashed.push(...(await takeOut(context, blobs, going, options)));
   }
   await context.emptyTrash(trashed);
+  return stays;
 }
 
-async function requireUnused(context: StoreContext, id: ImageID): Promise<void> {
-  const containers = (await listContainers(context)).records;
+/** @returns What the trash is to be emptied of. */
+async function takeOut(
+  context: StoreContext,
+  blobs: BlobStore,
+  going: readonly GoingImage[],
+  options: RemoveImageOptions | undefined,
+): Promise<readonly (string | undefined)[]> {
+  if (going.length === 0) return [];
+  const { layout } = context;
+  const ids = going.map(({ id }) => id);
+  const names = going.flatMap((image) => image.names);
+  const records = going.flatMap(({ record }) => record ?? []);
+  const waste = await noteWaste(context, ids, await contentOfImages(context, blobs, records));
+  const trashed: (string | undefined)[] = [];
+  {
+    using _names = await context.lock("names", "exclusive", options);
+    // A name without an image that no note tells about would be taken for damage.
+    if (!waste.isNoted) trashed.push(...(await dropNames(context, names)));
+    // Without it none of its names means anything: those of an image all go in one step.
+    for (const id of ids) trashed.push(context.moveToTrash(imagePath(layout, id)));
+    await syncDirectory(layout.images);
+    if (waste.isNoted) trashed.push(...(await dropNames(context, names)));
+  }
+  return [...trashed, ...(await sweepWaste(context, blobs, waste))];
+}
+
+async function whyUsed(
+  context: StoreContext,
+  id: ImageID,
+  containers: readonly ContainerRecord[],
+): Promise<StoreError | undefined> {
   const users = containers.filter(({ imageId }) => imageId === id);
   if (users.length > 0) {
     const named = users.map((user) => `${user.names[0] ?? ""} (${user.id.slice(0, 12)})`.trim());
-    throw new StoreError(
+    return new StoreError(
       "ERR_STORE_IMAGE_IN_USE",
       `image ${id} is used by ${users.length === 1 ? "container" : "containers"} ${escapeText(named.join(", "), 1024)}`,
       { hint: "Remove the containers first." },
     );
   }
-  if (await isImageMounted(context.layout, id)) {
-    throw new StoreError("ERR_STORE_IMAGE_IN_USE", `image ${id} is mounted`, {
-      hint: "Unmount it first.",
-    });
-  }
+  if (!(await isImageMounted(context.layout, id))) return undefined;
+  return new StoreError("ERR_STORE_IMAGE_IN_USE", `image ${id} is mounted`, {
+    hint: "Unmount it first.",
+  });
 }
 
-function requireStill(
+function isStill(
   context: StoreContext,
-  id: ImageID,
-  record: ImageRecord | undefined,
-  names: readonly ImageName[],
-  onlyIf: NonNullable<RemoveImageOptions["onlyIf"]>,
-): void {
+  { id, record, names }: Omit<GoingImage, "names"> & Pick<ImageInUse, "names">,
+  onlyIf: RemoveImageOptions["onlyIf"],
+): boolean {
+  if (onlyIf === undefined) return true;
   const lastUse = record && lastUseOf(context.layout, id, record.created);
-  if (onlyIf({ names, ...(lastUse !== undefined && { lastUse }) })) return;
+  return onlyIf({ id, names, ...(lastUse !== undefined && { lastUse }) });
+}
+
+function changed(id: ImageID): StoreError {
   const message = `image ${id} was named or used since it was chosen to be removed`;
-  throw new StoreError("ERR_STORE_IMAGE_IN_USE", message, { hint: "Look at it, and try again." });
+  return new StoreError("ERR_STORE_IMAGE_IN_USE", message, { hint: "Look at it, and try again." });
 }

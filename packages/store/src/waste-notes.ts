@@ -36,7 +36,10 @@ export function listWasteNotes({ layout }: StoreContext): readonly string[] {
     .map((entry) => join(layout.trash, entry));
 }
 
-/** @returns Whether it is noted: on a full disk, removing goes first, since it is what makes room. */
+/**
+ * @returns Whether it is noted: on a full disk, removing goes first, since it is what makes room, and
+ *   what is too long for a record is none.
+ */
 export async function writeWasteNote(
   context: StoreContext,
   { blobs, layers, images }: WasteNote,
@@ -56,7 +59,7 @@ export async function writeWasteNote(
     return true;
   } catch (error) {
     // A collection finds what a note would have told.
-    if (hasErrorCode(error, "ENOSPC", "EDQUOT")) return false;
+    if (hasErrorCode(error, "ENOSPC", "EDQUOT", "ERR_STORE_LIMIT_EXCEEDED")) return false;
     throw error;
   }
 }
