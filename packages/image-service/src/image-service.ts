@@ -23,7 +23,7 @@ import { type RemovedImage, removeImage } from "./remove-image.ts";
 import { type RequireAllowedOptions, requireImageAllowed } from "./require-allowed.ts";
 import { tagImage } from "./tag-image.ts";
 import { createTurnQueue } from "./turn-queue.ts";
-import { untagImage } from "./untag-image.ts";
+import { untagImage, type UntagOptions } from "./untag-image.ts";
 
 /** What an image service is made of. */
 export interface ImageServiceOptions {
@@ -93,7 +93,7 @@ export interface ImageService {
    *
    * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`, `ERR_IMAGE_IN_USE`, `ERR_IMAGE_PINNED`
    */
-  untagImage(nameOrId: string, options?: ImageQueryOptions): Promise<RemovedImage>;
+  untagImage(nameOrId: string, options?: UntagOptions): Promise<RemovedImage>;
   /**
    * Removes the image with all its names.
    *
@@ -136,7 +136,7 @@ export function createImageService(options: ImageServiceOptions): ImageService {
       }),
     inspect: (image, how) => unlessAborted(how, () => inspectImage(asking, image)),
     tag: (image, name, how) => unlessAborted(how, () => tagImage(asking, image, name)),
-    untagImage: (image, how) => unlessAborted(how, () => untagImage(asking, image)),
+    untagImage: (image, how) => unlessAborted(how, () => untagImage(asking, image, how)),
     removeImage: (image, how) => unlessAborted(how, () => removeImage(asking, image)),
     prune: (how) => unlessAborted(how, () => pruneImages(asking, how)),
     check: (how) => unlessAborted(how, () => checkImages(asking, how)),

@@ -25,3 +25,4 @@ export type { PullProgress } from "./pull-progress.ts";
 export type { RemovedImage } from "./remove-image.ts";
 export type { SourceProgress } from "./source-progress.ts";
 export type { RequireAllowedOptions } from "./require-allowed.ts";
+export type { UntagOptions } from "./untag-image.ts";

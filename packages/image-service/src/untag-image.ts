@@ -8,6 +8,13 @@ import type { StatusContext } from "./image-status.ts";
 import { quoteName } from "./quote-name.ts";
 import { type RemovedImage, removeByID } from "./remove-image.ts";
 
+/** Which name is meant. */
+export interface UntagOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The image that the name has to be of; a name of another is not found. */
+  readonly onlyOf?: Digest | undefined;
+}
+
 /**
  * Removes a name, and the image when that was its last; given an ID, removes the image.
  *
@@ -17,16 +24,24 @@ import { type RemovedImage, removeByID } from "./remove-image.ts";
  * @throws {@link ImageError} `ERR_IMAGE_NOT_FOUND`; `ERR_IMAGE_IN_USE` or `ERR_IMAGE_PINNED` if the
  *   image would go.
  */
-export async function untagImage(context: StatusContext, text: string): Promise<RemovedImage> {
+export async function untagImage(
+  context: StatusContext,
+  text: string,
+  options: UntagOptions = {},
+): Promise<RemovedImage> {
   const { store } = context;
+  const { onlyOf } = options;
   const byId = await findImageID(store, text);
   if (byId !== undefined) return await removeByID(context, byId);
   const name = readName(text);
   const id = name === undefined ? undefined : await store.images.resolveName(name);
-  if (name === undefined || id === undefined) {
+  const isMeant = onlyOf === undefined || id === onlyOf;
+  if (name === undefined || id === undefined || !isMeant) {
     throw new ImageError("ERR_IMAGE_NOT_FOUND", `${quoteName(text)}: no image has this name`);
   }
-  const isLast = ({ names }: ImageInUse): boolean => names.every((it) => it.name === name);
+  // Of an image without any, the name has moved: it is for the one that has it now to lose.
+  const isLast = ({ names }: ImageInUse): boolean =>
+    names.length > 0 && names.every((it) => it.name === name);
   if (await hasOnly(context, id, name)) {
     try {
       return await removeByID(context, id, isLast);
@@ -36,7 +51,10 @@ export async function untagImage(context: StatusContext, text: string): Promise<
         throw error;
     }
   }
-  await store.images.removeName(name);
+  const isGone = await store.images.removeName(name, { onlyIf: ({ imageId }) => imageId === id });
+  // It is of another image by now, which must not lose it unless that is what was asked for.
+  if (!isGone && (await store.images.resolveName(name)) !== undefined)
+    return await untagImage(context, text, options);
   const left = await store.images.namesOf(id);
   // Whoever took the others at the same moment left the image to this name.
   if (left.length === 0 && (await removeIfUnused(context, id))) return { names: [name], id };
@@ -44,7 +62,8 @@ export async function untagImage(context: StatusContext, text: string): Promise<
 }
 
 async function hasOnly({ store }: StatusContext, id: Digest, name: string): Promise<boolean> {
-  return (await store.images.namesOf(id)).every((other) => other === name);
+  const names = await store.images.namesOf(id);
+  return names.length > 0 && names.every((other) => other === name);
 }
 
 async function removeIfUnused(context: StatusContext, id: Digest): Promise<boolean> {

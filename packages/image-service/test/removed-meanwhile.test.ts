@@ -64,6 +64,29 @@ describe("what others name or use while images are being removed", () => {
     expect(await images.untagImage(`${APP}:1`)).toEqual({ names: [`${APP}:1`], kept });
     expect(await namesIn(world)).toEqual(kept.names);
   });
+
+  const steps = ["remove", "removeName"] as const;
+  test.each(steps)("a name of one image that moves before %s stays the other's", async (step) => {
+    await using world = await openPulled();
+    await world.registry.push(`${APP}:1`, OTHER);
+    if (step === "removeName") await world.images.tag(`${APP}:1`, "other");
+    const { images } = serviceBehind(world, step, () => world.images.pull(`${APP}:1`));
+    const untagged = images.untagImage(`${APP}:1`, { onlyOf: IMAGE.id });
+    await expect(untagged).rejects.toMatchObject({ code: "ERR_IMAGE_NOT_FOUND" });
+    expect(await world.store.images.resolveName(`${APP}:1`)).toBe(OTHER.id);
+  });
+
+  test.each(steps)(
+    "a name that moves before %s is gone when untagging has said so",
+    async (step) => {
+      await using world = await openPulled();
+      await world.registry.push(`${APP}:1`, OTHER);
+      if (step === "removeName") await world.images.tag(`${APP}:1`, "other");
+      const { images } = serviceBehind(world, step, () => world.images.pull(`${APP}:1`));
+      expect(await images.untagImage(`${APP}:1`)).toEqual({ names: [`${APP}:1`], id: OTHER.id });
+      expect(await world.store.images.resolveName(`${APP}:1`)).toBeUndefined();
+    },
+  );
 });
 
 async function openPulled(): Promise<TestWorld> {
@@ -76,7 +99,7 @@ async function openPulled(): Promise<TestWorld> {
 /** A service whose store others come to first, once, when it is about to do something with images. */
 function serviceBehind(
   world: TestWorld,
-  before: "list" | "remove" | "removeAll" | "removeNames",
+  before: "list" | "remove" | "removeAll" | "removeName" | "removeNames",
   turn: () => Promise<unknown>,
 ): { readonly images: ImageService } {
   const { images } = world.store;
