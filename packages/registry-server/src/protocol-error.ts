@@ -44,7 +44,10 @@ export class ProtocolError extends Error {
 type Answer = readonly [status: number, code: SpecErrorCode];
 
 const NO_SPACE: Answer = [507, "TOOMANYREQUESTS"];
+const IN_USE: Answer = [409, "DENIED"];
 const ANSWERS: Readonly<Partial<Record<ErrorKind, Answer>>> = {
+  ImageInUse: IN_USE,
+  InUse: IN_USE,
   NoSpace: NO_SPACE,
   PolicyConfigInvalid: [403, "DENIED"],
   PolicyRejected: [403, "DENIED"],

@@ -1,4 +1,4 @@
-import type { Digest } from "@stowage/content";
+import { type Digest, hasErrorCode, isDigest } from "@stowage/content";
 import {
   formatReference,
   formatRepository,
@@ -15,6 +15,7 @@ import type { ImageManifestRecord } from "@stowage/store";
 
 import type { Runtime } from "../runtime.ts";
 import { servedHost, servedName } from "./served-name.ts";
+import { createTagTurns } from "./tag-turns.ts";
 
 /** What becomes of manifests that are pushed. */
 export interface PushedManifests {
@@ -26,6 +27,8 @@ export interface PushedManifests {
 
 interface StoredName {
   readonly reference: Reference;
+  readonly imageId: Digest;
+  /** None, if the image can not be read. */
   readonly ways: readonly ImageManifestRecord[];
 }
 
@@ -44,24 +47,42 @@ export function createStoreTags(
   manifests: PushedManifests,
 ): TagStore {
   const pushed = createMemoryTagStore();
+  const inTurn = createTagTurns();
   const namesOf = async (repository: string): Promise<readonly StoredName[]> => {
-    const { images: records } = await store.images.list();
+    // Images and names that go together: a tag that moves is there all the time.
+    const { images: records, names } = await store.images.list();
     const ways = new Map(records.map(({ id, manifests }) => [id, manifests]));
-    const found: StoredName[] = [];
-    for (const { name, imageId } of await store.images.allNames()) {
+    const all = [...names, ...(await store.images.allNames())];
+    const found = new Map<string, StoredName>();
+    for (const { name, imageId } of all) {
       const reference = readName(name);
-      if (reference !== undefined) found.push({ reference, ways: ways.get(imageId) ?? [] });
+      if (reference === undefined || found.has(name)) continue;
+      found.set(name, { reference, imageId, ways: ways.get(imageId) ?? [] });
     }
-    return ofRepository(found, repository);
+    return ofRepository([...found.values()], repository);
   };
   const stored = async (): Promise<readonly Reference[]> =>
     (await store.images.allNames()).flatMap(({ name }) => readName(name) ?? []);
-  const untag = async (repository: string, target: string): Promise<boolean> => {
-    const names = (await namesOf(repository)).filter(
-      (name) => name.reference.tag === target || entriesOf(name).some((e) => e.digest === target),
-    );
-    for (const { reference } of names) await images.untagImage(formatReference(reference));
-    return names.length > 0;
+  const untag = async (names: readonly StoredName[]): Promise<boolean> => {
+    let isGone = false;
+    for (const { reference, imageId } of names) {
+      try {
+        await images.untagImage(formatReference(reference), { onlyOf: imageId });
+        isGone = true;
+      } catch (error) {
+        // Others have taken it away, or given it to another image, which nobody asked to remove.
+        if (!hasErrorCode(error, "ERR_IMAGE_NOT_FOUND")) throw error;
+      }
+    }
+    return isGone;
+  };
+  const untagTag = async (repository: string, tag: string): Promise<boolean> => {
+    const tagged = (await namesOf(repository)).filter(({ reference }) => reference.tag === tag);
+    return tagged.length > 0 && ((await untag(tagged)) || (await untagTag(repository, tag)));
+  };
+  const removeTag = async (repository: string, tag: string): Promise<boolean> => {
+    const wasPushed = await pushed.remove(local(repository), tag);
+    return (await untagTag(repository, tag)) || wasPushed;
   };
   return {
     async resolve(repository, target) {
@@ -74,17 +95,30 @@ export function createStoreTags(
     async put(repository, entry, tag) {
       const name = local(repository);
       refuseForeign(name, await stored());
-      const isKept =
-        tag !== undefined && (await manifests.keepImage(entry, `${LOCAL}${name}:${tag}`));
-      if (!isKept) await manifests.hold(entry);
-      // A tag is either the store's or ours.
-      if (isKept) await pushed.remove(name, tag);
-      else if (tag !== undefined) await untag(repository, tag);
-      await pushed.put(name, entry, isKept ? undefined : tag);
+      if (tag === undefined) {
+        await manifests.hold(entry);
+        await pushed.put(name, entry);
+        return;
+      }
+      // A tag is either the store's or ours, which two that put it at once would not see to.
+      await inTurn(`${name}:${tag}`, async () => {
+        const isKept = await manifests.keepImage(entry, `${LOCAL}${name}:${tag}`);
+        if (!isKept) await manifests.hold(entry);
+        if (isKept) await pushed.remove(name, tag);
+        else await untagTag(repository, tag);
+        await pushed.put(name, entry, isKept ? undefined : tag);
+      });
     },
     async remove(repository, target) {
-      const wasPushed = await pushed.remove(local(repository), target);
-      return (await untag(repository, target)) || wasPushed;
+      const name = local(repository);
+      if (!isDigest(target)) {
+        return await inTurn(`${name}:${target}`, () => removeTag(repository, target));
+      }
+      const wasPushed = await pushed.remove(name, target);
+      const named = (await namesOf(repository)).filter((one) =>
+        entriesOf(one).some(({ digest }) => digest === target),
+      );
+      return (await untag(named)) || wasPushed;
     },
     async repositories() {
       const names = (await stored()).map(({ repository }) => servedName(repository));
