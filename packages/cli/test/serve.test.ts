@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdir, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -106,17 +105,24 @@ describe("serve", () => {
     }
   });
 
-  test("an upload that is cut and a server that ends leave nothing behind", async () => {
+  test.each([
+    ["ends", "SIGINT", 0],
+    ["is killed", "SIGKILL", null],
+  ] as const)("an upload that is cut and a server that %s leave nothing behind", async (...how) => {
+    const [, signal, code] = how;
     await using world = await openCliWorld();
-    const before = (await readdir(tmpdir())).filter((name) => name.startsWith("stowage-uploads-"));
-    const { running, url } = await serve(world, "--writable");
+    const temporary = join(world.path, "tmp");
+    await mkdir(temporary);
+    const running = world.start(["serve", "--port", "0", "--writable"], {
+      env: { TMPDIR: temporary },
+    });
+    const url = (await running.printed("\n")).trim();
     const begun = await fetch(`${url}/v2/app/blobs/uploads/`, { method: "POST" });
     const location = new URL(begun.headers.get("location") ?? "", url);
     await fetch(location, { method: "PATCH", body: "half of" });
-    running.kill("SIGINT");
-    expect(await running.outcome).toMatchObject({ code: 0 });
-    const after = (await readdir(tmpdir())).filter((name) => name.startsWith("stowage-uploads-"));
-    expect(after.filter((name) => !before.includes(name))).toEqual([]);
+    running.kill(signal);
+    expect(await running.outcome).toMatchObject({ code });
+    expect(await readdir(temporary)).toEqual([]);
     expect(await readdir(join(world.path, "root/blobs/sha256"))).toEqual([]);
   });
 

@@ -1,12 +1,13 @@
-import { createReadStream } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 
 import { type ByteSource, type Digest, hasErrorCode, isDigest } from "@stowage/content";
 
 import { type Exchange, sendEmpty } from "./exchange.ts";
 import { ProtocolError } from "./protocol-error.ts";
 import { readSteadily } from "./steady-body.ts";
-import type { Upload } from "./upload-store.ts";
+import { unknownUpload, type Upload } from "./upload-store.ts";
+
+const READ_BYTES = 256 * 1024;
 
 /** `POST`: begins an upload, takes a whole blob at once, or mounts one that is here. */
 export async function startUpload(exchange: Exchange): Promise<void> {
@@ -20,13 +21,14 @@ export async function startUpload(exchange: Exchange): Promise<void> {
     sendCreated(exchange, mounted);
     return;
   }
-  const id = await uploads.start(repository);
-  if (!url.searchParams.has("digest")) {
+  const isWhole = url.searchParams.has("digest");
+  const { id, upload } = await uploads.start(repository, isWhole);
+  if (!isWhole) {
     sendProgress(exchange, 202, id, 0);
     return;
   }
   try {
-    await finishUpload({ ...exchange, target: id });
+    await finish({ ...exchange, target: id }, upload);
   } finally {
     // Nobody was told its name, so that nobody could go on with it.
     await uploads.end(id);
@@ -44,28 +46,40 @@ export async function continueUpload(exchange: Exchange): Promise<void> {
 
 /** `PUT`: adds what is left and keeps the blob, if it is what it is called. */
 export async function finishUpload(exchange: Exchange): Promise<void> {
-  const { url, target, content, uploads, signal } = exchange;
   const upload = requireUpload(exchange);
+  using _ = claim(upload);
+  await finish(exchange, upload);
+}
+
+async function finish(exchange: Exchange, upload: Upload): Promise<void> {
+  const { url, target, content, uploads, signal } = exchange;
   const digest = url.searchParams.get("digest") ?? "";
   if (!isDigest(digest)) throw new ProtocolError(400, "DIGEST_INVALID", "not a digest");
-  using _ = claim(upload);
   checkStart(exchange, upload);
   await append(exchange, upload);
   try {
     await content.write({ digest, size: upload.received }, readUpload(upload), { signal });
   } catch (error) {
+    if (upload.over) throw unknownUpload();
+    // Who was cut off comes back, and has sent all of it.
+    if (signal.aborted) throw error;
+    await uploads.end(target);
     if (!hasErrorCode(error, "ERR_CONTENT_DIGEST_MISMATCH", "ERR_CONTENT_SIZE_MISMATCH"))
       throw error;
     throw new ProtocolError(400, "DIGEST_INVALID", error.message);
-  } finally {
-    await uploads.end(target);
   }
+  await uploads.end(target);
   sendCreated(exchange, digest);
 }
 
-/** Opens nothing before the first chunk is asked for: the content store may refuse it unread. */
-async function* readUpload({ path }: Upload): ByteSource {
-  yield* createReadStream(path);
+async function* readUpload({ file, received }: Upload): ByteSource {
+  for (let position = 0; position < received;) {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, received - position));
+    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 /** `GET`: how far an upload is. */
@@ -82,7 +96,7 @@ export async function cancelUpload(exchange: Exchange): Promise<void> {
 
 function requireUpload({ repository, target, uploads }: Exchange): Upload {
   const upload = uploads.get(repository, target);
-  if (upload === undefined) throw new ProtocolError(404, "BLOB_UPLOAD_UNKNOWN", "no such upload");
+  if (upload === undefined) throw unknownUpload();
   return upload;
 }
 
@@ -111,12 +125,17 @@ function claim(upload: Upload): Disposable {
 async function append(exchange: Exchange, upload: Upload): Promise<void> {
   const { request, target, uploads, stallTimeout } = exchange;
   await uploads.grow(target, Number(request.headers["content-length"] ?? 0));
-  await using file = await open(upload.path, "r+");
   for await (const chunk of readSteadily(request, stallTimeout)) {
     await uploads.grow(target, chunk.byteLength);
-    await writeWhole(file, chunk, upload.received);
+    try {
+      await writeWhole(upload.file, chunk, upload.received);
+    } catch (error) {
+      throw upload.over ? unknownUpload() : error;
+    }
     upload.received += chunk.byteLength;
   }
+  // Given up behind the last byte: nobody may be told that it stands there.
+  if (upload.over) throw unknownUpload();
 }
 
 async function writeWhole(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
