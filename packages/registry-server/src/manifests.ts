@@ -3,6 +3,7 @@ import {
   digestOf,
   algorithmOf,
   type FetchedManifest,
+  hasErrorCode,
   isDigest,
   MAX_MANIFEST_BYTES,
   parseManifest,
@@ -17,14 +18,12 @@ import type { ManifestEntry } from "./tag-store.ts";
 
 /** `GET` and `HEAD` of a manifest by tag or digest. */
 export async function getManifest(exchange: Exchange): Promise<void> {
-  const { request, response, content, signal } = exchange;
-  const entry = await requireManifest(exchange);
+  const { response } = exchange;
+  const { entry, body } = await requireManifest(exchange);
   if (isUnchanged(exchange, entry.digest)) {
     sendUnchanged(exchange, entry.digest);
     return;
   }
-  const body =
-    request.method === "HEAD" ? undefined : await readContent(content, entry, { signal });
   response.writeHead(200, {
     "content-type": entry.mediaType,
     "content-length": String(entry.size),
@@ -77,12 +76,24 @@ export async function readStoredManifest(
   return parseManifest(bytes, entry.mediaType, entry.digest);
 }
 
-async function requireManifest(exchange: Exchange): Promise<ManifestEntry> {
-  const { repository, target, tags, content, signal } = exchange;
-  const entry = await tags.resolve(repository, target);
-  // The content store is the caller's, who may have taken the bytes out of it.
-  if (entry && (await content.stat(entry.digest, { signal }))) return entry;
-  throw unknownManifest(target);
+async function requireManifest(
+  exchange: Exchange,
+): Promise<{ readonly entry: ManifestEntry; readonly body: Uint8Array | undefined }> {
+  const { request, repository, target, tags, content, signal } = exchange;
+  for (let before: string | undefined; ;) {
+    const entry = await tags.resolve(repository, target);
+    // A tag that has moved since leads to other bytes, which are there.
+    if (entry === undefined || entry.digest === before) throw unknownManifest(target);
+    before = entry.digest;
+    try {
+      // The content store is the caller's, who may have taken the bytes out of it.
+      if (!(await content.stat(entry.digest, { signal }))) continue;
+      const isUnsent = request.method === "HEAD" || isUnchanged(exchange, entry.digest);
+      return { entry, body: isUnsent ? undefined : await readContent(content, entry, { signal }) };
+    } catch (error) {
+      if (!hasErrorCode(error, "ERR_CONTENT_NOT_FOUND")) throw error;
+    }
+  }
 }
 
 function unknownManifest(target: string): ProtocolError {

@@ -1,4 +1,4 @@
-import { type Descriptor, type Digest, isDigest, MEDIA_TYPE } from "@stowage/content";
+import { type Descriptor, type Digest, hasErrorCode, isDigest, MEDIA_TYPE } from "@stowage/content";
 
 import { type Exchange, sendJson } from "./exchange.ts";
 import { readStoredManifest } from "./manifests.ts";
@@ -49,7 +49,12 @@ async function findReferrer(
   if (referrers.has(entry.digest)) return referrers.get(entry.digest);
   // The content store is the caller's: what was taken out of it there hides itself alone.
   if (!(await content.stat(entry.digest, { signal }))) return undefined;
-  const { descriptor, document } = await readStoredManifest(exchange, entry);
+  const manifest = await readStoredManifest(exchange, entry).catch((error: unknown) => {
+    if (hasErrorCode(error, "ERR_CONTENT_NOT_FOUND")) return undefined;
+    throw error;
+  });
+  if (manifest === undefined) return undefined;
+  const { descriptor, document } = manifest;
   const parsed = document.kind === "index" ? document.index : document.manifest;
   const artifactType =
     parsed.artifactType ??

@@ -10,8 +10,8 @@ export async function serve({
   content = createMemoryContentStore(),
   ...options
 }: Partial<RegistryServerOptions> = {}) {
-  const tags = createMemoryTagStore();
-  const server = createRegistryServer({ content, tags, ...options });
+  const { tags = createMemoryTagStore() } = options;
+  const server = createRegistryServer({ ...options, content, tags });
   const listening = await server.listen();
   return {
     content,
