@@ -1,10 +1,11 @@
-import { randomBytes } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, lstat, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 
 import { hasErrorCode } from "@stowage/content";
 
 import { pause } from "./back-off.ts";
 import { isAlive, ownRealm, startTimeOf } from "./living-process.ts";
+import { partialPath } from "./partial-file.ts";
 import { RegistryError } from "./registry-error.ts";
 
 /** How {@link acquireFileLock} waits. */
@@ -15,6 +16,9 @@ export interface FileLockOptions {
 }
 
 const POLL = 20;
+// Written in the next moment, or never: its process is gone, or its disk was full.
+const EMPTY_MS = 10_000;
+const NO_LINKS = ["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"] as const;
 
 /**
  * Holds a file that says who holds it, until disposed of. The lock of a process that is gone is
@@ -28,37 +32,60 @@ export async function acquireFileLock(
 ): Promise<AsyncDisposable> {
   const mine = `${await describeSelf()}\n`;
   const deadline = performance.now() + timeout;
-  for (;;) {
-    signal?.throwIfAborted();
-    try {
-      await writeFile(path, mine, { flag: "wx", mode: 0o600 });
-      return {
-        async [Symbol.asyncDispose]() {
-          await rm(path, { force: true });
-        },
-      };
-    } catch (error) {
-      if (!hasErrorCode(error, "EEXIST")) throw error;
+  const written = await partialPath(dirname(path));
+  try {
+    await writeFile(written, mine, { flag: "wx", mode: 0o600 });
+    for (;;) {
+      signal?.throwIfAborted();
+      if (await take(path, written, mine)) {
+        return {
+          async [Symbol.asyncDispose]() {
+            await rm(path, { force: true });
+          },
+        };
+      }
+      const holder = await readHolder(path);
+      const left = deadline - performance.now();
+      if (holder !== undefined && !(await isHeld(holder))) {
+        await takeAway(path, holder, { signal, timeout: left });
+        continue;
+      }
+      if (left < 0) {
+        throw new RegistryError("ERR_REGISTRY_BUSY", `${path}: held by process ${pidOf(holder)}`, {
+          hint: "Wait for that process; if there is none, remove the file.",
+        });
+      }
+      await pause(POLL, signal);
     }
-    const holder = await readHolder(path);
-    if (holder !== undefined && !(await isHeld(holder))) {
-      await takeAway(path, holder);
-      continue;
-    }
-    if (performance.now() > deadline) {
-      throw new RegistryError("ERR_REGISTRY_BUSY", `${path}: held by process ${pidOf(holder)}`, {
-        hint: "Wait for that process; if there is none, remove the file.",
-      });
-    }
-    await pause(POLL, signal);
+  } finally {
+    await rm(written, { force: true });
+  }
+}
+
+/** Makes the lock appear with its holder in it, so that a kill leaves none that is nobody's. */
+async function take(path: string, written: string, mine: string): Promise<boolean> {
+  try {
+    await link(written, path);
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, "EEXIST")) return false;
+    if (!hasErrorCode(error, ...NO_LINKS)) throw error;
+  }
+  try {
+    await writeFile(path, mine, { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (hasErrorCode(error, "EEXIST")) return false;
+    await rm(path, { force: true });
+    throw error;
   }
 }
 
 async function readHolder(path: string): Promise<string | undefined> {
   try {
-    const text = await readFile(path, "utf8");
-    // Empty between the creation and the first write.
-    return text === "" ? undefined : text.trim();
+    const text = (await readFile(path, "utf8")).trim();
+    if (text !== "") return text;
+    return Date.now() - (await lstat(path)).mtimeMs > EMPTY_MS ? "" : undefined;
   } catch (error) {
     if (hasErrorCode(error, "ENOENT")) return undefined;
     throw error;
@@ -83,15 +110,11 @@ async function isHeld(holder: string): Promise<boolean> {
   return await isAlive(Number(pid), started);
 }
 
-/** Of several who find the same dead holder, one moves its lock away; it must still be that one. */
-async function takeAway(path: string, holder: string): Promise<void> {
-  const aside = `${path}.${randomBytes(4).toString("hex")}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (hasErrorCode(error, "ENOENT")) return;
-    throw error;
-  }
-  if ((await readHolder(aside)) === holder) await rm(aside, { force: true });
-  else await rename(aside, path);
+/**
+ * Of several who find the same dead holder, one at a time looks again: by then the lock may be that
+ * of somebody who lives.
+ */
+async function takeAway(path: string, holder: string, options: FileLockOptions): Promise<void> {
+  await using _turn = await acquireFileLock(`${path}.dead`, options);
+  if ((await readHolder(path)) === holder) await rm(path, { force: true });
 }

@@ -28,6 +28,11 @@ export async function partialPath(directory: string): Promise<string> {
   return join(directory, `.stowage-${realm}-${process.pid}-${start || "0"}-${random}.partial`);
 }
 
+/** Whether {@link partialPath} gives such names. */
+export function isPartialName(name: string): boolean {
+  return NAME.test(name);
+}
+
 /**
  * Removes from `directory` the partial files of processes that are gone, and none of those that
  * live. Never fails: what stays is in nobody's way.

@@ -31,7 +31,7 @@ import { fileFailure, guarded, requireSource } from "./file-failure.ts";
 import type { LayoutFolderOptions } from "./layout-folder.ts";
 import { invalidLayout } from "./oci-layout.ts";
 import { makeFolders } from "../make-folders.ts";
-import { removeDeadPartials } from "../partial-file.ts";
+import { isPartialName, removeDeadPartials } from "../partial-file.ts";
 
 const MANIFEST_FILE = "manifest.json";
 const VERSION_FILE = "version";
@@ -171,16 +171,22 @@ async function prepare(
 ): Promise<AsyncDisposable> {
   return guarded(path, async () => {
     await makeFolders(path);
-    const names = await readdir(path);
+    // Another copy that begins may be about to take the lock.
+    const names = (await readdir(path)).filter((name) => !isPartialName(name));
     const isOurs = [LOCK_FILE, VERSION_FILE].some((name) => names.includes(name));
     // Somebody's documents, say; what is in them is not ours to judge.
     if (names.length > 0 && !isOurs) {
       throw invalidLayout(path, "it holds other things than an image");
     }
     const lock = await acquireFileLock(join(path, LOCK_FILE), options);
-    await removeDeadPartials(path);
-    await writeDurably(join(path, VERSION_FILE), once(Buffer.from(VERSION)));
-    return lock;
+    try {
+      await removeDeadPartials(path);
+      await writeDurably(join(path, VERSION_FILE), once(Buffer.from(VERSION)));
+      return lock;
+    } catch (error) {
+      await lock[Symbol.asyncDispose]();
+      throw error;
+    }
   });
 }
 
