@@ -1,12 +1,14 @@
-import { copyFileSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 
+import { encodedOf } from "@stowage/content";
 import type { ImageName, ImageStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
 import { createImageStore } from "../src/image-store.ts";
 import { storeLimits } from "../src/layer/layer-limits.ts";
-import { createStoreContext } from "../src/store-context.ts";
+import { exportPodman } from "../src/podman/export-podman.ts";
+import { createStoreContext, type StoreContext } from "../src/store-context.ts";
 import { type StoreLayout, storeLayout } from "../src/store-layout.ts";
 import { ENTRIES, neighbour } from "./support/harmed-store.ts";
 import {
@@ -36,6 +38,24 @@ describe("a name that moves while it is read", () => {
     await using world = await openWorld();
     using moved = await prepareMove(world, "images", { isRemoved: true });
     expect(await ask(moved.images)).toBe(other.id);
+  });
+
+  test.each([
+    ["when the images have been chosen", { at: 0 }],
+    ["when they have been leased", { at: 1 }],
+    ["when they have been leased, and the other is removed", { at: 1, isRemoved: true }],
+  ])("is in an export of all, %s", async (_when, how) => {
+    await using world = await openWorld();
+    using moved = await prepareMove(world, "names", how);
+    const directory = join(world.root, "../exported");
+    const exported = await exportPodman(moved.context, world.store.blobs, directory, {});
+    expect(exported.images).toContain(other.id);
+    const images: readonly { readonly names?: readonly string[] }[] = JSON.parse(
+      readFileSync(join(directory, "overlay-images/images.json"), "utf8"),
+    );
+    const named = images.filter(({ names = [] }) => names.includes("app:1"));
+    expect(named).toMatchObject([{ id: encodedOf(other.id) }]);
+    expect(await world.store.listLeases()).toHaveLength(1);
   });
 });
 
@@ -72,8 +92,8 @@ describe("a removal of what somebody has chosen", () => {
 async function prepareMove(
   { root, runRoot, store }: StoreWorld,
   before: "images" | "names",
-  { isRemoved = false } = {},
-): Promise<{ readonly images: ImageStore } & Disposable> {
+  { at = 0, isRemoved = false } = {},
+): Promise<{ readonly context: StoreContext; readonly images: ImageStore } & Disposable> {
   await storeImage(store, image, "app:1");
   await storeImage(store, other, "app:1");
   const [file = ""] = readdirSync(join(root, "names"));
@@ -87,7 +107,7 @@ async function prepareMove(
   const layout: StoreLayout = {
     ...plain,
     get [before]() {
-      if (looks === 0) {
+      if (looks === at) {
         renameSync(aside.name, name);
         renameSync(aside.late, late);
         if (isRemoved) rmSync(dirname(imageFile(root, image.id)), { recursive: true });
@@ -98,7 +118,8 @@ async function prepareMove(
   };
   const context = createStoreContext(layout, storeLimits());
   return {
+    context,
     images: createImageStore(context, store.blobs, store.layers),
-    [Symbol.dispose]: () => expect(looks).toBeGreaterThan(0),
+    [Symbol.dispose]: () => expect(looks).toBeGreaterThan(at),
   };
 }

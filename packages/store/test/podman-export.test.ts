@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { spawn } from "node:child_process";
 import { once as eventOf } from "node:events";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { digestOf, encodedOf } from "@stowage/content";
 import { openStore } from "@stowage/store";
@@ -115,6 +115,44 @@ describe("exportPodman", () => {
     writeFileSync(join(directory, "stowage.json"), "");
     await store.exportPodman(directory);
     expect(imagesOf(directory)).toHaveLength(1);
+  });
+
+  test.each<[string, (directory: string) => void]>([
+    ["the directory above is gone as well", (it) => rmSync(dirname(it), { recursive: true })],
+    [
+      "somebody has put something else in its place",
+      (it) => {
+        rmSync(it, { recursive: true });
+        mkdirSync(it, { mode: 0o700 });
+        writeFileSync(join(it, "letter"), "");
+      },
+    ],
+    [
+      "another store has exported to it since",
+      (it) => writeFileSync(join(it, "stowage.json"), '{"version":1,"root":"/elsewhere"}'),
+    ],
+    [
+      "a link leads elsewhere from there",
+      (it) => {
+        rmSync(it, { recursive: true });
+        symlinkSync("/", it);
+      },
+    ],
+  ])("keeps nothing any more when it is removed by its name and %s", async (_what, replace) => {
+    await using world = await openExported(ONE);
+    const { store } = world;
+    const directory = join(world.directory, "exported");
+    mkdirSync(world.directory);
+    await store.exportPodman(directory);
+    replace(directory);
+    const before = lstatSync(directory, { throwIfNoEntry: false })?.ino;
+    expect(await store.removePodmanExport(directory)).toEqual({ directory });
+    expect(await store.listLeases()).toEqual([]);
+    expect(lstatSync(directory, { throwIfNoEntry: false })?.ino).toBe(before);
+    expect(existsSync(join(world.root, "layers/l"))).toBe(false);
+    await expect(store.removePodmanExport(directory)).rejects.toMatchObject({
+      code: "ERR_STORE_INVALID_EXPORT",
+    });
   });
 
   test("whose directory was removed by hand is removed by its name still", async () => {

@@ -114,6 +114,17 @@ export function findExport(layout: StoreLayout, path: string): ExportDirectory |
   throw refused(path, `it is an export of the store ${escapeText(owner)}`);
 }
 
+/**
+ * Whether something else has come to lie where an export of this store was: it was removed by hand,
+ * or was about to be removed when its remover died, and others put theirs there.
+ */
+export function isReplaced(layout: StoreLayout, path: string): boolean {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isDirectory() !== true) return stat !== undefined;
+  const owner = readMarker(path);
+  return owner === undefined ? readdirSync(path).length > 0 : owner !== layout.root;
+}
+
 /** Removes an export and, where nothing else is in it, its directory. */
 export async function removeExport({ path }: ExportDirectory): Promise<void> {
   for (const name of PARTS) await removeTree(join(path, name));

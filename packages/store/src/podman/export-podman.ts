@@ -6,36 +6,32 @@
  */
 import { lstatSync } from "node:fs";
 import { rename } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 import { escapeText } from "@stowage/content";
 
 import type { BlobStore } from "../blob-store.ts";
 import type { ImageID, ImageRecord } from "../image-record.ts";
-import { findImage, listImages } from "../image-records.ts";
 import type { LayerID } from "../layer-id.ts";
 import type { LayerRecord } from "../layer-record.ts";
 import { listLayers } from "../layer-store.ts";
-import {
-  createLease,
-  type LeaseScope,
-  liveLeases,
-  releaseLease,
-  type ListedLease,
-} from "../lease.ts";
-import { listNames } from "../name-index.ts";
+import { type LeaseScope, liveLeases, releaseLease, type ListedLease } from "../lease.ts";
+import type { ImageName } from "../name-index.ts";
 import { randomName, syncDirectory } from "../publish-file.ts";
 import type { StoreContext } from "../store-context.ts";
 import { StoreError } from "../store-error.ts";
+import type { StoreLayout } from "../store-layout.ts";
 import { readBigData } from "./big-data.ts";
 import {
   type ExportDirectory,
   exportPath,
   findExport,
+  isReplaced,
   openExport,
   removeExport,
 } from "./export-directory.ts";
 import { linkLayer, unlinkLayers } from "./layer-links.ts";
+import { leaseChosen } from "./lease-chosen.ts";
 import {
   type OutgoingImage,
   publishRecords,
@@ -78,11 +74,10 @@ export async function exportPodman(
   using _exports = await context.lock("exports", "exclusive", { signal });
   const place = await openExport(context.layout, path);
   const purpose = `${PURPOSE}${path}`;
-  const chosen = await chooseImages(context, images);
-  const lease = await leaseImages(context, chosen, purpose, signal);
+  const { lease, names, records } = await leaseChosen(context, images, purpose, signal);
   let isPublishing = false;
   try {
-    const stacks = await readStacks(context, chosen, images !== undefined);
+    const stacks = await readStacks(context, records);
     const layers = [
       ...new Map([...stacks.values()].flat().map((layer) => [layer.id, layer])).values(),
     ];
@@ -93,7 +88,7 @@ export async function exportPodman(
         await linkLayer(context, layer, stack.slice(0, at).toReversed());
       }
     }
-    const outgoing = await readOutgoing(context, blobs, [...stacks.keys()], signal);
+    const outgoing = await readOutgoing(blobs, records, names, signal);
     for (const image of outgoing) await writeItems(place, image);
     isPublishing = true;
     await publishRecords(place, layers, outgoing, signal);
@@ -118,14 +113,17 @@ export async function removePodmanExport(
   directory: string,
   signal?: AbortSignal,
 ): Promise<RemovedPodmanExport> {
-  const path = exportPath(context.layout, directory);
+  const { layout } = context;
   using _exports = await context.lock("exports", "exclusive", { signal });
-  const place = findExport(context.layout, path);
+  const purposes = new Set((await liveLeases(context)).map(({ purpose }) => purpose));
+  const isKept = (path: string): boolean => purposes.has(`${PURPOSE}${path}`);
+  const path = pathToRemove(layout, directory, isKept);
   const purpose = `${PURPOSE}${path}`;
-  const isKept = (await liveLeases(context)).some((lease) => lease.purpose === purpose);
-  if (place === undefined && !isKept) {
+  const place = isKept(path) && isReplaced(layout, path) ? undefined : findExport(layout, path);
+  if (place === undefined && !isKept(path)) {
     const message = `there is no export at "${escapeText(path)}"`;
-    throw new StoreError("ERR_STORE_INVALID_EXPORT", message);
+    const hint = "What exports keep, and where they are, is in what df and gc --dry-run tell.";
+    throw new StoreError("ERR_STORE_INVALID_EXPORT", message, { hint });
   }
   if (place !== undefined) {
     if (lstatSync(place.layers, { throwIfNoEntry: false })?.isDirectory() === true) {
@@ -138,62 +136,29 @@ export async function removePodmanExport(
   return { directory: path };
 }
 
-async function chooseImages(
-  context: StoreContext,
-  ids: readonly ImageID[] | undefined,
-): Promise<readonly ImageRecord[]> {
-  if (ids === undefined) return (await listImages(context)).records;
-  const chosen = new Map<ImageID, ImageRecord>();
-  for (const id of ids) {
-    const record = await findImage(context, id);
-    if (record === undefined) {
-      throw new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
-    }
-    chosen.set(id, record);
+/** What an export that is kept still was called, be there a directory or none in which it could lie. */
+function pathToRemove(
+  layout: StoreLayout,
+  directory: string,
+  isKept: (path: string) => boolean,
+): string {
+  try {
+    return exportPath(layout, directory);
+  } catch (error) {
+    const path = resolve(directory);
+    if (isKept(path)) return path;
+    throw error;
   }
-  return [...chosen.values()];
 }
 
-async function leaseImages(
-  context: StoreContext,
-  images: readonly ImageRecord[],
-  purpose: string,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const documents = images.flatMap(({ config, manifests }) => [
-    config.digest,
-    ...manifests.flatMap(({ manifest, index }) => [
-      manifest.digest,
-      ...(index === undefined ? [] : [index.digest]),
-    ]),
-  ]);
-  await using lease = await createLease(
-    context,
-    {
-      purpose,
-      signal,
-      blobs: [...new Set(documents)],
-      layers: [...new Set(images.flatMap(({ layers }) => layers))],
-    },
-    async () => {},
-  );
-  return lease.id;
-}
-
-/**
- * The layers of each image, base first, as they are now that nothing can take them any more.
- *
- * @param isNamed - Whether each image was asked for; else one that was removed meanwhile is left out.
- */
+/** The layers of each image, base first, as they are now that nothing can take them any more. */
 async function readStacks(
   context: StoreContext,
   images: readonly ImageRecord[],
-  isNamed: boolean,
 ): Promise<ReadonlyMap<ImageRecord, readonly LayerRecord[]>> {
   const layers = new Map((await listLayers(context)).records.map((layer) => [layer.id, layer]));
   const stacks = new Map<ImageRecord, readonly LayerRecord[]>();
   for (const image of images) {
-    if (!isNamed && (await findImage(context, image.id)) === undefined) continue;
     const missing = image.layers.find((id) => !layers.has(id));
     if (missing !== undefined) {
       throw new StoreError(
@@ -227,12 +192,11 @@ async function makeTarSplit(
 }
 
 async function readOutgoing(
-  context: StoreContext,
   blobs: BlobStore,
   records: readonly ImageRecord[],
+  names: readonly ImageName[],
   signal: AbortSignal | undefined,
 ): Promise<readonly OutgoingImage[]> {
-  const names = (await listNames(context)).records;
   const outgoing: OutgoingImage[] = [];
   for (const record of records) {
     const items = await readBigData(blobs, record, signal);
