@@ -1,3 +1,4 @@
+import { hasErrorCode } from "@stowage/content";
 import type { ContainerRecord } from "@stowage/store";
 
 import {
@@ -38,6 +39,22 @@ export async function listMembers(context: PodContext): Promise<MemberListing> {
     else foreign.push(record);
   }
   return { members, foreign, unreadable, damaged };
+}
+
+/**
+ * The ID of a container that is here. A whole ID is found also where the record can not be read: it
+ * can be stopped and removed all the same.
+ */
+export async function findContainerID(
+  context: PodContext,
+  idOrName: string,
+): Promise<string | undefined> {
+  try {
+    return (await context.store.containers.find(idOrName))?.id;
+  } catch (error) {
+    if (hasErrorCode(error, "ERR_STORE_CORRUPT")) return idOrName;
+    throw error;
+  }
 }
 
 /** The metadata of `record`; `undefined` if it cannot be read. */

@@ -6,7 +6,7 @@
 import { escapeText } from "@stowage/content";
 import { asStoreError, type ContainerRecord } from "@stowage/store";
 
-import { listMembers, type Member, metadataOf } from "./container-members.ts";
+import { findContainerID, listMembers, type Member, metadataOf } from "./container-members.ts";
 import {
   type ContainerMetadata,
   formatContainerMetadata,
@@ -135,6 +135,8 @@ export async function startContainer(
     await writeContainerEvent(runDir, { state: "running", startedAt: new Date().toISOString() });
   } catch (error) {
     await giveBackMount(context, id);
+    // Its directories went, and so whatever was at work in them failed.
+    if ((await findContainerID(context, id)) === undefined) throw notFound(id, error);
     throw asStoreError(error, `container ${id} can not be started`);
   }
   return started;
@@ -147,17 +149,18 @@ export async function stopContainer(
   options: StopContainerOptions,
 ): Promise<void> {
   const { exitCode } = options;
-  const record = await findContainer(context, idOrName);
-  if (record === undefined) return;
+  const { signal } = options;
+  const id = await findContainerID(context, requireGiven(idOrName));
+  if (id === undefined) return;
   const { containers, mounts } = context.store;
-  options.signal?.throwIfAborted();
-  await mounts.unmountContainer(record.id, { force: true });
-  const runDir = containers.runDir(record.id);
+  signal?.throwIfAborted();
+  await mounts.unmountContainer(id, { force: true, signal });
+  const runDir = containers.runDir(id);
   const event = await readContainerEvent(runDir);
   if (event === undefined && exitCode === undefined) return;
   if (typeof event === "object" && event.state === "stopped" && exitCode === undefined) return;
-  await containers.ensureRunDir(record.id);
   try {
+    await containers.ensureRunDir(id);
     await writeContainerEvent(runDir, {
       state: "stopped",
       ...(typeof event === "object" && event.startedAt && { startedAt: event.startedAt }),
@@ -165,7 +168,9 @@ export async function stopContainer(
       ...(exitCode !== undefined && { exitCode }),
     });
   } catch (error) {
-    throw asStoreError(error, `container ${record.id} is stopped, which can not be noted`);
+    // Who removed it meanwhile has ended it as well.
+    if ((await findContainerID(context, id)) === undefined) return;
+    throw asStoreError(error, `container ${id} is stopped, which can not be noted`);
   }
 }
 
@@ -179,11 +184,17 @@ export async function deleteContainer(
   idOrName: string,
   options: WaitOptions,
 ): Promise<boolean> {
-  const record = await findContainer(context, idOrName);
-  if (record === undefined) return false;
-  if (metadataOf(record)?.podId === record.id) await requireNoMembers(context, record.id);
-  options.signal?.throwIfAborted();
-  await context.store.containers.remove(record.id);
+  const { signal } = options;
+  const id = await findContainerID(context, requireGiven(idOrName));
+  if (id === undefined) return false;
+  // Whether it is a pod's is not known of one whose record can not be read.
+  await requireNoMembers(context, id);
+  signal?.throwIfAborted();
+  // One may be made in the pod before it goes; its maker does not find the pod when it has gone.
+  await context.store.containers.remove(id, {
+    signal,
+    check: () => requireNoMembers(context, id),
+  });
   return true;
 }
 
@@ -219,10 +230,12 @@ export async function getContainer(
 ): Promise<ContainerRecord> {
   const record = await findContainer(context, idOrName);
   if (record !== undefined) return record;
-  throw new PodError(
-    "ERR_POD_CONTAINER_NOT_FOUND",
-    `${escapeText(idOrName)}: no container has this ID, name or ID prefix`,
-  );
+  throw notFound(idOrName);
+}
+
+function notFound(idOrName: string, cause?: unknown): PodError {
+  const message = `${escapeText(idOrName)}: no container has this ID, name or ID prefix`;
+  return new PodError("ERR_POD_CONTAINER_NOT_FOUND", message, { cause });
 }
 
 /** A container of a pod, of which the metadata was read. */
@@ -235,10 +248,12 @@ async function findContainer(
   context: PodContext,
   idOrName: string,
 ): Promise<ContainerRecord | undefined> {
-  if (idOrName === "") {
-    throw new PodError("ERR_POD_INVALID_CONTAINER_ID", "the container's ID or name is empty");
-  }
-  return context.store.containers.find(idOrName);
+  return context.store.containers.find(requireGiven(idOrName));
+}
+
+function requireGiven(idOrName: string): string {
+  if (idOrName !== "") return idOrName;
+  throw new PodError("ERR_POD_INVALID_CONTAINER_ID", "the container's ID or name is empty");
 }
 
 async function findImage(
@@ -253,11 +268,11 @@ async function findImage(
 
 async function requireNoMembers(context: PodContext, podId: string): Promise<void> {
   const { members } = await listMembers(context);
-  const ids = members.map((member) => member.record.id);
   const others = members.filter(({ metadata, record }) => {
     return metadata.podId === podId && record.id !== podId;
   });
-  if (others.length === 0 || !ids.includes(podId)) return;
+  // Whoever removes the pod may be at those others.
+  if (others.length === 0 || (await findContainerID(context, podId)) === undefined) return;
   const names = others.map((member) => member.metadata.name).join(", ");
   throw new PodError("ERR_POD_NOT_EMPTY", `${podId}: its pod still has ${escapeText(names)}`, {
     hint: "remove the pod, or its other containers first",

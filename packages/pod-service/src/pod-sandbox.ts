@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { escapeText } from "@stowage/content";
+import { escapeText, hasErrorCode } from "@stowage/content";
 import type { ContainerRecord } from "@stowage/store";
 
 import { belongsToPod } from "./container-metadata.ts";
-import { type Member, listMembers, metadataOf } from "./container-members.ts";
+import { findContainerID, type Member, listMembers, metadataOf } from "./container-members.ts";
 import { createMember, type CreatedContainer, type PrepareContainer } from "./create-member.ts";
 import { requireAttempt, requireID, requireName } from "./identifiers.ts";
 import type { PodContext } from "./pod-context.ts";
@@ -147,8 +147,8 @@ export async function removePod(
   options: WaitOptions,
 ): Promise<readonly string[]> {
   requireGiven(idOrName);
-  const infra = await findInfra(context, idOrName);
-  return infra === undefined ? [] : removeAllOf(context, infra.record.id, options);
+  const podId = await findPodID(context, idOrName);
+  return podId === undefined ? [] : removeAllOf(context, podId, options);
 }
 
 /** Removes every container of pod `podId`, members first. */
@@ -164,14 +164,14 @@ export async function removeAllOf(
     for (const { record, metadata } of members) {
       if (metadata.podId !== podId || record.id === podId) continue;
       options.signal?.throwIfAborted();
-      await containers.remove(record.id);
+      await containers.remove(record.id, { signal: options.signal });
       removed.push(record.id);
     }
   };
   await removeMembers();
   // Exactly the pod's: what a damaged container claims as its pod may be a prefix of another's ID.
-  if ((await containers.find(podId))?.id === podId) {
-    await containers.remove(podId);
+  if ((await findContainerID(context, podId)) === podId) {
+    await containers.remove(podId, { signal: options.signal });
     removed.push(podId);
   }
   // One that was being made while its pod went: its maker looks for the pod again, but may have died.
@@ -191,6 +191,18 @@ async function findInfra(context: PodContext, idOrName: string): Promise<Member 
   return metadata !== undefined && belongsToPod(metadata) && metadata.podId === record.id
     ? { record, metadata }
     : undefined;
+}
+
+/** Of an infra container that can not be read, its members tell that it is one. */
+async function findPodID(context: PodContext, idOrName: string): Promise<string | undefined> {
+  try {
+    return (await findInfra(context, idOrName))?.record.id;
+  } catch (error) {
+    if (!hasErrorCode(error, "ERR_STORE_CORRUPT")) throw error;
+    const { members } = await listMembers(context);
+    if (members.some(({ metadata }) => metadata.podId === idOrName)) return idOrName;
+    throw error;
+  }
 }
 
 async function findInfraImage(

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { escapeText, hasErrorCode } from "@stowage/content";
 
 import { type ContainerRecord, isContainerID } from "./container-record.ts";
-import { listContainers, readContainerOf } from "./container-records.ts";
+import { listContainers, noContainer, readContainerOf } from "./container-records.ts";
 import type { ImageID } from "./image-record.ts";
 import { noteUse } from "./image-use.ts";
 import type { LayerID } from "./layer-id.ts";
@@ -24,6 +24,15 @@ import { reportFailures } from "./system-failure.ts";
 /** How containers are changed. */
 export interface ContainerOptions {
   readonly signal?: AbortSignal | undefined;
+}
+
+/** How a container is removed. */
+export interface RemoveContainerOptions extends ContainerOptions {
+  /**
+   * Runs, where the container is there, when nobody can create another any more, and before anything
+   * is changed; if it throws, the container stays. It may read containers, and nothing else of them.
+   */
+  readonly check?: (() => Promise<void>) | undefined;
 }
 
 /** A container to be created. */
@@ -73,13 +82,17 @@ export interface ContainerStore {
   /** @throws {@link StoreError} `ERR_STORE_CONTAINER_NOT_FOUND` */
   setMetadata(id: string, metadata: string, options?: ContainerOptions): Promise<ContainerRecord>;
   /** Unmounts a container and removes all that belongs to it. What is not there is removed already. */
-  remove(id: string, options?: ContainerOptions): Promise<void>;
+  remove(id: string, options?: RemoveContainerOptions): Promise<void>;
   /** The directory that lives as long as the container. */
   workDir(id: string): string;
   /** The directory that is gone after a reboot. */
   runDir(id: string): string;
-  /** Makes the run directory where it is missing, and answers its path. */
-  ensureRunDir(id: string): Promise<string>;
+  /**
+   * Makes the run directory where it is missing, and answers its path.
+   *
+   * @throws {@link StoreError} `ERR_STORE_CONTAINER_NOT_FOUND`: it would be nobody's.
+   */
+  ensureRunDir(id: string, options?: ContainerOptions): Promise<string>;
 }
 
 const MAX_NAME_LENGTH = 4096;
@@ -151,15 +164,20 @@ export function createContainerStore(
       if (!isContainerID(id)) return;
       options?.signal?.throwIfAborted();
       await reportFailures(`container ${id} can not be removed`, () =>
-        removeContainer(context, id),
+        removeContainer(context, id, options),
       );
       await onRemove();
     },
     workDir: (id) => join(containerPath(layout, requireID(id)), "userdata"),
     runDir,
-    async ensureRunDir(id) {
+    async ensureRunDir(id, options) {
       const path = runDir(id);
-      await reportFailures(path, () => mkdir(path, { recursive: true, mode: 0o700 }));
+      await reportFailures(path, async () => {
+        // Whoever removes a container holds it, and with it goes the directory.
+        using _containers = await context.lock("containers", "shared", options);
+        if (!existsSync(containerPath(layout, id))) throw noContainer(id);
+        await mkdir(path, { recursive: true, mode: 0o700 });
+      });
       return path;
     },
   };
@@ -232,17 +250,24 @@ async function stageContainer(
   }
 }
 
-async function removeContainer(context: StoreContext, id: string): Promise<void> {
+/** What a killed remover leaves is a container still, and can be removed again, until all of it goes. */
+async function removeContainer(
+  context: StoreContext,
+  id: string,
+  { check, signal }: RemoveContainerOptions = {},
+): Promise<void> {
   const { layout } = context;
   const imageId = await imageOf(context, id);
   let trashed: string | undefined;
-  await retireMount(layout, id, async () => {
-    using _containers = await context.lock("containers", "exclusive");
+  await retireMount(layout, id, signal, async (unmount) => {
+    using _containers = await context.lock("containers", "exclusive", { signal });
+    if (check !== undefined && existsSync(containerPath(layout, id))) await check();
+    await unmount();
+    await removeTree(join(layout.runContainers, id));
     trashed = context.moveToTrash(containerPath(layout, id));
     if (trashed !== undefined) await syncDirectory(layout.containers);
   });
   if (imageId !== undefined) noteUse(context, imageId);
-  await removeTree(join(layout.runContainers, id));
   await context.emptyTrash([trashed]);
 }
 
@@ -267,11 +292,4 @@ function requireName(name: string): void {
   if (name !== "" && name.length <= MAX_NAME_LENGTH && !/[\u0000-\u001f\u007f]/.test(name)) return;
   const message = `"${escapeText(name)}" can not be the name of a container`;
   throw new StoreError("ERR_STORE_INVALID_ARGUMENT", message);
-}
-
-function noContainer(nameOrId: string): StoreError {
-  return new StoreError(
-    "ERR_STORE_CONTAINER_NOT_FOUND",
-    `no container ${escapeText(nameOrId, 80)}`,
-  );
 }

@@ -8,6 +8,7 @@ import { mountNamespace } from "./mount-users.ts";
 import { randomName } from "./publish-file.ts";
 import { formatRecord, readRecord } from "./record-file.ts";
 import { RecordShape } from "./record-shape.ts";
+import { tryRemoveFile } from "./remove-file.ts";
 
 /** What is remembered about a mount, as long as the kernel agrees. */
 export interface MountRecord {
@@ -49,8 +50,13 @@ export async function writeMountRecord(
     bootId: bootId(),
   };
   const temporary = join(directory, `.${randomName()}`);
-  await writeFile(temporary, formatRecord(record), { mode: 0o600 });
-  await rename(temporary, join(directory, "mount.json"));
+  try {
+    await writeFile(temporary, formatRecord(record), { mode: 0o600 });
+    await rename(temporary, join(directory, "mount.json"));
+  } catch (error) {
+    tryRemoveFile(temporary);
+    throw error;
+  }
 }
 
 function parseMountRecord(value: JsonValue): MountRecord {

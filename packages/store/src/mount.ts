@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { encodedOf, escapeText } from "@stowage/content";
 
 import { isContainerID } from "./container-record.ts";
-import { readContainerOf } from "./container-records.ts";
+import { noContainer, readContainerOf } from "./container-records.ts";
 import { MOUNT_ID, mountDirectory, mountPointPath } from "./find-mounts.ts";
 import { formatIdMap, type FormattedIdMap, type IdMap } from "./id-map.ts";
 import type { ImageID } from "./image-record.ts";
@@ -26,12 +26,12 @@ import { removeTree } from "./linux/tree.ts";
 import { openUserNamespace } from "./linux/user-namespace.ts";
 import { lowerDirectories } from "./lower-directories.ts";
 import { requireMountedNowhere, requireUnused } from "./mount-exclusive.ts";
+import { lockContainerMount, lockImageMount } from "./mount-locks.ts";
 import { readMountRecord, writeMountRecord } from "./mount-record.ts";
 import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
 import { containerPath, type StoreLayout } from "./store-layout.ts";
-import { acquireLock, type HeldLock } from "./store-lock.ts";
 import { asMountError, unmountAll } from "./unmount-all.ts";
 
 /** How something is mounted. */
@@ -106,7 +106,12 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
       if (!existsSync(containerPath(layout, key))) throw noContainer(id);
       // A layer that is being put in order is not mounted in the middle of it.
       using _gc = await context.lock("gc", "shared", options);
-      using _mount = await lockContainerMount(layout, key, options);
+      using mount = await lockContainerMount(layout, key, options);
+      if (!existsSync(containerPath(layout, key))) {
+        // Whoever removed it meanwhile has removed the lock's file, which was made again just now.
+        tryRemoveFile(mount.path);
+        throw noContainer(id);
+      }
       return await mountCounted(layout, key, options, async (mountPoint) => {
         const record = await readContainerOf(context, key);
         if (record === undefined) throw noContainer(id);
@@ -121,8 +126,10 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
     async unmountContainer(id, options) {
       const key = containerKey(id);
       if (!existsSync(mountDirectory(layout, key))) return 0;
-      using _mount = await lockContainerMount(layout, key, options);
-      return await unmountCounted(layout, key, options);
+      using mount = await lockContainerMount(layout, key, options);
+      const left = await unmountCounted(layout, key, options);
+      if (!existsSync(containerPath(layout, key))) tryRemoveFile(mount.path);
+      return left;
     },
     async mountImage(id, options) {
       requireImageID(id);
@@ -164,16 +171,22 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
   };
 }
 
-/** Unmounts a container for good and runs `action` before anybody can mount it again. */
+/**
+ * Runs `action` while nobody can mount a container, which is to be gone when that resolves.
+ *
+ * @param action - Calls `unmount`, which leaves nothing of a mount, before it gives the container up.
+ */
 export async function retireMount(
   layout: StoreLayout,
   id: string,
-  action: () => Promise<void>,
+  signal: AbortSignal | undefined,
+  action: (unmount: () => Promise<void>) => Promise<void>,
 ): Promise<void> {
-  using mount = await lockContainerMount(layout, id, undefined);
-  await unmountAll(mountPointPath(layout, id), true);
-  await action();
-  await removeTree(mountDirectory(layout, id));
+  using mount = await lockContainerMount(layout, id, { signal });
+  await action(async () => {
+    await unmountAll(mountPointPath(layout, id), true);
+    await removeTree(mountDirectory(layout, id));
+  });
   tryRemoveFile(mount.path);
 }
 
@@ -207,7 +220,13 @@ async function mountCounted(
     throw asMountError(error, mountPoint);
   }
   const mountId = mountIdAt(mountPoint) ?? 0;
-  await writeMountRecord(directory, { count: 1, mountId, owners: owners?.text });
+  try {
+    await writeMountRecord(directory, { count: 1, mountId, owners: owners?.text });
+  } catch (error) {
+    // Whoever is told that it failed will not unmount it.
+    await unmountAll(mountPoint, true);
+    throw error;
+  }
   return { mountPoint, count: 1 };
 }
 
@@ -259,25 +278,6 @@ async function currentMount(layout: StoreLayout, id: string): Promise<CurrentMou
   return { mountId, count: known?.count ?? 0, owners: known?.owners };
 }
 
-/** In the root: a container's layer must not be mounted by way of two run roots at once. */
-async function lockContainerMount(
-  layout: StoreLayout,
-  id: string,
-  options: UnmountOptions | undefined,
-): Promise<HeldLock> {
-  const path = join(layout.locks, `mount-${id}.lock`);
-  return await acquireLock(path, "exclusive", { signal: options?.signal });
-}
-
-async function lockImageMount(
-  layout: StoreLayout,
-  id: string,
-  options: UnmountOptions | undefined,
-): Promise<HeldLock> {
-  const path = join(layout.runLocks, `mount-${id}.lock`);
-  return await acquireLock(path, "exclusive", { signal: options?.signal });
-}
-
 function containerKey(id: string): string {
   if (isContainerID(id)) return id;
   throw noContainer(id);
@@ -288,8 +288,4 @@ function mountKey(id: string): string {
   if (MOUNT_ID.test(key)) return key;
   const message = `"${escapeText(id, 80)}" is neither a container's ID nor an image's`;
   throw new StoreError("ERR_STORE_INVALID_ARGUMENT", message);
-}
-
-function noContainer(id: string): StoreError {
-  return new StoreError("ERR_STORE_CONTAINER_NOT_FOUND", `no container ${escapeText(id, 80)}`);
 }

@@ -14,6 +14,7 @@ import { type Digest, digestOf } from "@stowage/content";
 import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
+import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 import {
   imageFile,
   makeImage,
@@ -32,6 +33,23 @@ import {
 } from "./support/harmed-store.ts";
 
 describe("a check of records", () => {
+  test.skipIf(!IS_ROOT)(
+    `a container that can not be read is put aside when it is mounted no more, whose mount would be nobody's${NEEDS_ROOT}`,
+    async () => {
+      await using world = await openWorld();
+      const { containers, mounts } = world.store;
+      const { id } = await containers.create({ names: ["c"], metadata: "" });
+      await mounts.mountContainer(id);
+      writeFileSync(join(world.root, "containers", id, "container.json"), "{");
+      const left = await world.store.check({ repair: {} });
+      expect(left.damages).toMatchObject([{ kind: "container", id, outcome: "left" }]);
+      expect(await mounts.unmountContainer(id)).toBe(0);
+      const { damages } = await world.store.check({ repair: {} });
+      expect(damages).toMatchObject([{ kind: "container", id, outcome: "set aside" }]);
+      expect(readdirSync(join(world.root, "containers"))).toEqual([]);
+    },
+  );
+
   test("K05: the record of an image is written anew from what is here, and it works as before", async () => {
     await using world = await openWorld();
     const image = makeImage(ENTRIES);

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { openStore } from "@stowage/store";
 import { describe, expect, test } from "vitest";
 
+import { acquireLock } from "../src/store-lock.ts";
 import { asDigest, makeImage, openWorld, storeImage } from "./support/store-world.ts";
 import { IS_ROOT, NEEDS_ROOT } from "./support/needs-root.ts";
 
@@ -125,6 +126,71 @@ describe("a container", () => {
     },
   );
 
+  test("stays where what is asked says so, when nobody can create another any more", async () => {
+    await using world = await openWorld();
+    const { containers, mounts } = world.store;
+    await containers.create({ id: ID, names: ["web"], metadata: "" });
+    let created: Promise<unknown> | undefined;
+    const check = async (): Promise<void> => {
+      created = containers.create({ names: ["late"], metadata: "" });
+      expect((await containers.list()).containers).toHaveLength(1);
+      throw new Error("it stays");
+    };
+    await expect(containers.remove(ID, { check })).rejects.toThrow("it stays");
+    await created;
+    expect((await containers.list()).containers.map(({ names }) => names[0])).toEqual([
+      "web",
+      "late",
+    ]);
+    expect(await mounts.list()).toEqual([]);
+    await containers.remove(ID);
+    await containers.remove(ID, { check });
+  });
+
+  test("that is gone gets no run directory, which nobody would remove", async () => {
+    await using world = await openWorld();
+    const made = world.store.containers.ensureRunDir(ID);
+    await expect(made).rejects.toMatchObject({ code: "ERR_STORE_CONTAINER_NOT_FOUND" });
+    expect(readdirSync(join(world.runRoot, "containers"))).toEqual([]);
+  });
+
+  test.for(["mounted", "unmounted"] as const)(
+    "that goes while somebody waits until it can be %s leaves no lock behind",
+    async (how) => {
+      await using world = await openWorld();
+      const { containers, mounts } = world.store;
+      await containers.create({ id: ID, names: [], metadata: "" });
+      mkdirSync(join(world.runRoot, "mounts", ID));
+      const path = join(world.root, "locks", `mount-${ID}.lock`);
+      let waiting: Promise<unknown>;
+      {
+        using _held = await acquireLock(path, "exclusive");
+        waiting = how === "mounted" ? mounts.mountContainer(ID) : mounts.unmountContainer(ID);
+        rmSync(join(world.root, "containers", ID), { recursive: true });
+        rmSync(path);
+      }
+      const [outcome] = await Promise.allSettled([waiting]);
+      expect(outcome).toMatchObject(
+        how === "mounted"
+          ? { reason: { code: "ERR_STORE_CONTAINER_NOT_FOUND" } }
+          : { status: "fulfilled", value: 0 },
+      );
+      expect(existsSync(path)).toBe(false);
+    },
+  );
+
+  test("whose removal is interrupted while it waits for a lock stays", async () => {
+    await using world = await openWorld();
+    const { containers } = world.store;
+    await containers.create({ id: ID, names: [], metadata: "" });
+    for (const name of [`mount-${ID}`, "containers"]) {
+      using _held = await acquireLock(join(world.root, "locks", `${name}.lock`), "exclusive");
+      const removed = containers.remove(ID, { signal: AbortSignal.timeout(50) });
+      await expect(removed).rejects.toMatchObject({ name: "TimeoutError" });
+    }
+    expect(await containers.get(ID)).toMatchObject({ id: ID });
+  });
+
   test("whose beginning another shares is ambiguous", async () => {
     await using world = await openWorld();
     const { containers } = world.store;
@@ -145,7 +211,10 @@ describe("a container", () => {
     expect(list.containers).toEqual([sound]);
     expect(list.damaged).toMatchObject([{ code: "ERR_STORE_CORRUPT" }]);
     expect(list.damaged[0]?.message).toContain(ID);
-    await expect(containers.find(ID)).rejects.toMatchObject({ code: "ERR_STORE_CORRUPT" });
+    await expect(containers.find(ID)).rejects.toMatchObject({
+      code: "ERR_STORE_CORRUPT",
+      hint: expect.stringContaining("Remove the container"),
+    });
     expect(await containers.find("db")).toEqual(sound);
     await containers.remove(ID);
     expect((await containers.list()).damaged).toEqual([]);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 import { openStore } from "@stowage/store";
@@ -36,6 +36,22 @@ test.skipIf(!IS_ROOT)(
       }
       expect(tableLines(mounted.mountPoint)).toBe(0);
     }
+  },
+);
+
+test.skipIf(!IS_ROOT)(
+  `a mount that can not be written down is undone: whoever is told that it failed does not end it${NEEDS_ROOT}`,
+  async () => {
+    await using world = await openWorld();
+    const { containers, mounts } = world.store;
+    const { id } = await containers.create({ names: ["c"], metadata: "" });
+    const directory = join(world.runRoot, "mounts", id);
+    mkdirSync(join(directory, "mount.json"), { recursive: true });
+    await expect(mounts.mountContainer(id)).rejects.toMatchObject({ code: "ERR_STORE_IO" });
+    expect(tableLines(join(directory, "merged"))).toBe(0);
+    expect(readdirSync(directory).toSorted()).toEqual(["merged", "mount.json"]);
+    rmSync(join(directory, "mount.json"), { recursive: true });
+    expect(await mounts.mountContainer(id)).toMatchObject({ count: 1 });
   },
 );
 

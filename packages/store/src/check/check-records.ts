@@ -11,6 +11,7 @@ import { hasErrorCode, parseDigest } from "@stowage/content";
 
 import { isContainerID } from "../container-record.ts";
 import { readContainerOf } from "../container-records.ts";
+import { findMounts } from "../find-mounts.ts";
 import { indexedNames } from "../image-layout-index.ts";
 import type { ImageID } from "../image-record.ts";
 import { findImage, listImages, writeImage } from "../image-records.ts";
@@ -159,9 +160,7 @@ export async function checkContainers(run: CheckRun): Promise<void> {
     });
     if (!existsSync(path)) continue;
     if (state !== "sound") {
-      await run.report(damaged("container", entry, state), () =>
-        setAside(context, path, `container-${entry}`),
-      );
+      await run.report(damaged("container", entry, state), () => mendContainer(run, entry));
       continue;
     }
     if (imageId !== undefined && !hasRecord(context.layout, imageId) && existsSync(path)) {
@@ -172,6 +171,19 @@ export async function checkContainers(run: CheckRun): Promise<void> {
     }
     await checkDirectories(run, entry, path);
   }
+}
+
+/** One that can not be read is not mounted anew; of one that is, the mount would be nobody's. */
+async function mendContainer(run: CheckRun, id: string): Promise<Mended> {
+  const { context } = run;
+  using _containers = await context.lock("containers", "exclusive", run);
+  if ((await tryRead(() => readContainerOf(context, id))) === "sound") {
+    return { outcome: "repaired", remark: "somebody has written it again" };
+  }
+  if ((await findMounts(context.layout)).has(id)) {
+    return { outcome: "left", remark: "it is mounted: stop it by its whole ID first" };
+  }
+  return await setAside(context, containerPath(context.layout, id), `container-${id}`);
 }
 
 /** The writable files of a container are in no other place; the other two can be made anew. */
