@@ -71,6 +71,19 @@ describe.runIf(CAN_MOUNT)("containers (mounting takes root)", () => {
     await world.ok("pod", "rm", pod);
   });
 
+  test("an image whose record went while it was mounted is unmounted by its ID", async () => {
+    await using world = await openCliWorld();
+    await world.ok("pull", "--tls-verify=false", world.image);
+    const mountPoint = await world.ok("mount", world.image);
+    const [image] = JSON.parse(await world.ok("--format", "json", "images"));
+    await rm(join(world.path, "root/images"), { recursive: true });
+    expect((await world.run(["umount", world.image])).code).not.toBe(0);
+    expect(await world.run(["umount", "0123456789ab"])).toMatchObject({ code: 3 });
+    expect(await mountsBelow(world.path)).toEqual([mountPoint]);
+    await world.ok("umount", image.id.slice("sha256:".length, 19));
+    expect(await mountsBelow(world.path)).toEqual([]);
+  });
+
   test("R12: stopping and removing what is not there is fine, starting it is not", async () => {
     await using world = await openCliWorld();
     await world.ok("stop", "none");
