@@ -21,6 +21,7 @@ export type {
   ContainerOptions,
   ContainerStore,
   NewContainer,
+  RemoveContainerOptions,
 } from "./container-store.ts";
 export { asContentDamage } from "./damaged-content.ts";
 export type { DiskUsage, ImageUsage, KeptUsage, KindUsage } from "./disk-usage.ts";

@@ -85,7 +85,7 @@ export async function exportPodman(
     for (const [, stack] of stacks) {
       for (const [at, layer] of stack.entries()) {
         signal?.throwIfAborted();
-        await linkLayer(context, layer, stack.slice(0, at).toReversed());
+        await linkLayer(context, layer, stack.slice(0, at).toReversed(), signal);
       }
     }
     const outgoing = await readOutgoing(blobs, records, names, signal);
@@ -94,7 +94,7 @@ export async function exportPodman(
     await publishRecords(place, layers, outgoing, signal);
     await removeStale(place, layers, outgoing);
     await endLeases(context, purpose, lease);
-    await unlinkLayers(context.layout, await exportedLayers(context));
+    await unlinkLayers(context, await exportedLayers(context));
     return {
       directory: path,
       images: outgoing.map(({ record }) => record.id),
@@ -132,7 +132,7 @@ export async function removePodmanExport(
     await removeExport(place);
   }
   await endLeases(context, purpose, undefined);
-  await unlinkLayers(context.layout, await exportedLayers(context));
+  await unlinkLayers(context, await exportedLayers(context));
   return { directory: path };
 }
 

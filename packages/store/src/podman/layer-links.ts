@@ -42,7 +42,8 @@ export function layerLinkName(id: LayerID): string {
 }
 
 /**
- * Writes what is missing beside a layer. Durable when it resolves.
+ * Writes what is missing beside a layer. Durable when it resolves. Under the lock `gc`, so that no
+ * repair puts another directory in the layer's place meanwhile, without it.
  *
  * @param below - The layers that it lies on, nearest first.
  */
@@ -50,8 +51,10 @@ export async function linkLayer(
   context: StoreContext,
   layer: LayerRecord,
   below: readonly LayerRecord[],
+  signal?: AbortSignal,
 ): Promise<void> {
   const { layout } = context;
+  using _gc = await context.lock("gc", "shared", { signal });
   const directory = layerPath(layout, layer.id);
   const stagingDir = context.stagingDir();
   for (const [name, bytes] of linkFiles(layer, below)) {
@@ -80,11 +83,14 @@ export async function keepLinkFiles(layout: StoreLayout, id: LayerID, made: stri
   await syncDirectory(made);
 }
 
-/** Removes what {@link linkLayer} wrote, for all layers but those that are to be kept. */
+/** Removes what {@link linkLayer} wrote, in the same way, for all layers but those to be kept. */
 export async function unlinkLayers(
-  layout: StoreLayout,
+  context: StoreContext,
   kept: { has(id: LayerID): boolean },
+  signal?: AbortSignal,
 ): Promise<void> {
+  const { layout } = context;
+  using _gc = await context.lock("gc", "shared", { signal });
   const links = join(layout.layers, LINKS_DIRECTORY);
   for (const name of listLinks(links)) {
     const path = join(links, name);
