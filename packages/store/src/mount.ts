@@ -28,6 +28,7 @@ import { lowerDirectories } from "./lower-directories.ts";
 import { requireMountedNowhere, requireUnused } from "./mount-exclusive.ts";
 import { lockContainerMount, lockImageMount } from "./mount-locks.ts";
 import { readMountRecord, writeMountRecord } from "./mount-record.ts";
+import { findMountElsewhere } from "./mount-users.ts";
 import { tryRemoveFile } from "./remove-file.ts";
 import type { StoreContext } from "./store-context.ts";
 import { StoreError } from "./store-error.ts";
@@ -258,7 +259,14 @@ async function unmountCounted(
     await writeMountRecord(directory, { count, mountId, owners });
     return count;
   }
-  if (current !== undefined) await unmountAll(mountPointPath(layout, id), options.force === true);
+  const mountPoint = mountPointPath(layout, id);
+  if (current !== undefined) await unmountAll(mountPoint, options.force === true);
+  else {
+    const elsewhere = await readMountRecord(directory);
+    const holder = elsewhere && findMountElsewhere(elsewhere.namespace, mountPoint);
+    // It is unmounted where it is mounted; without the record, nobody would know of it until then.
+    if (holder !== undefined) return elsewhere?.count ?? 0;
+  }
   tryRemoveFile(join(directory, "mount.json"));
   return 0;
 }

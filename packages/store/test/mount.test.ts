@@ -170,26 +170,38 @@ describe.skipIf(!IS_ROOT)(`a container's mount${NEEDS_ROOT}`, () => {
     }
   });
 
-  test("is refused while another mount namespace has the same container mounted", async () => {
+  test("is refused, and not forgotten by who unmounts it here, while another mount namespace has the same mounted", async () => {
     await using world = await openWorld();
     const { store } = world;
     const { id } = await store.containers.create({ names: ["c"], metadata: "" });
+    const image = makeImage(BASE);
+    await storeImage(store, image);
     const { mountPoint } = await store.mounts.mountContainer(id);
+    const mountedImage = await store.mounts.mountImage(image.id);
     const other = spawn("unshare", ["--mount", "sh", "-c", "echo ready; read line"], {
       stdio: ["pipe", "pipe", "inherit"],
     });
     await new Promise((resolve) => other.stdout.once("data", resolve));
     const namespaceOf = readlinkSync(`/proc/${other.pid}/ns/mnt`);
-    const file = join(world.runRoot, "mounts", id, "mount.json");
-    const record: object = JSON.parse(readFileSync(file, "utf8"));
-    expect(spawnSync("umount", [mountPoint]).status).toBe(0);
-    writeFileSync(file, JSON.stringify({ ...record, namespace: namespaceOf }));
+    for (const path of [mountPoint, mountedImage.mountPoint]) {
+      const file = join(path, "../mount.json");
+      const record: object = JSON.parse(readFileSync(file, "utf8"));
+      expect(spawnSync("umount", [path]).status).toBe(0);
+      writeFileSync(file, JSON.stringify({ ...record, namespace: namespaceOf }));
+    }
+    // To end it here changes nothing there.
+    expect(await store.mounts.unmountContainer(id, { force: true })).toBe(1);
+    expect(await store.mounts.unmountImage(image.id)).toBe(1);
     const again = store.mounts.mountContainer(id);
     await expect(again).rejects.toMatchObject({ code: "ERR_STORE_MOUNT_BUSY" });
+    const removed = store.images.remove(image.id);
+    await expect(removed).rejects.toMatchObject({ code: "ERR_STORE_IMAGE_IN_USE" });
     const ended = new Promise((resolve) => other.once("exit", resolve));
     other.stdin.end("\n");
     await ended;
     expect((await store.mounts.mountContainer(id)).count).toBe(1);
+    expect(await store.mounts.unmountImage(image.id)).toBe(0);
+    await store.images.remove(image.id);
   });
 
   test("R14, K11: comes back after a reboot took the run root", async () => {
