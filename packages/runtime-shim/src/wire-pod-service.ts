@@ -34,20 +34,26 @@ export async function wirePodService(
 }
 
 // A process that outlived whoever ran it would go on in a root that is no longer there.
-function endingProcesses(store: Store, { env = process.env }: RuntimeOptions): PodStore {
+function endingProcesses(store: Store, { env = process.env, onWarning }: RuntimeOptions): PodStore {
   const { containers, mounts, runRoot } = store;
+  const end = (id: string): Promise<void> =>
+    endProcesses(runRoot, id, env, (name) => {
+      onWarning?.(
+        `${id}: what may still run of it is not ended, as ${name}, which ran it, is gone`,
+      );
+    });
   return {
     containers: {
       ...containers,
       async remove(id, wait) {
-        await endProcesses(runRoot, id, env);
+        await end(id);
         await containers.remove(id, wait);
       },
     },
     mounts: {
       ...mounts,
       async unmountContainer(id, how) {
-        if (how?.force) await endProcesses(runRoot, id, env);
+        if (how?.force) await end(id);
         return mounts.unmountContainer(id, how);
       },
     },

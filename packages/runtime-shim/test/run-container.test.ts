@@ -1,11 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 
 import { runFailureExitCode } from "@stowage/runtime-shim";
 import { describe, expect, test } from "vitest";
 
+import { findExecutable } from "../src/run-config/oci-runtime.ts";
+import { endProcesses } from "../src/run-config/runtime-state.ts";
 import { isInstalled, runWhereCrunWorks } from "./support/private-mounts.ts";
 import {
   CAN_MOUNT,
@@ -115,6 +117,38 @@ describe.skipIf(!RUNNABLE)(`runContainer${WHY_NOT}`, () => {
     // The pipes close when the last process that has them is gone: the container's.
     await closed;
     expect(await readdir(join(world.path, "run/oci/runc"))).toEqual([]);
+    await expectNothingLeft(world);
+  });
+
+  test("and so it does by a runtime that is on nobody's PATH; of one that is gone, a warning tells", async () => {
+    await using served = await serveShellImage();
+    await using world = await openRuntimeWorld();
+    await world.runtime.images.pull(served.name, {});
+    const runtime = join(world.path, "own-runc");
+    await symlink((await findExecutable("runc", process.env["PATH"] ?? "")) ?? "", runtime);
+    const runner = spawn(process.execPath, [
+      "--conditions=@stowage/source",
+      join(SUPPORT, "run-image.ts"),
+      JSON.stringify(world.options),
+      JSON.stringify({
+        image: served.name,
+        runtime,
+        run: { command: ["/bin/sh", "-c", "echo up; while :; do :; done"] },
+      }),
+    ]);
+    const closed = once(runner, "close");
+    await once(runner.stdout, "data");
+    runner.kill("SIGKILL");
+    const [pod] = await world.runtime.pods.listPods();
+    const [id = ""] = await readdir(join(world.path, "run/oci/own-runc"));
+    await rename(runtime, `${runtime}-aside`);
+    const missing: string[] = [];
+    await endProcesses(join(world.path, "run"), id, process.env, (name) => missing.push(name));
+    expect(missing).toEqual(["own-runc"]);
+    await rename(`${runtime}-aside`, runtime);
+    await world.runtime.pods.removePod(pod?.id ?? "");
+    await closed;
+    expect(await readdir(join(world.path, "run/oci/own-runc"))).toEqual([]);
     await expectNothingLeft(world);
   });
 

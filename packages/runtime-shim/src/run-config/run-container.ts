@@ -10,7 +10,7 @@ import type {
 import { createOciConfig, type RunOptions } from "./oci-config.ts";
 import { findOciRuntime, type FoundRuntime } from "./oci-runtime.ts";
 import { runBundle, type RunBundleOptions } from "./run-bundle.ts";
-import { stateRootOf } from "./runtime-state.ts";
+import { rememberRuntime, stateRootOf } from "./runtime-state.ts";
 import { writeBundle, writeTemplate } from "./template.ts";
 
 /** A container to be made with its run configuration. */
@@ -111,6 +111,7 @@ export async function runContainer(
     ({ id } = await createRunnable(context, container));
     const { bundle } = await startRunnable(context, id, { signal });
     const stateRoot = stateRootOf(context.runRoot, found.runtime.name);
+    await rememberRuntime(context.runRoot, found.runtime);
     return await runBundle({ runtime: found.runtime, id, bundle, stateRoot }, options);
   } finally {
     if (id !== undefined) await remove(context, () => pods.deleteContainer(id ?? ""));
