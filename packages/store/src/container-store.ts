@@ -250,7 +250,7 @@ async function stageContainer(
   }
 }
 
-/** What a killed remover leaves is a container still, and can be removed again, until all of it goes. */
+/** It goes in one step, before what tells its state: it never seems to be what it was not. */
 async function removeContainer(
   context: StoreContext,
   id: string,
@@ -263,9 +263,9 @@ async function removeContainer(
     using _containers = await context.lock("containers", "exclusive", { signal });
     if (check !== undefined && existsSync(containerPath(layout, id))) await check();
     await unmount();
-    await removeTree(join(layout.runContainers, id));
     trashed = context.moveToTrash(containerPath(layout, id));
     if (trashed !== undefined) await syncDirectory(layout.containers);
+    await removeTree(join(layout.runContainers, id));
   });
   if (imageId !== undefined) noteUse(context, imageId);
   await context.emptyTrash([trashed]);
