@@ -4,6 +4,7 @@ import {
   type ImageConfig,
   type ImageManifest,
   MAX_CONFIG_BYTES,
+  MAX_MANIFEST_BYTES,
   parseImageConfig,
   parseManifest,
   readContent,
@@ -50,14 +51,19 @@ export async function inspectImage(context: StatusContext, text: string): Promis
   if (way === undefined) {
     throw new ImageError("ERR_IMAGE_NOT_FOUND", `${record.id}: has no manifest`);
   }
-  const manifestBytes = await readPart(store, way.manifest, `${quoteName(text)}: its manifest`);
+  const manifestBytes = await readPart(
+    store,
+    way.manifest,
+    `${quoteName(text)}: its manifest`,
+    MAX_MANIFEST_BYTES,
+  );
   const { document } = parseManifest(manifestBytes, way.manifest.mediaType);
   if (document.kind === "index") {
     throw new ImageError("ERR_IMAGE_NESTED_INDEX", `${way.manifest.digest}: is an index`);
   }
   const { manifest } = document;
   const config = parseImageConfig(
-    await readPart(store, record.config, `${quoteName(text)}: its config`),
+    await readPart(store, record.config, `${quoteName(text)}: its config`, MAX_CONFIG_BYTES),
   );
   const topLayer = record.layers.at(-1);
   return {
@@ -78,9 +84,10 @@ async function readPart(
   store: Store,
   descriptor: Descriptor,
   subject: string,
+  maxBytes: number,
 ): Promise<Uint8Array> {
   try {
-    return await readContent(store.blobs, descriptor, { maxBytes: MAX_CONFIG_BYTES });
+    return await readContent(store.blobs, descriptor, { maxBytes });
   } catch (error) {
     throw asContentDamage(error, subject);
   }

@@ -8,6 +8,7 @@ import { escapeText, hasErrorCode } from "@stowage/content";
 import { type ContainerRecord, isContainerID } from "./container-record.ts";
 import { listContainers, noContainer, readContainerOf } from "./container-records.ts";
 import type { ImageID } from "./image-record.ts";
+import { noImage } from "./image-records.ts";
 import { noteUse } from "./image-use.ts";
 import type { LayerID } from "./layer-id.ts";
 import type { LayerStore } from "./layer-store.ts";
@@ -219,7 +220,7 @@ async function requireParts(
   { imageId, topLayer }: ContainerRecord,
 ): Promise<void> {
   if (imageId !== undefined && !existsSync(imagePath(context.layout, imageId))) {
-    throw new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${imageId} is not stored`);
+    throw noImage(imageId);
   }
   if (topLayer !== undefined) await layers.get(topLayer);
 }

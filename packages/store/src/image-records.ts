@@ -55,6 +55,7 @@ export async function findImage(
   return await readImage(join(imagePath(context.layout, id), "image.json"), encodedOf(id));
 }
 
+/** For an image that is not there. */
 export function noImage(id: ImageID): StoreError {
   return new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
 }

@@ -215,7 +215,7 @@ export function createImageStore(
     },
     async removeNames(names, options) {
       const what =
-        names.length > 1 ? `${names.length} names` : `the name ${escapeText(names.join())}`;
+        names.length > 1 ? `${names.length} names` : `the name ${escapeText(names[0] ?? "")}`;
       const gone = await reportFailures(`${what} can not be removed`, async () => {
         using _names = await context.lock("names", "exclusive", options);
         const going = [];

@@ -17,7 +17,7 @@ import { noContainer, readContainerOf } from "./container-records.ts";
 import { MOUNT_ID, mountDirectory, mountPointPath } from "./find-mounts.ts";
 import { formatIdMap, type FormattedIdMap, type IdMap } from "./id-map.ts";
 import type { ImageID } from "./image-record.ts";
-import { findImage, requireImageID } from "./image-records.ts";
+import { findImage, noImage, requireImageID } from "./image-records.ts";
 import { noteUse } from "./image-use.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { mountOverlay, type OverlayMount } from "./linux/mount-api.ts";
@@ -139,9 +139,7 @@ export function createMountStore(context: StoreContext, layers: LayerStore): Mou
       using _mount = await lockImageMount(layout, encodedOf(id), options);
       return await mountCounted(layout, encodedOf(id), options, async (mountPoint) => {
         const record = await findImage(context, id);
-        if (record === undefined) {
-          throw new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${id} is not stored`);
-        }
+        if (record === undefined) throw noImage(id);
         noteUse(context, id);
         return {
           lower: await lowerDirectories(layout, layers, record.layers.at(-1), 2),

@@ -81,7 +81,7 @@ export async function removeImages(
       const reason =
         (existsSync(imagePath(context.layout, id)) ? undefined : noImage(id)) ??
         (await whyUsed(context, id, containers)) ??
-        (isStill(context, { id, record, names }, options?.onlyIf) ? undefined : changed(id));
+        (isStill(context, { id, names }, record, options?.onlyIf) ? undefined : changed(id));
       if (reason !== undefined) stays.set(id, reason);
       else going.push({ id, record, names: names.map(({ name }) => name) });
     }
@@ -139,7 +139,8 @@ async function whyUsed(
 
 function isStill(
   context: StoreContext,
-  { id, record, names }: Omit<GoingImage, "names"> & Pick<ImageInUse, "names">,
+  { id, names }: Omit<ImageInUse, "lastUse">,
+  record: ImageRecord | undefined,
   onlyIf: RemoveImageOptions["onlyIf"],
 ): boolean {
   if (onlyIf === undefined) return true;

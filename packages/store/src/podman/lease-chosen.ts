@@ -3,15 +3,12 @@
  *
  * @module
  */
-import { escapeText } from "@stowage/content";
-
 import type { ImageID, ImageRecord } from "../image-record.ts";
-import { findImage } from "../image-records.ts";
+import { findImage, noImage } from "../image-records.ts";
 import { createLease, type ListedLease, releaseLease } from "../lease.ts";
 import type { ImageName } from "../name-index.ts";
 import { listSettled } from "../settled-names.ts";
 import type { StoreContext } from "../store-context.ts";
-import { StoreError } from "../store-error.ts";
 
 /** Images that nothing can take any more, and the names that they have. */
 export interface LeasedImages {
@@ -41,7 +38,7 @@ export async function leaseChosen(
       const { images, names } = await listSettled(context);
       const here = new Set(images.map(({ id }) => id));
       const gone = chosen.find(({ id }) => !here.has(id));
-      if (ids !== undefined && gone !== undefined) throw notStored(gone.id);
+      if (ids !== undefined && gone !== undefined) throw noImage(gone.id);
       const records = chosen.filter(({ id }) => here.has(id));
       const leased = new Set(records.map(({ id }) => id));
       if (ids !== undefined || names.every(({ imageId }) => leased.has(imageId))) {
@@ -63,14 +60,10 @@ async function chooseImages(
   const chosen = new Map<ImageID, ImageRecord>();
   for (const id of ids) {
     const record = await findImage(context, id);
-    if (record === undefined) throw notStored(id);
+    if (record === undefined) throw noImage(id);
     chosen.set(id, record);
   }
   return [...chosen.values()];
-}
-
-function notStored(id: ImageID): StoreError {
-  return new StoreError("ERR_STORE_IMAGE_NOT_FOUND", `image ${escapeText(id)} is not stored`);
 }
 
 async function leaseImages(
